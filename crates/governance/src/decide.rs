@@ -1,0 +1,602 @@
+//! Judges commands: what an instance, an operator or the Founder asks for becomes events, or a refusal with every reason.
+//!
+//! Never finds out what is due by itself: `reconcile` does, right behind every decision.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::event::{InstanceEvent, Registration, WorldEvent};
+use crate::finding::FindingCode;
+use crate::id::{Digest, DomainCode, InstanceKey, RolloutId};
+use crate::instance::{Instance, Outcome, Running, StatementHead};
+use crate::lifecycle::{Authority, Cause, State, transition_by};
+use crate::reconcile::moved;
+use crate::refusal::{Reason, Refusal};
+use crate::release::{Class, Release, Restriction, StepError, check_step};
+use crate::rollout::{PauseCause, Phase, Rollout, RolloutStatus};
+use crate::tier::{Kind, SubscriptionStatus, Tier};
+use crate::time::Timestamp;
+use crate::version::Version;
+use crate::world::World;
+
+/// A version statement whose signature was verified (ID-4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Its number in the chain, and its digest.
+    pub head: StatementHead,
+    /// Digest of the statement before it.
+    pub previous: Option<Digest>,
+    /// What it says runs.
+    pub running: Running,
+    /// The domains it says are active.
+    pub domains: Vec<DomainCode>,
+}
+
+/// What can be asked about one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The Runtime: deployment complete (LC-1).
+    Ready,
+    /// The Runtime: a version statement (HS-3).
+    Report(Statement),
+    /// The Runtime: deployment of an offered release started (LC-3, LC-13).
+    BeginUpgrade {
+        /// Which release.
+        release: Version,
+    },
+    /// The Runtime: the attempt failed and was rolled back (LC-5).
+    FailUpgrade {
+        /// Which release.
+        release: Version,
+        /// Why, in words.
+        reason: Option<String>,
+    },
+    /// The owner: try again what failed (RO-9).
+    Retry {
+        /// Which release.
+        release: Version,
+    },
+    /// An operator suspends (LC-8, LC-15).
+    Suspend,
+    /// An operator reactivates (LC-9).
+    Reactivate,
+    /// A new tier or status of the subscription.
+    ChangeSubscription {
+        /// The tier from now on.
+        tier: Option<Tier>,
+        /// The status from now on.
+        status: Option<SubscriptionStatus>,
+    },
+    /// An operator moved the instance: it is of another kind from now on (ID-3, CO-4).
+    ChangeKind {
+        /// The kind from now on.
+        kind: Kind,
+    },
+    /// The Founder suspends (LC-16).
+    OrderSuspend,
+    /// The Founder revokes (LC-10).
+    OrderRevoke,
+    /// The Founder restores (LC-17), or lifts his hold (LC-19).
+    OrderRestore,
+    /// The instance enrolled afresh under its id (HS-1, LC-17).
+    Handshake {
+        /// Its new key.
+        key: InstanceKey,
+    },
+    /// A certificate is to be issued (HS-1, HS-2).
+    Certify {
+        /// Over this key.
+        key: InstanceKey,
+        /// With this serial number.
+        serial: String,
+        /// Ending then.
+        not_after: Timestamp,
+    },
+}
+
+impl Command {
+    /// Who asks.
+    #[must_use]
+    pub const fn authority(&self) -> Authority {
+        match self {
+            Self::Ready
+            | Self::Report(_)
+            | Self::BeginUpgrade { .. }
+            | Self::FailUpgrade { .. }
+            | Self::Retry { .. } => Authority::Runtime,
+            Self::OrderSuspend | Self::OrderRevoke | Self::OrderRestore => Authority::Founder,
+            _ => Authority::Federation,
+        }
+    }
+}
+
+/// Judges a command about an instance.
+///
+/// # Errors
+/// Every rule that forbids it, and what the attempt itself puts on record.
+pub fn decide(
+    instance: &Instance,
+    command: &Command,
+    _now: Timestamp,
+) -> Result<Vec<InstanceEvent>, Refusal> {
+    let by = command.authority();
+    if instance.state == State::Revoked
+        && (by == Authority::Runtime || matches!(command, Command::Certify { .. }))
+    {
+        return Err(Reason::InstanceRevoked { since: instance.since }.into());
+    }
+    match command {
+        Command::Ready => ready(instance),
+        Command::Report(statement) => report(instance, statement),
+        Command::BeginUpgrade { release } => begin(instance, *release),
+        Command::FailUpgrade { release, reason } => fail(instance, *release, reason.clone()),
+        Command::Retry { release } => retry(instance, *release),
+        Command::Suspend => step(instance, Cause::OperatorSuspended, State::Suspended, by),
+        Command::Reactivate => reactivate(instance),
+        Command::ChangeSubscription { tier, status } => Ok(subscription(instance, *tier, *status)),
+        Command::ChangeKind { kind } if *kind == instance.kind => Ok(Vec::new()),
+        Command::ChangeKind { kind } => Ok(alloc::vec![InstanceEvent::KindChanged { kind: *kind }]),
+        Command::OrderSuspend | Command::OrderRevoke | Command::OrderRestore => order(instance, command),
+        Command::Handshake { key } => handshake(instance, *key),
+        Command::Certify { key, serial, not_after } => Ok(alloc::vec![InstanceEvent::CertificateIssued {
+            key: *key,
+            serial: serial.clone(),
+            not_after: *not_after
+        }]),
+    }
+}
+
+/// The one transition this cause makes from here, or a refusal naming both states.
+fn step(instance: &Instance, cause: Cause, to: State, by: Authority) -> Result<Vec<InstanceEvent>, Refusal> {
+    match moved(instance.state, cause) {
+        Some(event) => Ok(alloc::vec![event]),
+        None => Err(Reason::IllegalTransition { from: instance.state, to, by }.into()),
+    }
+}
+
+fn ready(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
+    let events = step(instance, Cause::DeploymentComplete, State::Active, Authority::Runtime)?;
+    if instance.subscription.is_valid() { Ok(events) } else { Err(Reason::SubscriptionNotActive.into()) }
+}
+
+fn report(instance: &Instance, statement: &Statement) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.head == Some(statement.head) {
+        // The same statement again: an answer was lost on the way.
+        return Ok(Vec::new());
+    }
+    if let Err(detail) = continues(instance.head, statement) {
+        let open = instance.finding(FindingCode::VersionChainBroken).is_some();
+        let rule = || String::from("CO-9");
+        let record = if open {
+            Vec::new()
+        } else {
+            alloc::vec![
+                InstanceEvent::FindingOpened { code: FindingCode::VersionChainBroken },
+                InstanceEvent::Escalated { rule: rule(), facts: detail.clone() },
+            ]
+        };
+        return Err(Refusal { reasons: alloc::vec![Reason::VersionChainBroken { detail }], record });
+    }
+    let platform = statement.running.platform;
+    if !may_run(instance, platform) {
+        return Err(Reason::NotOffered { release: platform }.into());
+    }
+    let mut events = alloc::vec![InstanceEvent::Reported {
+        head: statement.head,
+        running: statement.running.clone(),
+        domains: statement.domains.clone(),
+    }];
+    if instance.attempt.is_some_and(|attempt| attempt.release == platform) {
+        let outcome = Outcome::Succeeded;
+        events.push(InstanceEvent::AttemptFinished { release: platform, outcome, reason: None });
+        events.extend(moved(instance.state, Cause::UpgradeSucceeded));
+    }
+    Ok(events)
+}
+
+/// Whether the statement follows the head; if not, how.
+fn continues(head: Option<StatementHead>, statement: &Statement) -> Result<(), String> {
+    let (sequence, previous) =
+        head.map_or((1, None), |head| (head.sequence.saturating_add(1), Some(head.digest)));
+    if statement.head.sequence != sequence {
+        return Err(alloc::format!("its number is {}, {sequence} was expected", statement.head.sequence));
+    }
+    if statement.previous != previous {
+        return Err(alloc::format!("statement {sequence} names another predecessor than the one on record"));
+    }
+    Ok(())
+}
+
+/// Whether the record explains how this version came to run here: it ran, was offered, or was tried.
+fn may_run(instance: &Instance, platform: Version) -> bool {
+    platform == instance.running.platform
+        || instance.attempt.is_some_and(|attempt| attempt.release == platform)
+        || instance.attempts.iter().any(|attempt| attempt.release == platform || attempt.from == platform)
+}
+
+fn begin(instance: &Instance, release: Version) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.attempt.is_some_and(|attempt| attempt.release == release) {
+        // Begun already: an answer was lost on the way.
+        return Ok(Vec::new());
+    }
+    let Some(offer) = instance.offer.filter(|offer| offer.release == release) else {
+        return Err(Reason::NotOffered { release }.into());
+    };
+    let begun = InstanceEvent::AttemptBegun {
+        release,
+        rollout: offer.rollout,
+        action: offer.action,
+        phase: offer.phase,
+    };
+    if instance.state == State::Suspended {
+        // A remediation: it installs while staying suspended (LC-19).
+        return Ok(alloc::vec![begun]);
+    }
+    let mut events = alloc::vec![begun];
+    events.extend(step(instance, Cause::UpgradeStarted, State::UpgradeInProgress, Authority::Runtime)?);
+    Ok(events)
+}
+
+/// The refusal of a command with every reason that the world adds: what is not on offer may be no legal step
+/// either, or not run here (RL-5, RL-6).
+#[must_use]
+pub fn explained(mut refusal: Refusal, instance: &Instance, command: &Command, world: &World) -> Refusal {
+    let Command::BeginUpgrade { release } = command else { return refusal };
+    let not_offered = refusal.reasons.contains(&Reason::NotOffered { release: *release });
+    if let Some(wanted) = world.release(*release).filter(|_| not_offered) {
+        let installed = instance.running.platform;
+        let known = world.releases.values().filter(|published| !published.withdrawn);
+        let known = known.map(|published| published.release.version);
+        if let Err(StepError::SkipsMajor(skipped)) = check_step(installed, wanted, known) {
+            refusal.reasons.push(Reason::SkipsMajor { release: *release, installed, skipped });
+        }
+        if let Some(range) = world.matrix.runtimes(release.line())
+            && !wanted.fits_runtime(instance.running.runtime, &world.matrix)
+        {
+            let runtime = wanted.ships_runtime.unwrap_or(instance.running.runtime);
+            refusal.reasons.push(Reason::RuntimeIncompatible { runtime, range });
+        }
+    }
+    refusal
+}
+
+fn fail(
+    instance: &Instance,
+    release: Version,
+    reason: Option<String>,
+) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.attempt.is_none_or(|attempt| attempt.release != release) {
+        return Err(Reason::NotOffered { release }.into());
+    }
+    let mut events =
+        alloc::vec![InstanceEvent::AttemptFinished { release, outcome: Outcome::Failed, reason }];
+    events.extend(moved(instance.state, Cause::UpgradeFailed));
+    Ok(events)
+}
+
+fn retry(instance: &Instance, release: Version) -> Result<Vec<InstanceEvent>, Refusal> {
+    let failed = instance.failures.iter().any(|failure| failure.release == release && !failure.retry);
+    if failed {
+        Ok(alloc::vec![InstanceEvent::RetryAsked { release }])
+    } else {
+        Err(Reason::NotOffered { release }.into())
+    }
+}
+
+fn reactivate(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
+    let events = step(instance, Cause::OperatorReactivated, State::Active, Authority::Federation)?;
+    let mut reasons = Vec::new();
+    if instance.held {
+        reasons.push(Reason::HeldByFounder);
+    }
+    if instance.handshake_required {
+        reasons.push(Reason::HandshakeRequired);
+    }
+    if !instance.subscription.is_valid() {
+        reasons.push(Reason::SubscriptionNotActive);
+    }
+    if !instance.findings.is_empty() {
+        let findings = instance.findings.iter().map(|finding| finding.code).collect();
+        reasons.push(Reason::AuditNotClean { findings });
+    }
+    if reasons.is_empty() { Ok(events) } else { Err(reasons.into()) }
+}
+
+fn subscription(
+    instance: &Instance,
+    tier: Option<Tier>,
+    status: Option<SubscriptionStatus>,
+) -> Vec<InstanceEvent> {
+    let current = instance.subscription;
+    let (tier, status) = (tier.unwrap_or(current.tier), status.unwrap_or(current.status));
+    if (tier, status) == (current.tier, current.status) {
+        return Vec::new();
+    }
+    alloc::vec![InstanceEvent::SubscriptionChanged { tier, status }]
+}
+
+fn order(instance: &Instance, command: &Command) -> Result<Vec<InstanceEvent>, Refusal> {
+    let (cause, to) = match command {
+        Command::OrderRevoke => (Cause::FounderRevoked, State::Revoked),
+        Command::OrderRestore => (Cause::FounderRestored, State::Suspended),
+        _ => (Cause::FounderSuspended, State::Suspended),
+    };
+    let mut events = Vec::new();
+    match (command, instance.state) {
+        // Already suspended: the order makes it last (LC-19).
+        (Command::OrderSuspend, State::Suspended) if !instance.held => {}
+        (Command::OrderRestore, State::Suspended) if instance.held => {}
+        _ => events.extend(step(instance, cause, to, Authority::Founder)?),
+    }
+    match command {
+        Command::OrderSuspend if !instance.held => events.push(InstanceEvent::HoldPlaced),
+        Command::OrderRestore if instance.held => events.push(InstanceEvent::HoldLifted),
+        _ => {}
+    }
+    if !instance.escalations.is_empty() {
+        events.push(InstanceEvent::EscalationsResolved);
+    }
+    Ok(events)
+}
+
+fn handshake(instance: &Instance, key: InstanceKey) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.state == State::Revoked {
+        return Err(Reason::InstanceRevoked { since: instance.since }.into());
+    }
+    let mut events = alloc::vec![InstanceEvent::HandshakeRenewed { key }];
+    let code = FindingCode::VersionChainBroken;
+    if instance.finding(code).is_some() {
+        events.push(InstanceEvent::FindingClosed { code });
+    }
+    Ok(events)
+}
+
+/// Judges a registration (HS-1, ID-2, ID-3, CO-4).
+///
+/// # Errors
+/// Every rule it breaks.
+pub fn register(registration: &Registration, world: &World) -> Result<Vec<InstanceEvent>, Refusal> {
+    check_enrolment(registration.kind, registration.tier, registration.provider.is_some(), world)?;
+    let platform = registration.running.platform;
+    if !world.releases.is_empty() && !world.releases.contains_key(&platform) {
+        return Err(Reason::UnknownRelease { release: platform }.into());
+    }
+    Ok(alloc::vec![InstanceEvent::Registered(alloc::boxed::Box::new(registration.clone()))])
+}
+
+/// Judges what an enrolment asks for (ID-3, CO-4).
+///
+/// # Errors
+/// Every rule it breaks.
+pub fn check_enrolment(kind: Kind, tier: Tier, has_provider: bool, world: &World) -> Result<(), Refusal> {
+    let mut reasons = Vec::new();
+    let expected = world.constitution.kind_of(tier);
+    if expected != kind {
+        reasons.push(Reason::TierMismatch { tier, expected, found: kind });
+    }
+    if kind != Kind::SaasShared && !has_provider {
+        reasons.push(Reason::ProviderRequired { kind });
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons.into()) }
+}
+
+/// What can be asked about the federation as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorldCommand {
+    /// The Organism publishes a release, and its rollout begins (RL-1, RO-1).
+    Publish {
+        /// The release, its signatures verified.
+        release: alloc::boxed::Box<Release>,
+        /// Digest of what was signed.
+        digest: Digest,
+        /// A fresh id for its rollout.
+        rollout: RolloutId,
+        /// Whom it is for.
+        restriction: Restriction,
+        /// Phases that wait for an approval.
+        approval: Vec<Phase>,
+    },
+    /// The release is taken back.
+    Withdraw {
+        /// Which.
+        release: Version,
+    },
+    /// An operator stops the offers (RO-6).
+    Pause {
+        /// Of which release.
+        release: Version,
+    },
+    /// An operator, or for RO-5 the Founder, lets them go on.
+    Resume {
+        /// Of which release.
+        release: Version,
+        /// Who asks.
+        by: Authority,
+    },
+    /// An operator ends the rollout where it stands (RO-6).
+    Abort {
+        /// Of which release.
+        release: Version,
+    },
+    /// An operator approves the next phase (RO-6).
+    Approve {
+        /// Of which release.
+        release: Version,
+    },
+    /// No offers inside, except of security releases (RO-6).
+    Freeze {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The red switch (RO-6).
+    RedSwitch {
+        /// On or off.
+        on: bool,
+    },
+    /// An order of the Founder, its signatures verified (FO-1).
+    AcceptOrder {
+        /// Its serial.
+        serial: u64,
+        /// Until when it is good.
+        expires: Timestamp,
+        /// Digest of the order.
+        digest: Digest,
+    },
+}
+
+/// Judges a command about the federation as a whole.
+///
+/// # Errors
+/// Every rule that forbids it.
+pub fn decide_world(
+    world: &World,
+    command: &WorldCommand,
+    now: Timestamp,
+) -> Result<Vec<WorldEvent>, Refusal> {
+    match command {
+        WorldCommand::Publish { release, digest, rollout, restriction, approval } => {
+            publish(world, release, *digest, *rollout, restriction, approval)
+        }
+        WorldCommand::Withdraw { release } => withdraw(world, *release),
+        WorldCommand::Pause { release } => pause(find(world, *release)?),
+        WorldCommand::Resume { release, by } => resume(find(world, *release)?, *by),
+        WorldCommand::Abort { release } => {
+            let rollout = find(world, *release)?;
+            allow(rollout, rollout.is_open(), "be aborted")?;
+            Ok(alloc::vec![WorldEvent::RolloutAborted { rollout: rollout.id }])
+        }
+        WorldCommand::Approve { release } => approve(find(world, *release)?),
+        WorldCommand::Freeze { from, until } => {
+            Ok(alloc::vec![WorldEvent::FreezeSet { from: *from, until: *until }])
+        }
+        WorldCommand::RedSwitch { on } if *on == world.red_switch => Ok(Vec::new()),
+        WorldCommand::RedSwitch { on } => Ok(alloc::vec![WorldEvent::RedSwitchTurned { on: *on }]),
+        WorldCommand::AcceptOrder { serial, expires, digest } => {
+            if *serial <= world.order_serial {
+                return Err(Reason::OrderReplayed { serial: *serial, last: world.order_serial }.into());
+            }
+            if *expires <= now {
+                return Err(Reason::OrderExpired { expired: *expires }.into());
+            }
+            Ok(alloc::vec![WorldEvent::OrderAccepted { serial: *serial, digest: *digest }])
+        }
+    }
+}
+
+fn find(world: &World, release: Version) -> Result<&Rollout, Refusal> {
+    world.rollout_of(release).ok_or_else(|| Reason::UnknownRelease { release }.into())
+}
+
+fn allow(rollout: &Rollout, holds: bool, verb: &'static str) -> Result<(), Refusal> {
+    if holds {
+        return Ok(());
+    }
+    Err(Reason::RolloutForbids { release: rollout.release, status: rollout.shown(), verb }.into())
+}
+
+fn publish(
+    world: &World,
+    release: &Release,
+    digest: Digest,
+    id: RolloutId,
+    restriction: &Restriction,
+    approval: &[Phase],
+) -> Result<Vec<WorldEvent>, Refusal> {
+    let version = release.version;
+    match world.releases.get(&version) {
+        Some(published) if published.digest == digest => return Ok(Vec::new()),
+        Some(_) => return Err(Reason::ReleaseExists { release: version }.into()),
+        None => {}
+    }
+    release.check(&world.matrix)?;
+    let boxed = alloc::boxed::Box::new(release.clone());
+    let mut events = alloc::vec![WorldEvent::ReleasePublished { digest, release: boxed }];
+    let overtaken = world.rollouts.iter().filter(|rollout| {
+        rollout.is_open()
+            && rollout.release.line() == version.line()
+            && rollout.release < version
+            // A security rollout gives way to another security release alone (RO-8).
+            && (rollout.class != Class::Security || release.class == Class::Security)
+    });
+    events
+        .extend(overtaken.map(|rollout| WorldEvent::RolloutSuperseded { rollout: rollout.id, by: version }));
+    events.push(WorldEvent::RolloutOpened {
+        rollout: id,
+        release: version,
+        restriction: restriction.clone(),
+        approval: approval.to_vec(),
+    });
+    if world.releases.is_empty() {
+        // Nothing comes before it: there is no change to stage.
+        events.push(WorldEvent::RolloutDone { rollout: id });
+    }
+    Ok(events)
+}
+
+fn withdraw(world: &World, release: Version) -> Result<Vec<WorldEvent>, Refusal> {
+    if world.release(release).is_none() {
+        return Err(Reason::UnknownRelease { release }.into());
+    }
+    let mut events = alloc::vec![WorldEvent::ReleaseWithdrawn { release }];
+    let ends = |rollout: &&Rollout| {
+        rollout.release == release
+            && matches!(
+                rollout.status,
+                RolloutStatus::Queued
+                    | RolloutStatus::Running
+                    | RolloutStatus::Done
+                    | RolloutStatus::Superseded
+            )
+    };
+    let ending = world.rollouts.iter().filter(ends);
+    events.extend(ending.map(|rollout| WorldEvent::RolloutWithdrawn { rollout: rollout.id }));
+    Ok(events)
+}
+
+fn pause(rollout: &Rollout) -> Result<Vec<WorldEvent>, Refusal> {
+    let can = rollout.paused.is_none() && (rollout.is_open() || rollout.status == RolloutStatus::Done);
+    allow(rollout, can, "be paused")?;
+    let mut events = alloc::vec![WorldEvent::RolloutPaused {
+        rollout: rollout.id,
+        cause: PauseCause::Operator,
+        failed: None,
+        finished: None,
+    }];
+    let open = rollout.escalations.iter().any(|escalation| escalation.rule == "RO-6");
+    if rollout.class == Class::Security && !open {
+        events.push(WorldEvent::RolloutEscalated {
+            rollout: rollout.id,
+            rule: String::from("RO-6"),
+            facts: String::from("an operator paused a security release"),
+        });
+    }
+    Ok(events)
+}
+
+fn resume(rollout: &Rollout, by: Authority) -> Result<Vec<WorldEvent>, Refusal> {
+    let Some(cause) = rollout.paused else {
+        allow(rollout, false, "be resumed")?;
+        return Ok(Vec::new());
+    };
+    if cause == PauseCause::FailureBound && by != Authority::Founder {
+        return Err(Reason::NotAuthorised { by }.into());
+    }
+    Ok(alloc::vec![WorldEvent::RolloutResumed { rollout: rollout.id, cause }])
+}
+
+fn approve(rollout: &Rollout) -> Result<Vec<WorldEvent>, Refusal> {
+    let next = rollout.next_phase().filter(|next| rollout.is_open() && rollout.awaits_approval(*next));
+    let Some(phase) = next else {
+        allow(rollout, false, "be approved")?;
+        return Ok(Vec::new());
+    };
+    Ok(alloc::vec![WorldEvent::PhaseApproved { rollout: rollout.id, phase }])
+}
+
+/// Whether the law has a row for this move (used by those who check the record).
+#[must_use]
+pub fn is_legal(from: State, to: State, cause: Cause) -> bool {
+    transition_by(from, cause).is_some_and(|row| row.to == to)
+}

@@ -1,0 +1,493 @@
+//! What can be decided: the events of an instance and those of the federation as a whole, each with its rule and authority.
+//!
+//! Events are facts in the past tense. They judge nothing and change nothing by themselves.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::constitution::ConstitutionDocument;
+use crate::finding::FindingCode;
+use crate::id::{
+    Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId, TrustDomain,
+};
+use crate::instance::{Action, OfferEnd, Outcome, Running, StatementHead};
+use crate::lifecycle::{Authority, Cause, State, transition};
+use crate::release::{Matrix, Release, Restriction};
+use crate::rollout::{Cutoff, PauseCause, Phase};
+use crate::tier::{Kind, SubscriptionStatus, Tier};
+use crate::time::Timestamp;
+use crate::version::Version;
+
+/// What a registration puts on record (ID-2, HS-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Digest of the enrolment secret it was made with.
+    pub enrolment: Digest,
+    /// Kind of the instance.
+    pub kind: Kind,
+    /// Its tier.
+    pub tier: Tier,
+    /// Whose it is.
+    pub provider: Option<ProviderId>,
+    /// What operators call it by.
+    pub labels: Vec<Label>,
+    /// Where it can be challenged.
+    pub endpoint: Endpoint,
+    /// Its public key.
+    pub key: InstanceKey,
+    /// What it runs.
+    pub running: Running,
+    /// Its active domains.
+    pub domains: Vec<DomainCode>,
+}
+
+/// What happened to one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum InstanceEvent {
+    /// It got its identity (HS-1).
+    Registered(Box<Registration>),
+    /// It shook hands afresh under its id (HS-1, LC-17): new key, new chain.
+    HandshakeRenewed {
+        /// Its new public key.
+        key: InstanceKey,
+    },
+    /// A certificate was issued over this key (HS-1, HS-2).
+    CertificateIssued {
+        /// The key certified.
+        key: InstanceKey,
+        /// Serial number of the certificate, in hexadecimal.
+        serial: String,
+        /// When it ends.
+        not_after: Timestamp,
+    },
+    /// It signed a version statement (HS-3).
+    Reported {
+        /// The statement, as the head of the chain.
+        head: StatementHead,
+        /// What it says it runs.
+        running: Running,
+        /// The domains it says are active.
+        domains: Vec<DomainCode>,
+    },
+    /// It went from one state to another (§III).
+    Moved {
+        /// From here,
+        from: State,
+        /// to there,
+        to: State,
+        /// because of this.
+        cause: Cause,
+    },
+    /// A release was offered to it (LC-2, RO-3).
+    Offered {
+        /// Which release.
+        release: Version,
+        /// By which rollout.
+        rollout: RolloutId,
+        /// To do what.
+        action: Action,
+        /// The phase that added it.
+        phase: Phase,
+        /// When lacking it becomes a finding.
+        deadline: Option<Timestamp>,
+        /// The drift clock from now on (RO-8).
+        drift: Option<Clock>,
+        /// The security clock from now on.
+        security: Option<Clock>,
+    },
+    /// The offer ended.
+    OfferEnded {
+        /// Of which release.
+        release: Version,
+        /// Why.
+        why: OfferEnd,
+    },
+    /// The clocks of what it owes stand still (RO-7, LC-19).
+    ClocksStopped,
+    /// They run again.
+    ClocksResumed,
+    /// It owes the release no more.
+    DueEnded {
+        /// Which release.
+        release: Version,
+        /// Why.
+        why: OfferEnd,
+    },
+    /// It began to install (LC-3, LC-13).
+    AttemptBegun {
+        /// Which release.
+        release: Version,
+        /// By which rollout.
+        rollout: RolloutId,
+        /// To do what.
+        action: Action,
+        /// The phase it counts for.
+        phase: Phase,
+    },
+    /// The attempt ended (RO-3).
+    AttemptFinished {
+        /// Which release.
+        release: Version,
+        /// How.
+        outcome: Outcome,
+        /// What the Runtime says about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The owner asked for another try (RO-9).
+    RetryAsked {
+        /// Of which release.
+        release: Version,
+    },
+    /// An audit found something (§VI).
+    FindingOpened {
+        /// What.
+        code: FindingCode,
+    },
+    /// It is cleared.
+    FindingClosed {
+        /// What.
+        code: FindingCode,
+    },
+    /// Its subscription changed (§VII).
+    SubscriptionChanged {
+        /// The tier from now on.
+        tier: Tier,
+        /// The status from now on.
+        status: SubscriptionStatus,
+    },
+    /// It is of another kind from now on: it was moved (ID-3).
+    KindChanged {
+        /// The kind from now on.
+        kind: Kind,
+    },
+    /// The Founder holds it suspended (LC-19).
+    HoldPlaced,
+    /// The Founder lifts the hold.
+    HoldLifted,
+    /// The matter was put before the Founder (CO-13).
+    Escalated {
+        /// The rule that asks for it.
+        rule: String,
+        /// What happened.
+        facts: String,
+    },
+    /// An order that names the instance resolved what was open (CO-13).
+    EscalationsResolved,
+}
+
+/// What happened to the federation as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WorldEvent {
+    /// The federation was founded: the first entry of every ledger.
+    Founded {
+        /// Its name.
+        trust_domain: TrustDomain,
+    },
+    /// A keys document came into force (AU-4).
+    KeysPublished {
+        /// Its serial.
+        serial: u64,
+        /// Digest of the document.
+        digest: Digest,
+    },
+    /// A constitution came into force (FO-5).
+    ConstitutionRatified {
+        /// Digest of the document.
+        digest: Digest,
+        /// The document.
+        document: Box<ConstitutionDocument>,
+    },
+    /// The Organism's runtime matrix (RL-5).
+    MatrixPublished {
+        /// The matrix.
+        matrix: Matrix,
+    },
+    /// The Organism's release was published (RL-1).
+    ReleasePublished {
+        /// Digest of the signed manifest.
+        digest: Digest,
+        /// The release.
+        release: Box<Release>,
+    },
+    /// A release was withdrawn.
+    ReleaseWithdrawn {
+        /// Which.
+        release: Version,
+    },
+    /// A Founder's order was accepted (FO-1).
+    OrderAccepted {
+        /// Its serial.
+        serial: u64,
+        /// Digest of the order.
+        digest: Digest,
+    },
+    /// An operator made an enrolment (HS-1).
+    EnrolmentCreated {
+        /// Digest of the secret.
+        digest: Digest,
+        /// Kind of the instance to be.
+        kind: Kind,
+        /// Its tier.
+        tier: Tier,
+        /// When the secret expires.
+        expires: Timestamp,
+    },
+    /// No offers inside, except of security releases (RO-6).
+    FreezeSet {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The red switch was turned (RO-6).
+    RedSwitchTurned {
+        /// On or off.
+        on: bool,
+    },
+    /// A rollout was made.
+    RolloutOpened {
+        /// Its id.
+        rollout: RolloutId,
+        /// Of which release.
+        release: Version,
+        /// Whom it is for.
+        restriction: Restriction,
+        /// Phases that wait for an approval.
+        approval: Vec<Phase>,
+    },
+    /// A phase opened (RO-1, RO-4).
+    PhaseOpened {
+        /// Of which rollout.
+        rollout: RolloutId,
+        /// Which phase.
+        phase: Phase,
+        /// Instances eligible now.
+        eligible: u64,
+        /// Instances inside now.
+        cohort: u64,
+        /// Cut-offs per stratum.
+        cutoffs: Vec<Cutoff>,
+    },
+    /// The phase's time is up, and it holds (RO-4).
+    RolloutHeld {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// For want of what.
+        why: String,
+    },
+    /// A phase was approved (RO-6).
+    PhaseApproved {
+        /// Of which rollout.
+        rollout: RolloutId,
+        /// Which phase.
+        phase: Phase,
+    },
+    /// Everyone had it.
+    RolloutDone {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// Too many failed (RO-3).
+    RolloutHalted {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// In which phase.
+        phase: Phase,
+        /// Attempts failed.
+        failed: u64,
+        /// Attempts finished.
+        finished: u64,
+    },
+    /// Its offers stopped (RO-5, RO-6).
+    RolloutPaused {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// By whom or what.
+        cause: PauseCause,
+        /// Attempts failed, where that was the cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<u64>,
+        /// Attempts finished, where failures were the cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        finished: Option<u64>,
+    },
+    /// Its offers go on.
+    RolloutResumed {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// What it had been paused for.
+        cause: PauseCause,
+    },
+    /// It ended where it stood (RO-6).
+    RolloutAborted {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// A newer release of its line took its place (RO-8).
+    RolloutSuperseded {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// By which release.
+        by: Version,
+    },
+    /// Its release was withdrawn.
+    RolloutWithdrawn {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// The matter was put before the Founder (CO-13).
+    RolloutEscalated {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// The rule that asks for it.
+        rule: String,
+        /// What happened.
+        facts: String,
+    },
+}
+
+impl InstanceEvent {
+    /// The rule it rests on.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::Registered(_) | Self::HandshakeRenewed { .. } | Self::CertificateIssued { .. } => "HS-1",
+            Self::Reported { .. } => "HS-3",
+            Self::Moved { from, to, cause } => transition(*from, *to, *cause).map_or("LC", |row| row.rule),
+            Self::Offered { action: Action::Update, .. } => "LC-2",
+            Self::Offered { action: Action::Rollback, .. } => "RO-3",
+            Self::OfferEnded { why, .. } | Self::DueEnded { why, .. } => match why {
+                OfferEnd::FailedHere => "RO-9",
+                OfferEnd::Superseded => "RO-8",
+                OfferEnd::Paused => "RO-6",
+                _ => "RO-7",
+            },
+            Self::ClocksStopped | Self::ClocksResumed => "RO-7",
+            Self::AttemptBegun { .. } | Self::AttemptFinished { .. } => "RO-3",
+            Self::RetryAsked { .. } => "RO-9",
+            Self::FindingOpened { code } | Self::FindingClosed { code } => code.rule(),
+            Self::SubscriptionChanged { .. } => "CO-10",
+            Self::KindChanged { .. } => "ID-3",
+            Self::HoldPlaced => "LC-16",
+            Self::HoldLifted => "LC-19",
+            Self::Escalated { rule, .. } => rule,
+            Self::EscalationsResolved => "FO-2",
+        }
+    }
+
+    /// Who may decide it (§1).
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        match self {
+            Self::Moved { from, to, cause } => {
+                transition(*from, *to, *cause).map_or(Authority::Federation, |row| row.by)
+            }
+            Self::Reported { .. } | Self::AttemptBegun { .. } | Self::RetryAsked { .. } => Authority::Runtime,
+            Self::AttemptFinished { outcome, .. } => match outcome {
+                Outcome::Stalled => Authority::Federation,
+                Outcome::Succeeded | Outcome::Failed => Authority::Runtime,
+            },
+            Self::HoldPlaced | Self::HoldLifted | Self::EscalationsResolved => Authority::Founder,
+            _ => Authority::Federation,
+        }
+    }
+}
+
+impl WorldEvent {
+    /// The rule it rests on.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::Founded { .. } | Self::KeysPublished { .. } => "AU-4",
+            Self::ConstitutionRatified { .. } => "FO-5",
+            Self::MatrixPublished { .. } => "RL-5",
+            Self::ReleasePublished { .. } | Self::ReleaseWithdrawn { .. } => "RL-1",
+            Self::OrderAccepted { .. } => "FO-1",
+            Self::EnrolmentCreated { .. } => "HS-1",
+            Self::FreezeSet { .. } | Self::RedSwitchTurned { .. } => "RO-6",
+            Self::RolloutOpened { .. } | Self::PhaseOpened { .. } => "RO-1",
+            Self::RolloutHeld { .. } | Self::RolloutDone { .. } => "RO-4",
+            Self::RolloutHalted { .. } => "RO-3",
+            Self::RolloutPaused { cause, .. } | Self::RolloutResumed { cause, .. } => match cause {
+                PauseCause::Operator => "RO-6",
+                PauseCause::FailureBound => "RO-5",
+            },
+            Self::PhaseApproved { .. } | Self::RolloutAborted { .. } => "RO-6",
+            Self::RolloutSuperseded { .. } => "RO-8",
+            Self::RolloutWithdrawn { .. } => "RO-7",
+            Self::RolloutEscalated { rule, .. } => rule,
+        }
+    }
+
+    /// Who may decide it (§1).
+    #[must_use]
+    pub const fn authority(&self) -> Authority {
+        match self {
+            Self::Founded { .. }
+            | Self::KeysPublished { .. }
+            | Self::ConstitutionRatified { .. }
+            | Self::OrderAccepted { .. }
+            | Self::RolloutResumed { cause: PauseCause::FailureBound, .. } => Authority::Founder,
+            Self::MatrixPublished { .. } | Self::ReleasePublished { .. } => Authority::Organism,
+            _ => Authority::Federation,
+        }
+    }
+
+    /// The rollout it is about, if it is about one.
+    #[must_use]
+    pub const fn rollout(&self) -> Option<RolloutId> {
+        match self {
+            Self::RolloutOpened { rollout, .. }
+            | Self::PhaseOpened { rollout, .. }
+            | Self::RolloutHeld { rollout, .. }
+            | Self::PhaseApproved { rollout, .. }
+            | Self::RolloutDone { rollout }
+            | Self::RolloutHalted { rollout, .. }
+            | Self::RolloutPaused { rollout, .. }
+            | Self::RolloutResumed { rollout, .. }
+            | Self::RolloutAborted { rollout }
+            | Self::RolloutSuperseded { rollout, .. }
+            | Self::RolloutWithdrawn { rollout }
+            | Self::RolloutEscalated { rollout, .. } => Some(*rollout),
+            _ => None,
+        }
+    }
+}
+
+/// One decided event with its subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// Of the federation as a whole, or of a rollout.
+    World(WorldEvent),
+    /// Of one instance.
+    Instance(InstanceId, InstanceEvent),
+}
+
+impl Event {
+    /// The rule it rests on.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::World(event) => event.rule(),
+            Self::Instance(_, event) => event.rule(),
+        }
+    }
+
+    /// Who may decide it.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        match self {
+            Self::World(event) => event.authority(),
+            Self::Instance(_, event) => event.authority(),
+        }
+    }
+}

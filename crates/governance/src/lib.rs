@@ -1,0 +1,48 @@
+//! The law of the Federation Plane, decided.
+//!
+//! Pure functions over values: [`decide`](decide::decide) judges a command, [`reconcile`](reconcile::reconcile) finds
+//! what is due for an instance, [`advance`](rollout::advance) moves a rollout, and `apply` folds what was decided.
+//! Never reads a clock, a file, a socket or a random number: all of that arrives as an argument.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod clock;
+pub mod constitution;
+pub mod decide;
+pub mod event;
+pub mod finding;
+pub mod id;
+pub mod instance;
+pub mod layer;
+pub mod lifecycle;
+pub mod reconcile;
+pub mod refusal;
+pub mod release;
+pub mod rollout;
+mod text;
+pub mod tier;
+pub mod time;
+pub mod version;
+pub mod world;
+
+pub use clock::Clock;
+pub use constitution::{Constitution, ConstitutionDocument, Share};
+pub use event::{Event, InstanceEvent, Registration, WorldEvent};
+pub use finding::{Escalation, Finding, FindingCode};
+pub use id::{
+    Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, OperatorName, ProviderId, RolloutId,
+    TrustDomain,
+};
+pub use instance::{Action, Instance, Offer, OfferEnd, Outcome, Running, StatementHead};
+pub use layer::{LayerContent, LayerId, LayerStructure};
+pub use lifecycle::{Authority, Cause, State, TRANSITIONS, Transition};
+pub use refusal::{Reason, Refusal};
+pub use release::{Advisory, Class, Matrix, Package, Release, Restriction};
+pub use rollout::{Census, Phase, Rollout, RolloutStatus};
+pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
+pub use time::{Span, Timestamp};
+pub use version::{Line, Version, VersionRange};
+pub use world::World;

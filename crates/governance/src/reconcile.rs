@@ -1,0 +1,396 @@
+//! What is due for one instance: stalls, clocks, findings, offers and transitions, all from the facts as they are now.
+//!
+//! Level-triggered and idempotent: it never remembers what it did, only looks at what is. Runs at every call of the
+//! instance and in every sweep; deadlines, audits and rollout waves are not separate machines.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::clock::Clock;
+use crate::event::InstanceEvent;
+use crate::finding::FindingCode;
+use crate::id::RolloutId;
+use crate::instance::{Action, Failure, Instance, OfferEnd, Outcome};
+use crate::lifecycle::{Cause, State, transition_by};
+use crate::release::Class;
+use crate::rollout::{Phase, Rollout, RolloutStatus};
+use crate::tier::SubscriptionStatus;
+use crate::time::{Span, Timestamp};
+use crate::version::Version;
+use crate::world::World;
+
+/// Rounds after which nothing can be due any more; each round settles one stage.
+const ROUNDS_MAX: usize = 32;
+/// A failing security release is tried again after doubling waits, up to this power of two.
+const RETRY_DOUBLINGS_MAX: u32 = 10;
+
+/// Everything due for the instance now, in order; nothing when all is as it should be.
+#[must_use]
+pub fn reconcile(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let first = due(instance, world, now);
+    if first.is_empty() {
+        // The common case of a check-in: nothing is copied.
+        return first;
+    }
+    let mut settled = Vec::new();
+    let mut current = instance.clone();
+    let mut events = first;
+    for _ in 0..ROUNDS_MAX {
+        for event in &events {
+            current.apply(event, now);
+        }
+        settled.append(&mut events);
+        events = due(&current, world, now);
+        if events.is_empty() {
+            break;
+        }
+    }
+    settled
+}
+
+/// The events of the first stage that has any.
+fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    if instance.state == State::Revoked {
+        return Vec::new();
+    }
+    let stages = [stall, obligations, findings, offers, standing];
+    stages
+        .iter()
+        .map(|stage| stage(instance, world, now))
+        .find(|events| !events.is_empty())
+        .unwrap_or_default()
+}
+
+/// An attempt that did not finish in time (LC-5, RO-3).
+fn stall(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let mut events = Vec::new();
+    if let Some(attempt) = instance.attempt
+        && now.since(attempt.begun) > world.constitution.upgrade_stall_after
+    {
+        events.push(InstanceEvent::AttemptFinished {
+            release: attempt.release,
+            outcome: Outcome::Stalled,
+            reason: None,
+        });
+        events.extend(moved(instance.state, Cause::UpgradeStalled));
+    }
+    events
+}
+
+/// What the instance owes: ended when it is paid or void, its clocks running or not (RO-7, LC-19).
+fn obligations(instance: &Instance, world: &World, _now: Timestamp) -> Vec<InstanceEvent> {
+    let Some(due) = instance.due else { return Vec::new() };
+    let rollout = world.rollout(due.rollout);
+    let end = |why| alloc::vec![InstanceEvent::DueEnded { release: due.release, why }];
+    if instance.running.platform >= due.release {
+        return end(OfferEnd::Installed);
+    }
+    let Some(rollout) = rollout.filter(|rollout| !has_ended(rollout)) else { return end(OfferEnd::Ended) };
+    if !world.is_inside(rollout, instance) {
+        return end(OfferEnd::NotEligible);
+    }
+    let should_run = rollout.paused.is_none() && !world.red_switch && instance.state.is_eligible();
+    match (should_run, due.is_running()) {
+        (true, false) => alloc::vec![InstanceEvent::ClocksResumed],
+        (false, true) => alloc::vec![InstanceEvent::ClocksStopped],
+        _ => Vec::new(),
+    }
+}
+
+fn has_ended(rollout: &Rollout) -> bool {
+    matches!(rollout.status, RolloutStatus::Halted | RolloutStatus::Aborted | RolloutStatus::Withdrawn)
+}
+
+/// Findings opened and closed so that exactly those stand whose condition holds (CO-1…CO-9).
+fn findings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    if instance.state == State::Registered || instance.handshake_required {
+        return Vec::new();
+    }
+    let mut events = Vec::new();
+    for &code in FindingCode::ALL {
+        let open = instance.finding(code).is_some();
+        let holds = if code.is_sticky() { open } else { condition(code, instance, world, now) };
+        // The suspended are audited too (§7), so that LC-9 has an audit to be clean.
+        if holds && !open {
+            events.push(InstanceEvent::FindingOpened { code });
+            events.extend(escalation(
+                instance,
+                code.rule(),
+                "CO-8",
+                "content differs from what the Organism signed",
+            ));
+        } else if !holds && open {
+            events.push(InstanceEvent::FindingClosed { code });
+        }
+    }
+    events
+}
+
+/// An escalation under `rule`, if that is the rule asked for and none is open (CO-13).
+fn escalation(instance: &Instance, rule: &str, asked: &str, facts: &str) -> Option<InstanceEvent> {
+    let open = instance.escalations.iter().any(|escalation| escalation.rule == rule);
+    (rule == asked && !open)
+        .then(|| InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) })
+}
+
+/// Whether a finding's condition holds.
+fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timestamp) -> bool {
+    let law = &world.constitution;
+    let beyond = |clock: Option<Clock>, limit: Span| clock.is_some_and(|clock| clock.shows(now) > limit);
+    match code {
+        FindingCode::VersionDrift => beyond(instance.due.and_then(|due| due.drift), law.drift_threshold),
+        FindingCode::SecurityPatchOverdue => {
+            beyond(instance.due.and_then(|due| due.security), law.security_deadline)
+        }
+        FindingCode::TierMismatch => law.kind_of(instance.subscription.tier) != instance.kind,
+        FindingCode::RuntimeIncompatible => world
+            .matrix
+            .runtimes(instance.running.platform.line())
+            .is_some_and(|range| !range.contains(instance.running.runtime)),
+        FindingCode::NotReporting => now.since(instance.reported) > law.compliance_report_within,
+        FindingCode::UnauthorisedFork => is_fork(instance, world),
+        FindingCode::EntitlementViolation | FindingCode::VersionChainBroken => false,
+    }
+}
+
+/// Whether a structure that the Organism signed for this version runs with other content (ID-5).
+fn is_fork(instance: &Instance, world: &World) -> bool {
+    let Some(published) = world.releases.get(&instance.running.platform) else { return false };
+    published.release.layers.iter().any(|signed| {
+        instance.running.layers.iter().any(|found| found.id == signed.id && found.digest != signed.digest)
+    })
+}
+
+/// A release that should be on offer.
+struct Wanted<'a> {
+    release: Version,
+    rollout: &'a Rollout,
+    action: Action,
+    phase: Phase,
+}
+
+/// The offer ended, begun or exchanged, so that the right one stands (LC-2, RO-3, RO-8, RO-9, LC-19).
+fn offers(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    if instance.attempt.is_some() {
+        // Its end or its stall is waited for.
+        return Vec::new();
+    }
+    let wanted = wanted(instance, world, now);
+    let key = |wanted: &Wanted<'_>| (wanted.release, wanted.rollout.id, wanted.action);
+    let standing = instance.offer.map(|offer| (offer.release, offer.rollout, offer.action));
+    if wanted.as_ref().map(key) == standing {
+        return Vec::new();
+    }
+    let mut events = Vec::new();
+    if let Some((release, rollout, _)) = standing {
+        let why = if wanted.is_some() {
+            OfferEnd::Superseded
+        } else {
+            why_ended(instance, world, release, rollout, now)
+        };
+        events.push(InstanceEvent::OfferEnded { release, why });
+    }
+    if let Some(wanted) = wanted {
+        events.push(offered(instance, world, &wanted, now));
+    }
+    events
+}
+
+fn why_ended(
+    instance: &Instance,
+    world: &World,
+    release: Version,
+    rollout: RolloutId,
+    now: Timestamp,
+) -> OfferEnd {
+    let Some(rollout) = world.rollout(rollout) else { return OfferEnd::Ended };
+    if instance.running.platform == release {
+        OfferEnd::Installed
+    } else if has_ended(rollout) {
+        OfferEnd::Ended
+    } else if rollout.paused.is_some() || world.red_switch {
+        OfferEnd::Paused
+    } else if is_blocked(instance, world, release, rollout.class, now) {
+        OfferEnd::FailedHere
+    } else {
+        OfferEnd::NotEligible
+    }
+}
+
+fn wanted<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
+    if instance.held || instance.handshake_required {
+        return None;
+    }
+    if instance.state == State::Suspended {
+        return remediation(instance, world, now);
+    }
+    if !instance.state.is_eligible() {
+        return None;
+    }
+    directed_rollback(instance, world, now).or_else(|| update(instance, world, now))
+}
+
+/// The release whose lack is an open finding (LC-19).
+fn remediation<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
+    let lacking = [FindingCode::VersionDrift, FindingCode::SecurityPatchOverdue];
+    lacking.iter().find_map(|code| instance.finding(*code))?;
+    let due = instance.due?;
+    let rollout = world.rollout(due.rollout).filter(|rollout| rollout.stands() && !world.red_switch)?;
+    let blocked = is_blocked(instance, world, due.release, rollout.class, now);
+    (world.is_next_step(due.release, instance) && !blocked).then(|| Wanted {
+        release: due.release,
+        rollout,
+        action: Action::Update,
+        phase: rollout.phase_of(instance).unwrap_or(Phase::Ga),
+    })
+}
+
+/// The way back from a release whose rollout was halted (RO-3).
+fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
+    let rollout = world.rollout_of(instance.running.platform)?;
+    if rollout.status != RolloutStatus::Halted {
+        return None;
+    }
+    let previous = instance.previous().filter(|previous| *previous < instance.running.platform)?;
+    let blocked = is_blocked(instance, world, previous, Class::Security, now);
+    (!blocked).then(|| Wanted {
+        release: previous,
+        rollout,
+        action: Action::Rollback,
+        phase: rollout.phase_of(instance).unwrap_or(Phase::Ga),
+    })
+}
+
+/// The next step on offer: a security release before all else, otherwise the latest that can be reached (RL-6, RO-8).
+fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
+    if world.red_switch {
+        return None;
+    }
+    let frozen = world.is_frozen(now);
+    let candidate = |rollout: &'a Rollout| {
+        let standing =
+            instance.offer.is_some_and(|offer| offer.rollout == rollout.id && offer.action == Action::Update);
+        let open = if standing {
+            rollout.stands()
+        } else {
+            rollout.adds() && (rollout.class == Class::Security || !frozen)
+        };
+        let phase = match rollout.phase_of(instance) {
+            Some(phase) => phase,
+            None => instance.offer.filter(|_| standing)?.phase,
+        };
+        (open
+            && world.is_inside(rollout, instance)
+            && world.is_next_step(rollout.release, instance)
+            && !is_blocked(instance, world, rollout.release, rollout.class, now))
+        .then_some(Wanted { release: rollout.release, rollout, action: Action::Update, phase })
+    };
+    let candidates = || world.rollouts.iter().filter_map(candidate);
+    let line = instance.running.platform.line();
+    if candidates().any(|wanted| wanted.rollout.class == Class::Security) {
+        return candidates()
+            .filter(|wanted| wanted.release.line() == line)
+            .max_by_key(|wanted| wanted.release);
+    }
+    candidates().max_by_key(|wanted| wanted.release)
+}
+
+/// Whether the release failed here and nothing changed since (RO-9).
+fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class, now: Timestamp) -> bool {
+    let law = &world.constitution;
+    let wait = |failure: &Failure| match class {
+        Class::Security => {
+            let doublings = failure.times.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);
+            law.security_retry_after.times(1 << doublings)
+        }
+        _ => law.rollout_retry_after,
+    };
+    instance
+        .failures
+        .iter()
+        .any(|failure| failure.release == release && !failure.retry && now.since(failure.at) <= wait(failure))
+}
+
+/// The offer, with the clocks it inherits and the deadline they give it (RO-7, RO-8).
+fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timestamp) -> InstanceEvent {
+    let law = &world.constitution;
+    let inherited = instance.due.filter(|_| wanted.action == Action::Update);
+    let runs = instance.state.is_eligible();
+    let carry = |clock: Clock| if runs { clock.resumed(now) } else { clock };
+    let mut drift = inherited.and_then(|due| due.drift).map(carry);
+    let mut security = inherited.and_then(|due| due.security).map(carry);
+    if wanted.action == Action::Update {
+        let own = match wanted.rollout.class {
+            Class::Security => &mut security,
+            _ => &mut drift,
+        };
+        let fresh = match wanted.rollout.class {
+            Class::Major => Clock::started_ahead(now, law.major_window - law.drift_threshold),
+            Class::Security => Clock::started(now),
+            _ => Clock::started_ahead(now, law.minor_window - law.drift_threshold),
+        };
+        *own = Some(own.map_or(fresh, |inherited| inherited.further(fresh, now)));
+    }
+    let reaches = |clock: Option<Clock>, length| clock.and_then(|clock| clock.reaches(length, now));
+    let by_drift = reaches(drift, law.drift_threshold);
+    let by_security = reaches(security, law.security_deadline);
+    InstanceEvent::Offered {
+        release: wanted.release,
+        rollout: wanted.rollout.id,
+        action: wanted.action,
+        phase: wanted.phase,
+        deadline: [by_drift, by_security].into_iter().flatten().min(),
+        drift,
+        security,
+    }
+}
+
+/// The transition that the facts ask for; the gravest wins (§III).
+fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let from = instance.state;
+    let mut events = Vec::new();
+    if let Some(cause) = suspension(instance, world, now)
+        && let Some(event) = moved(from, cause)
+    {
+        events.push(event);
+        if cause == Cause::SecurityOverdue {
+            let facts = "a security release was not installed by its second deadline";
+            events.extend(escalation(instance, "CO-3", "CO-3", facts));
+        }
+        return events;
+    }
+    let cause = match from {
+        State::Active | State::UpdatePending if !instance.findings.is_empty() => Cause::FindingOpen,
+        State::OutOfCompliance if instance.findings.is_empty() => Cause::FindingsCleared,
+        State::Active if instance.offer.is_some() => Cause::ReleaseOffered,
+        State::UpdatePending if instance.offer.is_none() => Cause::OfferEnded,
+        _ => return events,
+    };
+    events.extend(moved(from, cause));
+    events
+}
+
+/// What asks for suspension now, if anything does (CO-3, CO-10, CO-11).
+fn suspension(instance: &Instance, world: &World, now: Timestamp) -> Option<Cause> {
+    let law = &world.constitution;
+    let ladder = law.security_deadline + law.security_suspend_after;
+    let security = instance.due.and_then(|due| due.security);
+    let too_old = |since: Timestamp| now.since(since) > law.compliance_suspend_after;
+    let subscription = match instance.subscription.status {
+        SubscriptionStatus::Active => false,
+        SubscriptionStatus::Lapsed => now.since(instance.subscription.since) > law.subscription_lapse_grace,
+        SubscriptionStatus::Revoked => true,
+    };
+    if security.is_some_and(|clock| clock.shows(now) > ladder) {
+        Some(Cause::SecurityOverdue)
+    } else if subscription {
+        Some(Cause::SubscriptionEnded)
+    } else {
+        instance.findings.iter().any(|finding| too_old(finding.since)).then_some(Cause::FindingTooOld)
+    }
+}
+
+/// The move that this cause asks for from here, if the law has one.
+pub(crate) fn moved(from: State, cause: Cause) -> Option<InstanceEvent> {
+    transition_by(from, cause).map(|row| InstanceEvent::Moved { from, to: row.to, cause })
+}

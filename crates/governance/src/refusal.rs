@@ -1,0 +1,283 @@
+//! Refusals: every rule that failed, each with a stable code, a sentence, and what to do next.
+//!
+//! A refusal is an answer, not an accident: it changes nothing, but may have something to put on record.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::event::InstanceEvent;
+use crate::finding::FindingCode;
+use crate::id::DomainCode;
+use crate::layer::StackError;
+use crate::lifecycle::{Authority, State};
+use crate::time::Timestamp;
+use crate::version::{Line, Version, VersionRange};
+
+/// One rule that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The law has no such transition (§III).
+    #[error("no transition leads from {from} to {to} by the {by}")]
+    IllegalTransition {
+        /// Where it stands.
+        from: State,
+        /// Where it was to go.
+        to: State,
+        /// Who asked.
+        by: Authority,
+    },
+    /// LC-19.
+    #[error("the instance is revoked since {since}")]
+    InstanceRevoked {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// LC-9, LC-1.
+    #[error("the subscription is not active")]
+    SubscriptionNotActive,
+    /// LC-9.
+    #[error("the audit is not clean: {}", words(findings))]
+    AuditNotClean {
+        /// What is open.
+        findings: Vec<FindingCode>,
+    },
+    /// LC-17.
+    #[error("a restored instance must shake hands afresh first")]
+    HandshakeRequired,
+    /// LC-19.
+    #[error("the Founder suspended the instance: only his `restore` lifts it")]
+    HeldByFounder,
+    /// IN-2.
+    #[error("release {release} has no rollback instructions")]
+    NoRollbackInstructions {
+        /// Which release.
+        release: Version,
+    },
+    /// RL-4.
+    #[error("the stack of release {release} does not close: {breach}")]
+    StackBroken {
+        /// Which release.
+        release: Version,
+        /// Where.
+        breach: StackError,
+    },
+    /// RL-5.
+    #[error("the runtime matrix has no row for {line}")]
+    NoMatrixRow {
+        /// Which line.
+        line: Line,
+    },
+    /// RL-5.
+    #[error("runtime {runtime} is outside {range}")]
+    RuntimeIncompatible {
+        /// Which runtime.
+        runtime: Version,
+        /// What is allowed.
+        range: VersionRange,
+    },
+    /// RL-6.
+    #[error("release {release} cannot follow {installed}: {skipped} lies between")]
+    SkipsMajor {
+        /// Which release.
+        release: Version,
+        /// What runs.
+        installed: Version,
+        /// What must come first.
+        skipped: Version,
+    },
+    /// RL-1.
+    #[error("release {release} was published already, with other content")]
+    ReleaseExists {
+        /// Which release.
+        release: Version,
+    },
+    /// RL-1.
+    #[error("there is no release {release}")]
+    UnknownRelease {
+        /// Which release.
+        release: Version,
+    },
+    /// RO-6.
+    #[error("the rollout of {release} is {status}: it cannot {verb}")]
+    RolloutForbids {
+        /// Of which release.
+        release: Version,
+        /// Where it stands.
+        status: &'static str,
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// RL-3, ID.
+    #[error("{release} is not on offer to this instance")]
+    NotOffered {
+        /// Which release.
+        release: Version,
+    },
+    /// ID-4.
+    #[error("the statement does not continue the chain: {detail}")]
+    VersionChainBroken {
+        /// How.
+        detail: String,
+    },
+    /// §III.
+    #[error("state {state} forbids it")]
+    StateForbids {
+        /// Which state.
+        state: State,
+    },
+    /// EN-2.
+    #[error("the tier's limit of {limit} domains is reached")]
+    TierLimit {
+        /// The limit.
+        limit: u32,
+    },
+    /// EN-1.
+    #[error("{domain} is not in the catalogue")]
+    UnknownDomain {
+        /// Which domain.
+        domain: DomainCode,
+    },
+    /// ID-3.
+    #[error("a {kind} instance belongs to a provider")]
+    ProviderRequired {
+        /// Which kind.
+        kind: crate::tier::Kind,
+    },
+    /// CO-4.
+    #[error("tier {tier} runs on {expected}, not on {found}")]
+    TierMismatch {
+        /// Which tier.
+        tier: crate::tier::Tier,
+        /// Where it runs.
+        expected: crate::tier::Kind,
+        /// What was asked.
+        found: crate::tier::Kind,
+    },
+    /// FO-1.
+    #[error("order {serial} does not follow {last}: its serial was used")]
+    OrderReplayed {
+        /// Its serial.
+        serial: u64,
+        /// The last accepted.
+        last: u64,
+    },
+    /// FO-1.
+    #[error("the order expired at {expired}")]
+    OrderExpired {
+        /// When.
+        expired: Timestamp,
+    },
+    /// §1.
+    #[error("the {by} may not do this")]
+    NotAuthorised {
+        /// Who asked.
+        by: Authority,
+    },
+}
+
+/// Words with commas between.
+fn words<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Reason {
+    /// Its stable code, the rule it rests on, and what to do next.
+    #[must_use]
+    pub const fn about(&self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::IllegalTransition { .. } => ("illegal-transition", "LC", "see the states of the lifecycle"),
+            Self::InstanceRevoked { .. } => {
+                ("instance-revoked", "LC-19", "only the Founder restores a revoked instance")
+            }
+            Self::SubscriptionNotActive => {
+                ("subscription-not-active", "CO-10", "renew the subscription first")
+            }
+            Self::AuditNotClean { .. } => {
+                ("audit-not-clean", "LC-9", "clear the findings first: `instance show` says how")
+            }
+            Self::HandshakeRequired => {
+                ("handshake-required", "LC-17", "enrol the instance afresh under its id")
+            }
+            Self::HeldByFounder => ("not-authorised", "LC-19", "ask the Founder for a `restore` order"),
+            Self::NoRollbackInstructions { .. } => (
+                "no-rollback-instructions",
+                "IN-2",
+                "add [rollback] instructions to the manifest and sign again",
+            ),
+            Self::StackBroken { .. } => {
+                ("stack-broken", "RL-4", "mend the structure's `needs`, or ship what it needs")
+            }
+            Self::NoMatrixRow { .. } => {
+                ("no-matrix-row", "RL-5", "publish a runtime matrix with a row for the line first")
+            }
+            Self::RuntimeIncompatible { .. } => {
+                ("runtime-incompatible", "RL-5", "ship a runtime inside the matrix")
+            }
+            Self::SkipsMajor { .. } => ("skips-major", "RL-6", "install the release between first"),
+            Self::ReleaseExists { .. } => {
+                ("release-exists", "IN-3", "publish the change under a new version")
+            }
+            Self::UnknownRelease { .. } => {
+                ("unknown-release", "RL-1", "`release list` shows what is published")
+            }
+            Self::RolloutForbids { .. } => ("state-forbids", "RO-6", "`rollout show` says where it stands"),
+            Self::NotOffered { .. } => ("not-offered", "RL-3", "check in for what is on offer"),
+            Self::VersionChainBroken { .. } => {
+                ("version-chain-broken", "ID-4", "if the instance was cloned or restored, enrol it afresh")
+            }
+            Self::StateForbids { .. } => ("state-forbids", "LC", "see the states of the lifecycle"),
+            Self::TierLimit { .. } => {
+                ("tier-limit", "EN-2", "deactivate a domain or subscribe to a larger tier")
+            }
+            Self::UnknownDomain { .. } => ("unknown-domain", "EN-1", "see the catalogue"),
+            Self::ProviderRequired { .. } => ("provider-required", "ID-3", "name the provider"),
+            Self::TierMismatch { .. } => {
+                ("tier-mismatch", "CO-4", "choose a kind and a tier that go together")
+            }
+            Self::OrderReplayed { .. } => ("order-replayed", "FO-1", "sign the order with the next serial"),
+            Self::OrderExpired { .. } => {
+                ("order-expired", "FO-1", "sign the order again with a later expiry")
+            }
+            Self::NotAuthorised { .. } => ("not-authorised", "AU-1", "ask the authority that may"),
+        }
+    }
+
+    /// Its stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.about().0
+    }
+}
+
+/// A command refused: why, every rule at once, and what to put on record all the same (ID-4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Every rule that failed; never empty.
+    pub reasons: Vec<Reason>,
+    /// What the attempt itself shows, to be recorded: a broken chain becomes a finding.
+    pub record: Vec<InstanceEvent>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reasons: alloc::vec![reason], record: Vec::new() }
+    }
+}
+
+impl From<Vec<Reason>> for Refusal {
+    fn from(reasons: Vec<Reason>) -> Self {
+        Self { reasons, record: Vec::new() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.reasons.iter().enumerate() {
+            write!(f, "{}{reason}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Refusal {}

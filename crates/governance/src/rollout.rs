@@ -1,0 +1,447 @@
+//! Rollouts: their phases, who is inside, and when they move on, hold or halt (§X, RO-1…RO-6).
+//!
+//! `advance` never reads an instance: the census it is given is all it knows.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::constitution::{Constitution, Share};
+use crate::event::WorldEvent;
+use crate::finding::Escalation;
+use crate::id::{Digest, InstanceId, RolloutId};
+use crate::instance::{Action, Instance, Outcome};
+use crate::release::{Class, Restriction};
+use crate::text::words;
+use crate::tier::{Kind, Tier};
+use crate::time::{Span, Timestamp};
+use crate::version::Version;
+use crate::world::World;
+
+words! {
+    /// The phases of a rollout, in order (RO-1).
+    pub enum Phase ("phase") {
+        /// The first few.
+        Canary = "canary",
+        /// A quarter.
+        Beta = "beta",
+        /// General availability: everyone eligible.
+        Ga = "ga",
+    }
+}
+
+words! {
+    /// Where a rollout stands.
+    pub enum RolloutStatus ("rollout status") {
+        /// Its first phase opens at the next sweep.
+        Queued = "queued",
+        /// A phase is open.
+        Running = "running",
+        /// Everyone had it; whoever becomes eligible is offered it at once.
+        Done = "done",
+        /// Too many failed: offers withdrawn, whoever installed it goes back (RO-3).
+        Halted = "halted",
+        /// Ended where it stood, by an operator (RO-6).
+        Aborted = "aborted",
+        /// The release was withdrawn.
+        Withdrawn = "withdrawn",
+        /// A newer release of the line took its place (RO-8).
+        Superseded = "superseded",
+    }
+}
+
+words! {
+    /// Who stopped the offers, and so who may let them go on (RO-5, RO-6).
+    pub enum PauseCause ("cause of pause") {
+        /// An operator.
+        Operator = "operator",
+        /// Too many failures of a security release: only the Founder resumes (RO-5).
+        FailureBound = "failure-bound",
+    }
+}
+
+/// The last hash of a stratum that is inside a phase (RO-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cutoff {
+    /// Kind of the stratum.
+    pub kind: Kind,
+    /// Tier of the stratum.
+    pub tier: Tier,
+    /// The last hash inside.
+    pub last: Digest,
+}
+
+/// A phase that was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenPhase {
+    /// Which.
+    pub phase: Phase,
+    /// When it opened.
+    pub opened: Timestamp,
+    /// Instances eligible then.
+    pub eligible: u64,
+    /// Instances inside then, those of earlier phases included.
+    pub cohort: u64,
+    /// Per stratum, the last hash inside; empty in general availability, which holds everyone.
+    pub cutoffs: Vec<Cutoff>,
+}
+
+/// Why a phase whose time is up is not promoted (RO-4).
+pub const HOLDING_EVIDENCE: &str = "evidence";
+/// A phase waits for an operator's approval (RO-6).
+pub const HOLDING_APPROVAL: &str = "approval";
+
+/// A rollout of one release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// Its id.
+    pub id: RolloutId,
+    /// What it brings.
+    pub release: Version,
+    /// Of which class.
+    pub class: Class,
+    /// Whom it is for.
+    pub restriction: Restriction,
+    /// Phases that wait for an approval.
+    pub approval: Vec<Phase>,
+    /// Approvals given.
+    pub approved: Vec<Phase>,
+    /// When it was made.
+    pub opened: Timestamp,
+    /// Where it stands.
+    pub status: RolloutStatus,
+    /// The phases opened so far, in order.
+    pub phases: Vec<OpenPhase>,
+    /// How long the current phase has run.
+    pub clock: Clock,
+    /// Who paused it, if it is paused.
+    pub paused: Option<PauseCause>,
+    /// Why it is not promoted though its time is up.
+    pub holding: Option<String>,
+    /// Attempts finished before are not counted any more (RO-5).
+    pub counting_since: Timestamp,
+    /// What lies before the Founder about it.
+    pub escalations: Vec<Escalation>,
+}
+
+/// The stratum of an instance (RO-2).
+pub type Stratum = (Kind, Tier);
+
+impl Rollout {
+    /// The phase now open, while one is.
+    #[must_use]
+    pub fn phase(&self) -> Option<&OpenPhase> {
+        self.phases.last()
+    }
+
+    /// Where an instance stands in the order of the rollout (RO-2).
+    #[must_use]
+    pub fn place_of(&self, instance: InstanceId) -> Digest {
+        Digest::of_parts(&[self.id.as_bytes(), instance.as_bytes()])
+    }
+
+    /// The first phase that has this instance inside, if one has.
+    #[must_use]
+    pub fn phase_of(&self, instance: &Instance) -> Option<Phase> {
+        let place = self.place_of(instance.id);
+        let inside = |open: &&OpenPhase| {
+            open.phase == Phase::Ga
+                || open
+                    .cutoffs
+                    .iter()
+                    .any(|cutoff| (cutoff.kind, cutoff.tier) == instance.stratum() && place <= cutoff.last)
+        };
+        match self.phases.iter().find(inside) {
+            Some(open) => Some(open.phase),
+            None => (self.status == RolloutStatus::Done).then_some(Phase::Ga),
+        }
+    }
+
+    /// Whether it makes new offers now.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        matches!(self.status, RolloutStatus::Running | RolloutStatus::Done) && self.paused.is_none()
+    }
+
+    /// Whether offers that stand may go on standing (RO-8: a superseded rollout only adds nobody).
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.adds() || (self.status == RolloutStatus::Superseded && self.paused.is_none())
+    }
+
+    /// Whether this phase waits for an approval that was not given (RO-6).
+    #[must_use]
+    pub fn awaits_approval(&self, phase: Phase) -> bool {
+        self.approval.contains(&phase) && !self.approved.contains(&phase)
+    }
+
+    /// The word that people read for where it stands.
+    #[must_use]
+    pub fn shown(&self) -> &'static str {
+        match self.status {
+            // Whatever ends a rollout ends its pause.
+            _ if self.paused.is_some() => "paused",
+            RolloutStatus::Queued | RolloutStatus::Running
+                if self.holding.as_deref() == Some(HOLDING_APPROVAL) =>
+            {
+                "awaiting-approval"
+            }
+            RolloutStatus::Running => self.phase().map_or("queued", |open| open.phase.as_str()),
+            other => other.as_str(),
+        }
+    }
+}
+
+/// What a sweep counted for one rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Per stratum, the places in the order of all eligible instances.
+    places: BTreeMap<Stratum, Vec<Digest>>,
+    /// Per phase, the counts of RO-3 and RO-4.
+    phases: BTreeMap<Phase, PhaseCount>,
+}
+
+/// The counts of one phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseCount {
+    /// Instances the phase added that are still eligible and had, or have, something to install.
+    pub cohort: u64,
+    /// Of those, the ones with an attempt finished.
+    pub reached: u64,
+    /// Attempts finished in the phase.
+    pub finished: u64,
+    /// Of those, failed.
+    pub failed: u64,
+}
+
+impl Census {
+    /// Counts one instance.
+    pub fn add(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
+        let mut finished = 0;
+        for attempt in instance.attempts.iter().filter(|attempt| {
+            attempt.rollout == rollout.id
+                && attempt.action == Action::Update
+                && attempt.finished >= rollout.counting_since
+        }) {
+            let count = self.phases.entry(attempt.phase).or_default();
+            count.finished += 1;
+            count.failed += u64::from(attempt.outcome != Outcome::Succeeded);
+            finished += 1;
+        }
+        if !world.is_eligible(rollout, instance) {
+            return;
+        }
+        self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
+        if let Some(phase) = rollout.phase_of(instance) {
+            // Whoever runs the release without an attempt had nothing to install and proves nothing.
+            if finished > 0 || instance.running.platform != rollout.release {
+                let count = self.phases.entry(phase).or_default();
+                count.cohort += 1;
+                count.reached += u64::from(finished > 0);
+            }
+        }
+    }
+
+    /// All eligible instances.
+    #[must_use]
+    pub fn eligible(&self) -> u64 {
+        self.places.values().map(|places| places.len() as u64).sum()
+    }
+
+    /// The counts of a phase.
+    #[must_use]
+    pub fn phase(&self, phase: Phase) -> PhaseCount {
+        self.phases.get(&phase).copied().unwrap_or_default()
+    }
+
+    /// The cut-offs of a phase with this share, and how many they put inside (RO-1, RO-2).
+    fn cut(mut self, share: Share, before: &[Cutoff]) -> (Vec<Cutoff>, u64) {
+        let eligible = self.eligible();
+        let places = share.of_rounded_up(eligible).max(1).min(eligible);
+        let mut quotas: Vec<(Stratum, u64, u64)> = self
+            .places
+            .iter()
+            .map(|(stratum, all)| {
+                let exact = places * all.len() as u64;
+                (*stratum, exact / eligible.max(1), exact % eligible.max(1))
+            })
+            .collect();
+        let given: u64 = quotas.iter().map(|quota| quota.1).sum();
+        // Largest remainder first; ties by kind, then tier name.
+        quotas.sort_by(|a, b| {
+            let names = |s: &Stratum| (s.0.as_str(), s.1.as_str());
+            b.2.cmp(&a.2).then_with(|| names(&a.0).cmp(&names(&b.0)))
+        });
+        for quota in quotas.iter_mut().take(usize::try_from(places - given).unwrap_or(usize::MAX)) {
+            quota.1 += 1;
+        }
+        let mut cutoffs = Vec::new();
+        let mut inside = 0;
+        quotas.sort_by_key(|quota| quota.0);
+        for ((kind, tier), quota, _) in quotas {
+            let Some(order) = self.places.get_mut(&(kind, tier)) else { continue };
+            order.sort_unstable();
+            let reached =
+                usize::try_from(quota).ok().and_then(|quota| order.get(quota.checked_sub(1)?)).copied();
+            let earlier = before.iter().find(|cutoff| (cutoff.kind, cutoff.tier) == (kind, tier));
+            // A cut-off never falls.
+            if let Some(last) = reached.max(earlier.map(|cutoff| cutoff.last)) {
+                inside += order.iter().filter(|place| **place <= last).count() as u64;
+                cutoffs.push(Cutoff { kind, tier, last });
+            }
+        }
+        for cutoff in before {
+            if !cutoffs.iter().any(|new| (new.kind, new.tier) == (cutoff.kind, cutoff.tier)) {
+                cutoffs.push(*cutoff);
+            }
+        }
+        (cutoffs, inside)
+    }
+}
+
+struct PhaseLaw {
+    share: Share,
+    duration: Option<Span>,
+    failure_bound: Share,
+    next: Option<Phase>,
+}
+
+fn phase_law(phase: Phase, law: &Constitution) -> PhaseLaw {
+    match phase {
+        Phase::Canary => PhaseLaw {
+            share: law.rollout_canary_share,
+            duration: Some(law.rollout_canary_duration),
+            failure_bound: law.rollout_canary_failure_bound,
+            next: Some(Phase::Beta),
+        },
+        Phase::Beta => PhaseLaw {
+            share: law.rollout_beta_share,
+            duration: Some(law.rollout_beta_duration),
+            failure_bound: law.rollout_beta_failure_bound,
+            next: Some(Phase::Ga),
+        },
+        Phase::Ga => PhaseLaw {
+            share: Share::from_millionths(1_000_000),
+            duration: None,
+            failure_bound: law.rollout_ga_failure_bound,
+            next: None,
+        },
+    }
+}
+
+/// What is due for a rollout at a sweep: a phase opened, held, halted, paused or done (RO-1…RO-5).
+///
+/// Idempotent: with the events applied, the same census and instant give none.
+#[must_use]
+pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp) -> Vec<WorldEvent> {
+    if rollout.paused.is_some() || world.red_switch {
+        return Vec::new();
+    }
+    match (rollout.status, rollout.phase()) {
+        // A security rollout of the line goes first (RO-8).
+        (RolloutStatus::Queued, _) if rollout.class != Class::Security && world.secures(rollout) => {
+            Vec::new()
+        }
+        (RolloutStatus::Queued, _) if rollout.class == Class::Security => {
+            open(rollout, Phase::Ga, census, world, now)
+        }
+        (RolloutStatus::Queued, _) if rollout.awaits_approval(Phase::Canary) => {
+            hold(rollout, HOLDING_APPROVAL)
+        }
+        (RolloutStatus::Queued, _) => open(rollout, Phase::Canary, census, world, now),
+        (RolloutStatus::Running, Some(current)) => judge(rollout, current, census, world, now),
+        // Offers go on after `done`, and so does the watch over them (RO-3).
+        (RolloutStatus::Done, _) => bound_broken(rollout, &census, world),
+        _ => Vec::new(),
+    }
+}
+
+fn judge(
+    rollout: &Rollout,
+    current: &OpenPhase,
+    census: Census,
+    world: &World,
+    now: Timestamp,
+) -> Vec<WorldEvent> {
+    let broken = bound_broken(rollout, &census, world);
+    if !broken.is_empty() {
+        return broken;
+    }
+    let law = phase_law(current.phase, &world.constitution);
+    let up = match law.duration {
+        Some(duration) => world.phase_time(rollout, now) > duration,
+        None => now > current.opened,
+    };
+    if !up {
+        return Vec::new();
+    }
+    let count = census.phase(current.phase);
+    if !world.constitution.rollout_evidence.is_reached_by(count.reached, count.cohort) {
+        return hold(rollout, HOLDING_EVIDENCE);
+    }
+    match law.next {
+        None => alloc::vec![WorldEvent::RolloutDone { rollout: rollout.id }],
+        Some(next) if rollout.awaits_approval(next) => hold(rollout, HOLDING_APPROVAL),
+        Some(next) => open(rollout, next, census, world, now),
+    }
+}
+
+/// The halt (RO-3) or, for a security release, the pause (RO-5) that the failures of any phase so far ask for: an
+/// attempt counts for the phase that added the instance, however late it ends.
+fn bound_broken(rollout: &Rollout, census: &Census, world: &World) -> Vec<WorldEvent> {
+    let law = &world.constitution;
+    let breaks = |phase: &Phase| {
+        let count = census.phase(*phase);
+        count.failed > 0
+            && count.failed >= u64::from(law.rollout_halt_failures)
+            && phase_law(*phase, law).failure_bound.is_exceeded_by(count.failed, count.finished)
+    };
+    let Some(phase) = rollout.phases.iter().map(|open| open.phase).find(breaks) else { return Vec::new() };
+    let count = census.phase(phase);
+    let (id, failed, finished) = (rollout.id, count.failed, count.finished);
+    if rollout.class != Class::Security {
+        return alloc::vec![WorldEvent::RolloutHalted { rollout: id, phase, failed, finished }];
+    }
+    let cause = PauseCause::FailureBound;
+    let mut events = alloc::vec![WorldEvent::RolloutPaused {
+        rollout: id,
+        cause,
+        failed: Some(failed),
+        finished: Some(finished)
+    }];
+    if !rollout.escalations.iter().any(|escalation| escalation.rule == "RO-5") {
+        let facts =
+            alloc::format!("{failed} of {finished} attempts of security release {} failed", rollout.release);
+        events.push(WorldEvent::RolloutEscalated { rollout: id, rule: "RO-5".to_string(), facts });
+    }
+    events
+}
+
+fn hold(rollout: &Rollout, why: &str) -> Vec<WorldEvent> {
+    if rollout.holding.as_deref() == Some(why) {
+        return Vec::new();
+    }
+    alloc::vec![WorldEvent::RolloutHeld { rollout: rollout.id, why: why.to_string() }]
+}
+
+fn open(rollout: &Rollout, phase: Phase, census: Census, world: &World, now: Timestamp) -> Vec<WorldEvent> {
+    // A freeze makes no new offers except of security releases (RO-6).
+    if world.is_frozen(now) && rollout.class != Class::Security {
+        return Vec::new();
+    }
+    let eligible = census.eligible();
+    let before = rollout.phase().map_or(&[][..], |open| &open.cutoffs);
+    let share = phase_law(phase, &world.constitution).share;
+    let (cutoffs, cohort) = match phase {
+        Phase::Ga => (Vec::new(), eligible),
+        _ => census.cut(share, before),
+    };
+    alloc::vec![WorldEvent::PhaseOpened { rollout: rollout.id, phase, eligible, cohort, cutoffs }]
+}

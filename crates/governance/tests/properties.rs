@@ -1,0 +1,453 @@
+//! Random timelines over a small fleet: what must hold after every step, whatever happened before.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use governance::decide::{Command, Statement, WorldCommand, decide, decide_world};
+use governance::reconcile::reconcile;
+use governance::release::RollbackInstructions;
+use governance::rollout::{Census, advance};
+use governance::{
+    Action, Authority, Cause, Class, Constitution, ConstitutionDocument, Digest, Event, FindingCode,
+    Instance, InstanceEvent, InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Matrix, Package,
+    Phase, Registration, Release, Restriction, RolloutId, Running, Span, State, StatementHead,
+    SubscriptionStatus, Tier, Timestamp, Version, VersionRange, World, WorldEvent, lifecycle,
+};
+use proptest::prelude::*;
+
+const FLEET: usize = 6;
+const ROUNDS_MAX: usize = 64;
+const VERSIONS: [(u32, u32, u32); 6] = [(0, 1, 1), (0, 1, 2), (0, 1, 3), (0, 2, 0), (0, 2, 1), (1, 0, 0)];
+
+/// One random step. Indices are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Wait(i64),
+    Publish(usize, Class, bool, bool),
+    Withdraw(usize),
+    Pause(usize),
+    Resume(usize, bool),
+    Abort(usize),
+    Approve(usize),
+    Freeze(i64, i64),
+    RedSwitch(bool),
+    Begin(usize),
+    Succeed(usize),
+    Fail(usize),
+    Report(usize, bool),
+    BreakChain(usize),
+    Suspend(usize),
+    Reactivate(usize),
+    Order(usize, usize),
+    Handshake(usize),
+    Subscribe(usize, usize),
+    Become(usize, usize),
+    Retry(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let class = prop_oneof![3 => Just(Class::Minor), 2 => Just(Class::Security), 2 => Just(Class::Major)];
+    let minutes = prop::sample::select(vec![
+        0i64, 10, 60, 360, 361, 1440, 1441, 1500, 2880, 2881, 4321, 10_081, 20_161, 43_200, 43_201, 86_461,
+    ]);
+    let n = 0..FLEET;
+    let v = 0..VERSIONS.len();
+    let act = prop_oneof![
+        8 => minutes.prop_map(Act::Wait),
+        5 => (v.clone(), class, any::<bool>(), any::<bool>()).prop_map(|(v, c, s, a)| Act::Publish(v, c, s, a)),
+        1 => v.clone().prop_map(Act::Withdraw),
+        1 => v.clone().prop_map(Act::Pause),
+        2 => (v.clone(), any::<bool>()).prop_map(|(v, founder)| Act::Resume(v, founder)),
+        1 => v.clone().prop_map(Act::Abort),
+        1 => v.clone().prop_map(Act::Approve),
+        1 => (0..48i64, 1..200i64).prop_map(|(from, length)| Act::Freeze(from, length)),
+        1 => any::<bool>().prop_map(Act::RedSwitch),
+        10 => n.clone().prop_map(Act::Begin),
+        8 => n.clone().prop_map(Act::Succeed),
+        3 => n.clone().prop_map(Act::Fail),
+        6 => (n.clone(), prop::bool::weighted(0.1)).prop_map(|(n, fork)| Act::Report(n, fork)),
+        1 => n.clone().prop_map(Act::BreakChain),
+        1 => n.clone().prop_map(Act::Suspend),
+        3 => n.clone().prop_map(Act::Reactivate),
+        2 => (n.clone(), 0..3usize).prop_map(|(n, order)| Act::Order(n, order)),
+        2 => n.clone().prop_map(Act::Handshake),
+        3 => (n.clone(), 0..7usize).prop_map(|(n, change)| Act::Subscribe(n, change)),
+        1 => (n.clone(), 0..3usize).prop_map(|(n, kind)| Act::Become(n, kind)),
+        2 => n.prop_map(Act::Retry),
+    ];
+    prop::collection::vec(act, 1..80)
+}
+
+fn version(index: usize) -> Version {
+    let (major, minor, patch) = VERSIONS[index % VERSIONS.len()];
+    Version::new(major, minor, patch)
+}
+
+fn content(platform: Version) -> Vec<LayerContent> {
+    vec![LayerContent {
+        id: format!("ORGANISM-v{platform}").parse().unwrap(),
+        digest: Digest::of(platform.to_string().as_bytes()),
+    }]
+}
+
+fn release(version: Version, class: Class, ships: bool) -> Release {
+    let runtime = Matrix::default().runtimes(version.line()).unwrap();
+    Release {
+        version,
+        class,
+        advisory: None,
+        package: Package { name: "package".into(), digest: Digest::of(b"package"), length: 7 },
+        layers: content(version)
+            .into_iter()
+            .map(|layer| LayerStructure { id: layer.id, digest: layer.digest, needs: vec![] })
+            .collect(),
+        ships_runtime: ships.then_some(runtime.min),
+        runtime: VersionRange { min: Version::new(0, 0, 0), max: Version::new(9, 0, 0) },
+        from: None,
+        rollback: Some(RollbackInstructions { instructions: "bind the version before".into() }),
+        migration: None,
+        notes: String::new(),
+    }
+}
+
+fn sixteen(seed: u8) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Digest::of(&[seed]).as_bytes()[..16]);
+    bytes
+}
+
+/// The timeline under test, with what it remembers beside the record.
+struct Timeline {
+    world: World,
+    fleet: Vec<Instance>,
+    offered: Vec<BTreeSet<Version>>,
+    log: Vec<Event>,
+    now: Timestamp,
+    rollouts: u8,
+}
+
+impl Timeline {
+    fn new() -> Self {
+        let now = Timestamp::from_millis(1_767_225_600_000);
+        let mut timeline =
+            Self { world: World::default(), fleet: vec![], offered: vec![], log: vec![], now, rollouts: 0 };
+        let parameters = Constitution { rollout_halt_failures: 1, ..Constitution::default() };
+        let document = Box::new(ConstitutionDocument { previous: None, effective: now, parameters });
+        timeline.apply_world(WorldEvent::ConstitutionRatified { digest: Digest::of(b"law"), document });
+        timeline.publish(Version::new(0, 1, 0), Class::Minor, false, false);
+        let strata = [
+            (Kind::SaasShared, Tier::Pro),
+            (Kind::SaasShared, Tier::Free),
+            (Kind::Dedicated, Tier::Enterprise),
+        ];
+        for index in 0..FLEET {
+            let (kind, tier) = strata[index % strata.len()];
+            let platform = Version::new(0, 1, 0);
+            let registration = Registration {
+                enrolment: Digest::of(b"secret"),
+                kind,
+                tier,
+                provider: None,
+                labels: vec![],
+                endpoint: "https://a.example/".parse().unwrap(),
+                key: InstanceKey::from_bytes([0; 32]),
+                running: Running { platform, runtime: platform, layers: content(platform) },
+                domains: vec![],
+            };
+            let id = InstanceId::from_random(sixteen(100 + u8::try_from(index).unwrap()));
+            timeline.fleet.push(Instance::registered(id, &registration, now));
+            timeline.offered.push(BTreeSet::new());
+            timeline.command(index, &Command::Ready);
+        }
+        timeline
+    }
+
+    fn apply_world(&mut self, event: WorldEvent) {
+        if let WorldEvent::PhaseOpened { rollout, cutoffs, .. } = &event {
+            let phases =
+                self.world.rollout(*rollout).map(|rollout| rollout.phases.clone()).unwrap_or_default();
+            for earlier in phases.iter().flat_map(|open| open.cutoffs.iter()) {
+                let later = cutoffs.iter().find(|new| (new.kind, new.tier) == (earlier.kind, earlier.tier));
+                // General availability holds everyone: it has no cut-offs.
+                assert!(
+                    cutoffs.is_empty() || later.is_some_and(|later| later.last >= earlier.last),
+                    "RO-2: a cut-off fell"
+                );
+            }
+        }
+        self.world.apply(&event, self.now);
+        self.log.push(Event::World(event));
+    }
+
+    fn apply(&mut self, index: usize, events: Vec<InstanceEvent>) {
+        for event in events {
+            let instance = &mut self.fleet[index];
+            match &event {
+                InstanceEvent::Moved { from, to, cause } => {
+                    assert_eq!(*from, instance.state, "a move from where it does not stand: {event:?}");
+                    assert!(lifecycle::transition(*from, *to, *cause).is_some(), "illegal: {event:?}");
+                    if *from == State::Revoked {
+                        assert_eq!(*cause, Cause::FounderRestored, "IN-6");
+                    }
+                }
+                InstanceEvent::Offered { release, action: Action::Update, .. } => {
+                    self.offered[index].insert(*release);
+                }
+                InstanceEvent::FindingOpened { code } => {
+                    assert!(instance.finding(*code).is_none(), "opened twice: {code}");
+                    if matches!(code, FindingCode::VersionDrift | FindingCode::SecurityPatchOverdue) {
+                        let due = instance.due.expect("IN-7: it owes nothing");
+                        assert!(
+                            self.offered[index].contains(&due.release),
+                            "IN-7: {} never offered",
+                            due.release
+                        );
+                    }
+                }
+                _ => {}
+            }
+            instance.apply(&event, self.now);
+            self.log.push(Event::Instance(instance.id, event));
+        }
+    }
+
+    fn command(&mut self, index: usize, command: &Command) {
+        let events = match decide(&self.fleet[index], command, self.now) {
+            Ok(events) => events,
+            Err(refusal) => {
+                assert!(!refusal.reasons.is_empty());
+                refusal.record
+            }
+        };
+        self.apply(index, events);
+        self.reconcile(index);
+    }
+
+    fn reconcile(&mut self, index: usize) -> bool {
+        let events = reconcile(&self.fleet[index], &self.world, self.now);
+        let changed = !events.is_empty();
+        self.apply(index, events);
+        let again = reconcile(&self.fleet[index], &self.world, self.now);
+        assert_eq!(again, vec![], "reconcile is idempotent");
+        changed
+    }
+
+    fn census(&self, id: RolloutId) -> Census {
+        let rollout = self.world.rollout(id).unwrap();
+        let mut census = Census::default();
+        for instance in &self.fleet {
+            census.add(rollout, &self.world, instance);
+        }
+        census
+    }
+
+    fn sweep(&mut self) {
+        for round in 0.. {
+            assert!(round < ROUNDS_MAX, "the sweep comes to rest");
+            let mut changed = false;
+            for index in 0..FLEET {
+                changed |= self.reconcile(index);
+            }
+            for id in self.world.rollouts.iter().map(|rollout| rollout.id).collect::<Vec<_>>() {
+                let events = advance(self.world.rollout(id).unwrap(), self.census(id), &self.world, self.now);
+                changed |= !events.is_empty();
+                for event in events {
+                    self.apply_world(event);
+                }
+                let again = advance(self.world.rollout(id).unwrap(), self.census(id), &self.world, self.now);
+                assert_eq!(again, vec![], "advance is idempotent");
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    fn world_command(&mut self, command: &WorldCommand) {
+        for event in decide_world(&self.world, command, self.now).unwrap_or_default() {
+            self.apply_world(event);
+        }
+    }
+
+    fn publish(&mut self, version: Version, class: Class, ships: bool, approval: bool) {
+        let release = Box::new(release(version, class, ships));
+        self.rollouts += 1;
+        self.world_command(&WorldCommand::Publish {
+            digest: Digest::of(format!("{release:?}").as_bytes()),
+            release,
+            rollout: RolloutId::from_random(sixteen(self.rollouts)),
+            restriction: Restriction::default(),
+            approval: if approval { vec![Phase::Beta] } else { vec![] },
+        });
+    }
+
+    fn report(&mut self, index: usize, running: Running, skip: u64) {
+        let head = self.fleet[index].head;
+        let sequence = head.map_or(1, |head| head.sequence + 1) + skip;
+        let digest = Digest::of(format!("{sequence} {running:?} {}", self.log.len()).as_bytes());
+        let head = StatementHead { sequence, digest };
+        let previous = self.fleet[index].head.map(|head| head.digest);
+        self.command(index, &Command::Report(Statement { head, previous, running, domains: vec![] }));
+    }
+
+    fn act(&mut self, act: Act) {
+        let attempt = |index: usize| self.fleet[index].attempt;
+        match act {
+            Act::Wait(minutes) => self.now = self.now + Span::from_millis(minutes * 60_000),
+            Act::Publish(v, class, ships, approval) => self.publish(version(v), class, ships, approval),
+            Act::Withdraw(v) => self.world_command(&WorldCommand::Withdraw { release: version(v) }),
+            Act::Pause(v) => self.world_command(&WorldCommand::Pause { release: version(v) }),
+            Act::Resume(v, founder) => {
+                let by = if founder { Authority::Founder } else { Authority::Federation };
+                self.world_command(&WorldCommand::Resume { release: version(v), by });
+            }
+            Act::Abort(v) => self.world_command(&WorldCommand::Abort { release: version(v) }),
+            Act::Approve(v) => self.world_command(&WorldCommand::Approve { release: version(v) }),
+            Act::Freeze(from, length) => {
+                let from = self.now + Span::hours(from);
+                self.world_command(&WorldCommand::Freeze { from, until: from + Span::hours(length) });
+            }
+            Act::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on }),
+            Act::Begin(n) => {
+                if let Some(offer) = self.fleet[n].offer {
+                    self.command(n, &Command::BeginUpgrade { release: offer.release });
+                }
+            }
+            Act::Succeed(n) => {
+                if let Some(attempt) = attempt(n) {
+                    let ships = self
+                        .world
+                        .releases
+                        .get(&attempt.release)
+                        .and_then(|known| known.release.ships_runtime);
+                    let runtime = ships.unwrap_or(self.fleet[n].running.runtime);
+                    let platform = attempt.release;
+                    self.report(n, Running { platform, runtime, layers: content(platform) }, 0);
+                }
+            }
+            Act::Fail(n) => {
+                if let Some(attempt) = attempt(n) {
+                    self.command(n, &Command::FailUpgrade { release: attempt.release, reason: None });
+                }
+            }
+            Act::Report(n, fork) => {
+                let mut running = self.fleet[n].running.clone();
+                running.layers = content(running.platform);
+                if fork {
+                    running.layers[0].digest = Digest::of(b"other");
+                }
+                self.report(n, running, 0);
+            }
+            Act::BreakChain(n) => self.report(n, self.fleet[n].running.clone(), 3),
+            Act::Suspend(n) => self.command(n, &Command::Suspend),
+            Act::Reactivate(n) => self.command(n, &Command::Reactivate),
+            Act::Order(n, order) => {
+                let orders = [Command::OrderSuspend, Command::OrderRevoke, Command::OrderRestore];
+                self.command(n, &orders[order % orders.len()]);
+            }
+            Act::Handshake(n) => {
+                self.command(n, &Command::Handshake { key: InstanceKey::from_bytes([1; 32]) })
+            }
+            Act::Subscribe(n, change) => {
+                let status = SubscriptionStatus::ALL.get(change).copied();
+                let tier = change.checked_sub(3).and_then(|tier| Tier::ALL.get(tier).copied());
+                self.command(n, &Command::ChangeSubscription { tier, status });
+            }
+            Act::Become(n, kind) => {
+                self.command(n, &Command::ChangeKind { kind: Kind::ALL[kind % Kind::ALL.len()] })
+            }
+            Act::Retry(n) => {
+                if let Some(failure) = self.fleet[n].failures.first().copied() {
+                    self.command(n, &Command::Retry { release: failure.release });
+                }
+            }
+        }
+    }
+
+    /// What the states, offers, attempts and findings of a settled instance have to do with each other.
+    fn check_rest(&self) {
+        for instance in &self.fleet {
+            let state = instance.state;
+            match state {
+                State::Registered | State::Revoked => {
+                    assert!(instance.offer.is_none() && instance.attempt.is_none(), "{state}: asked of");
+                }
+                State::Active => {
+                    assert!(instance.offer.is_none(), "active beside an offer");
+                    assert!(instance.findings.is_empty(), "active beside a finding");
+                }
+                State::UpdatePending => {
+                    assert!(instance.offer.is_some() && instance.findings.is_empty());
+                }
+                State::OutOfCompliance => assert!(!instance.findings.is_empty()),
+                State::UpgradeInProgress => assert!(instance.attempt.is_some(), "nothing in progress"),
+                State::Suspended => {
+                    assert!(instance.due.is_none_or(|due| !due.is_running()), "LC-19: clocks stand still");
+                    if let Some(offer) = instance.offer.filter(|_| instance.attempt.is_none()) {
+                        let codes = [FindingCode::VersionDrift, FindingCode::SecurityPatchOverdue];
+                        assert!(
+                            codes.iter().any(|code| instance.finding(*code).is_some()),
+                            "LC-19: {offer:?}"
+                        );
+                    }
+                }
+            }
+            if !matches!(state, State::UpgradeInProgress | State::Suspended) {
+                assert!(instance.attempt.is_none(), "{state}: an attempt goes on");
+            }
+        }
+    }
+}
+
+fn played(acts: &[Act]) -> Timeline {
+    let mut timeline = Timeline::new();
+    timeline.sweep();
+    for act in acts {
+        timeline.act(*act);
+        timeline.sweep();
+        timeline.check_rest();
+    }
+    timeline
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// LC, IN-6, IN-7, RO-2: checked at every event of every timeline; see `Timeline::apply`.
+    #[test]
+    fn in_6_in_7_the_law_holds_on_every_timeline(acts in acts()) {
+        let first = played(&acts);
+        let second = played(&acts);
+        prop_assert_eq!(&first.log, &second.log, "the same timeline decides the same");
+        prop_assert_eq!(&first.fleet, &second.fleet);
+        prop_assert_eq!(&first.world, &second.world);
+        // What is written can be read again.
+        for event in &first.log {
+            let text = serde_json::to_string(event).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), event, "{}", text);
+        }
+    }
+
+    /// `apply` is total: a log in any order folds into something, and never panics.
+    #[test]
+    fn lg_3_apply_is_total(acts in acts(), seed in any::<u64>()) {
+        let timeline = played(&acts);
+        let mut order: BTreeMap<[u8; 32], &Event> = BTreeMap::new();
+        for (index, event) in timeline.log.iter().enumerate() {
+            order.insert(*Digest::of_parts(&[&seed.to_le_bytes(), &index.to_le_bytes()]).as_bytes(), event);
+        }
+        let mut world = World::default();
+        let mut instance = Timeline::new().fleet.remove(0);
+        for event in order.values() {
+            match event {
+                Event::World(event) => world.apply(event, timeline.now),
+                Event::Instance(_, event) => instance.apply(event, timeline.now),
+            }
+        }
+    }
+}
