@@ -1,0 +1,28 @@
+//! The documents the federation signs, and how anyone checks them: keys, JWS, requests, statements, directives, orders.
+//!
+//! Never reads a clock, a file or a socket, and never decides anything: it says what was signed, and by whom.
+//! What it verifies it verifies over the bytes as received; nothing is canonicalised.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod directive;
+pub mod jws;
+pub mod key;
+pub mod keys;
+pub mod order;
+pub mod request;
+pub mod statement;
+pub mod tuf;
+
+mod encoding;
+
+pub use directive::{Directive, Offer, OfferAction, PackageRef};
+pub use governance::Digest;
+pub use jws::{Jws, JwsError, Typ, Verified};
+pub use key::{KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignatureError};
+pub use keys::{KeysDocument, OnlineKey, Purpose};
+pub use order::{Order, OrderAction};
+pub use request::{RequestError, RequestFacts, RequestHead, SignedRequest};
+pub use statement::VersionStatement;
