@@ -1,0 +1,38 @@
+//! The append-only Merkle log (LG-1, LG-2): RFC 6962 hashing and proofs, C2SP tlog-tiles, C2SP tlog-checkpoint.
+//!
+//! Bytes in, values out: never reads a file, a socket or a clock, never holds a private key. Everything named
+//! `parse` is total: any input gives a value or an error that says what is wrong with it.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`tree`] | leaf and node hashes, the frontier, inclusion and consistency |
+//! | [`tile`] | tile names, what a growth writes, hash tiles and entry bundles |
+//! | [`edge`] | the right edge a sequencer holds: entries in, tiles and head out |
+//! | [`note`] | signed notes: names, keys, signatures |
+//! | [`checkpoint`] | the text a log signs: origin, size, root |
+//! | [`entry`] | what one entry says, and what proves it |
+//! | [`verify`] | replays a whole log from the root keys, and names the first entry that is not lawful |
+//! | [`memory`] | a whole log in memory, for tests and simulations |
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod checkpoint;
+pub mod edge;
+pub mod entry;
+pub mod hash;
+pub mod memory;
+pub mod note;
+pub mod tile;
+pub mod tree;
+pub mod verify;
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use edge::Edge;
+pub use entry::{Entry, EntryError, Evidence};
+pub use hash::Hash;
+pub use note::{KeyName, Note, NoteKey};
+pub use tile::{Tile, TileId, TileKind, TileSet};
+pub use tree::{ConsistencyProof, Frontier, InclusionProof, TreeHead};
+pub use verify::{Breach, Report, RolloutReport, Verifier};

@@ -1,0 +1,184 @@
+//! What must be decided about one instance, seen from the first entry of the decision.
+
+use alloc::vec::Vec;
+
+use governance::decide::{self, Command};
+use governance::reconcile::reconcile;
+use governance::{
+    Authority, Cause, Event, FindingCode, InstanceEvent, InstanceId, Registration, State, Timestamp,
+};
+
+use super::Fault;
+use super::decision::{Basis, Decision, Step, json, of_instance};
+use super::replay::Replay;
+use super::request;
+use crate::entry::{Entry, Evidence};
+
+impl Replay {
+    pub(super) fn start_instance(
+        &mut self,
+        position: u64,
+        entry: &Entry,
+        id: InstanceId,
+        event: &InstanceEvent,
+    ) -> Result<Decision, Fault> {
+        let federation = |steps| Ok(Decision::new(entry.at, position, Basis::Federation, steps));
+        if self.world.constitution_digest.is_none() {
+            return Err(Fault::new("FO-5", "no constitution is in force yet"));
+        }
+        match event {
+            InstanceEvent::Registered(registration) => {
+                federation(self.registration(id, registration, entry.at)?)
+            }
+            _ if event.authority() == Authority::Runtime => {
+                let steps = self.requested(entry, id)?;
+                Ok(Decision::new(entry.at, position, Basis::Request, steps))
+            }
+            InstanceEvent::Moved { cause: Cause::OperatorSuspended, .. } => {
+                by_operator(entry)?;
+                federation(self.decided(id, &Command::Suspend, entry.at)?)
+            }
+            InstanceEvent::Moved { cause: Cause::OperatorReactivated, .. } => {
+                by_operator(entry)?;
+                federation(self.decided(id, &Command::Reactivate, entry.at)?)
+            }
+            InstanceEvent::SubscriptionChanged { tier, status } => {
+                let command = Command::ChangeSubscription { tier: Some(*tier), status: Some(*status) };
+                federation(self.decided(id, &command, entry.at)?)
+            }
+            InstanceEvent::HandshakeRenewed { key } => {
+                let mut steps = self.decided(id, &Command::Handshake { key: *key }, entry.at)?;
+                // The new certificate goes with it, and only then what is due.
+                let rest = steps.pop();
+                steps.push(Step::Certificate(id, *key));
+                steps.extend(rest);
+                federation(steps)
+            }
+            InstanceEvent::CertificateIssued { key, serial, not_after } => {
+                let limit = entry.at + self.world.constitution.identity_certificate_lifetime;
+                if *not_after > limit {
+                    return Err(Fault::new("HS-1", "the certificate lives longer than the law allows")
+                        .expected(limit)
+                        .found(not_after));
+                }
+                let command = Command::Certify { key: *key, serial: serial.clone(), not_after: *not_after };
+                federation(self.decided(id, &command, entry.at)?)
+            }
+            InstanceEvent::FindingOpened { code: FindingCode::VersionChainBroken } => {
+                federation(self.broken_chain(id)?)
+            }
+            _ => federation(self.due(entry, id)?),
+        }
+    }
+
+    /// What the law makes of a command, and what is due right behind it.
+    pub(super) fn decided(
+        &self,
+        id: InstanceId,
+        command: &Command,
+        at: Timestamp,
+    ) -> Result<Vec<Step>, Fault> {
+        let instance =
+            self.instances.get(&id).ok_or_else(|| Fault::new("ID-1", "no instance has this id").found(id))?;
+        Ok(of_instance(id, decide::decide(instance, command, at)?))
+    }
+
+    /// What the instance's signed request asked for.
+    fn requested(&mut self, entry: &Entry, id: InstanceId) -> Result<Vec<Step>, Fault> {
+        let Evidence::Request(signed) = &entry.evidence else {
+            return Err(Fault::new(
+                "AU-1",
+                "only the instance's signed request proves that the runtime decided this",
+            )
+            .found(entry.evidence.kind()));
+        };
+        let instance =
+            self.instances.get(&id).ok_or_else(|| Fault::new("ID-1", "no instance has this id").found(id))?;
+        let asked = request::read(signed, instance, &self.world, entry.at)?;
+        let steps = self.decided(id, &asked.command, entry.at)?;
+        // What is too old to be accepted again need not be remembered; twice the span covers a clock ahead.
+        let good_for = request::good_for(&self.world);
+        while self.nonces.first().is_some_and(|(created, ..)| *created < entry.at - good_for - good_for) {
+            self.nonces.pop_first();
+        }
+        if !self.nonces.insert((asked.created, id, asked.nonce)) {
+            return Err(Fault::new("HS-6", "the request was used before: its nonce is spent"));
+        }
+        Ok(steps)
+    }
+
+    /// A registration rests on an enrolment made before, unused and in time (HS-1).
+    fn registration(
+        &self,
+        id: InstanceId,
+        registration: &Registration,
+        at: Timestamp,
+    ) -> Result<Vec<Step>, Fault> {
+        let enrolment = self.enrolments.get(&registration.enrolment).ok_or_else(|| {
+            Fault::new("HS-1", "no enrolment was made for this").found(registration.enrolment)
+        })?;
+        if enrolment.used {
+            return Err(Fault::new("HS-1", "the enrolment was used before").found(registration.enrolment));
+        }
+        if at > enrolment.expires {
+            return Err(Fault::new("HS-1", "the enrolment had expired")
+                .expected(enrolment.expires)
+                .found(at));
+        }
+        if (enrolment.kind, enrolment.tier) != (registration.kind, registration.tier) {
+            return Err(Fault::new("HS-1", "the enrolment was for another kind or tier")
+                .expected(alloc::format!("{}, {}", enrolment.kind, enrolment.tier))
+                .found(alloc::format!("{}, {}", registration.kind, registration.tier)));
+        }
+        let mut steps = of_instance(id, decide::register(registration, &self.world)?);
+        let rest = steps.pop();
+        steps.push(Step::Certificate(id, registration.key));
+        steps.extend(rest);
+        Ok(steps)
+    }
+
+    /// A statement that breaks the chain was refused, and that is on record (ID-4). The refused statement is not:
+    /// what the Federation says about it stands on its signature alone.
+    fn broken_chain(&self, id: InstanceId) -> Result<Vec<Step>, Fault> {
+        let code = FindingCode::VersionChainBroken;
+        let instance = self
+            .instances
+            .get(&id)
+            .filter(|instance| instance.state != State::Revoked && instance.finding(code).is_none());
+        if instance.is_none() {
+            return Err(Fault::new("CO-9", "the finding is open already, or the instance revoked"));
+        }
+        let opened = Event::Instance(id, InstanceEvent::FindingOpened { code });
+        Ok([Step::Exact(opened), Step::Escalation(id, "CO-9"), Step::Reconcile(id)].into())
+    }
+
+    /// What the law itself finds due.
+    fn due(&self, entry: &Entry, id: InstanceId) -> Result<Vec<Step>, Fault> {
+        let instance =
+            self.instances.get(&id).ok_or_else(|| Fault::new("ID-1", "no instance has this id").found(id))?;
+        let due = reconcile(instance, &self.world, entry.at);
+        let steps: Vec<Step> = due.into_iter().map(|event| Step::Due(id, event)).collect();
+        let begins = steps.first().is_some_and(|step| step.check(&entry.event).is_ok());
+        if begins {
+            return Ok(steps);
+        }
+        let (rule, message) = match (&entry.event, entry.authority) {
+            (Event::Instance(_, InstanceEvent::Moved { from: State::Revoked, .. }), _) => {
+                ("IN-6", "no Founder's order stands behind it")
+            }
+            (_, Authority::Founder) => (entry.event.rule(), "no Founder's order stands behind it"),
+            _ => (entry.event.rule(), "on the facts of the record it was not due"),
+        };
+        let expected = steps.first().map_or_else(|| "nothing".into(), Step::shown);
+        Err(Fault::new(rule, message).expected(expected).found(json(&entry.event)))
+    }
+}
+
+/// What an operator alone may ask for names the operator.
+pub(super) fn by_operator(entry: &Entry) -> Result<(), Fault> {
+    match entry.actor.as_deref().and_then(|actor| actor.strip_prefix("operator/")) {
+        Some(name) if !name.is_empty() => Ok(()),
+        _ => Err(Fault::new("AU-1", "the entry does not name the operator who asked for it")
+            .found(entry.actor.as_deref().unwrap_or("nobody"))),
+    }
+}

@@ -1,0 +1,350 @@
+//! The federation as the entries so far made it, and what each next entry must be.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+
+use governance::lifecycle::transition;
+use governance::reconcile::reconcile;
+use governance::{
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, Kind, Span, State, Tier, Timestamp,
+    TrustDomain, World, WorldEvent,
+};
+use proof::{KeyId, KeysDocument, Purpose, RootKeys};
+
+use super::Fault;
+use super::decision::{Basis, Decision, Step, json};
+use super::report::{Report, Tallies};
+use crate::entry::{Entry, Evidence};
+use crate::tree::TreeHead;
+
+/// Decisions about different instances are taken side by side: the later one may be written first, by so much.
+const CROSSING_MAX: Span = Span::from_millis(60_000);
+
+/// An enrolment on record (HS-1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enrolment {
+    pub(super) kind: Kind,
+    pub(super) tier: Tier,
+    pub(super) expires: Timestamp,
+    pub(super) used: bool,
+}
+
+/// The state of the replay.
+#[derive(Clone)]
+pub(super) struct Replay {
+    pub(super) root: RootKeys,
+    pub(super) expected: Option<TrustDomain>,
+    pub(super) keys: Option<KeysDocument>,
+    pub(super) world: World,
+    pub(super) instances: BTreeMap<InstanceId, Instance>,
+    pub(super) enrolments: BTreeMap<Digest, Enrolment>,
+    /// Requests that may not come again: when they were made, whose they are, their nonce.
+    pub(super) nonces: BTreeSet<(Timestamp, InstanceId, [u8; 16])>,
+    tallies: Tallies,
+    decision: Decision,
+    latest: Timestamp,
+    world_at: Timestamp,
+    instance_at: BTreeMap<InstanceId, Timestamp>,
+}
+
+impl Replay {
+    pub(super) fn new(root: RootKeys, expected: Option<TrustDomain>) -> Self {
+        let zero = Timestamp::from_millis(0);
+        Self {
+            root,
+            expected,
+            keys: None,
+            world: World::default(),
+            instances: BTreeMap::new(),
+            enrolments: BTreeMap::new(),
+            nonces: BTreeSet::new(),
+            tallies: Tallies::default(),
+            decision: Decision::none(),
+            latest: zero,
+            world_at: zero,
+            instance_at: BTreeMap::new(),
+        }
+    }
+
+    pub(super) const fn keys(&self) -> Option<&KeysDocument> {
+        self.keys.as_ref()
+    }
+
+    pub(super) const fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// Judges the next entry, then applies it.
+    pub(super) fn push(&mut self, position: u64, entry: &Entry) -> Result<(), Fault> {
+        self.check_derived(entry)?;
+        self.check_time(entry)?;
+        self.check_constitution(entry)?;
+        self.check_legal(&entry.event)?;
+        let step = match self.decision.steps.pop_front() {
+            Some(step) if entry.at != self.decision.at => {
+                return Err(Fault::new(entry.event.rule(), "the decision before it is not complete")
+                    .expected(step.shown())
+                    .found(json(&entry.event)));
+            }
+            Some(step) => step,
+            None => {
+                self.decision = self.start(position, entry)?;
+                let nothing =
+                    || Fault::new(&entry.rule, "nothing was to be decided").found(json(&entry.event));
+                self.decision
+                    .steps
+                    .pop_front()
+                    .filter(|step| !matches!(step, Step::Reconcile(_)))
+                    .ok_or_else(nothing)?
+            }
+        };
+        step.check(&entry.event)?;
+        self.check_evidence(position, entry, &step)?;
+        self.apply(entry, &step);
+        self.settle();
+        Ok(())
+    }
+
+    /// Whether the last decision is whole.
+    pub(super) fn check_complete(&self) -> Result<(), Fault> {
+        match self.decision.steps.front() {
+            None => Ok(()),
+            Some(step) => Err(Fault::new("LG-1", "the last decision is not complete").expected(step.shown())),
+        }
+    }
+
+    /// What must be decided, beginning with this entry.
+    fn start(&mut self, position: u64, entry: &Entry) -> Result<Decision, Fault> {
+        match &entry.event {
+            Event::World(event) => self.start_world(position, entry, event),
+            Event::Instance(id, event) => self.start_instance(position, entry, *id, event),
+        }
+    }
+
+    /// Rule and authority are the event's, not the writer's (AU-1).
+    fn check_derived(&self, entry: &Entry) -> Result<(), Fault> {
+        let (rule, authority) = (entry.event.rule(), entry.event.authority());
+        if entry.authority != authority {
+            return Err(Fault::new(
+                "AU-1",
+                "the entry names another authority than the one that may decide this",
+            )
+            .expected(authority)
+            .found(entry.authority));
+        }
+        if entry.rule != rule {
+            return Err(Fault::new("AU-1", "the entry names another rule than the one it rests on")
+                .expected(rule)
+                .found(&entry.rule));
+        }
+        Ok(())
+    }
+
+    /// Time never goes back for one subject, nor behind the federation as a whole (LG-1).
+    fn check_time(&self, entry: &Entry) -> Result<(), Fault> {
+        let floor = match &entry.event {
+            Event::World(_) => self.world_at,
+            Event::Instance(id, _) => {
+                self.instance_at.get(id).copied().unwrap_or(self.world_at).max(self.world_at)
+            }
+        };
+        if entry.at < floor || self.latest.since(entry.at) > CROSSING_MAX {
+            return Err(Fault::new("LG-1", "the entry was decided before one that stands before it")
+                .expected(alloc::format!("{} or later", floor.max(self.latest - CROSSING_MAX)))
+                .found(entry.at));
+        }
+        Ok(())
+    }
+
+    /// The constitution named is the one in force (FO-5); the first of all may name itself.
+    fn check_constitution(&self, entry: &Entry) -> Result<(), Fault> {
+        let in_force = self.world.constitution_digest;
+        let itself = match &entry.event {
+            Event::World(WorldEvent::ConstitutionRatified { digest, .. }) => Some(*digest),
+            _ => None,
+        };
+        if entry.constitution == in_force || (itself.is_some() && entry.constitution == itself) {
+            return Ok(());
+        }
+        let shown = |digest: Option<Digest>| digest.map_or("none".to_string(), |digest| digest.to_string());
+        Err(Fault::new("FO-5", "the entry rests on another constitution than the one in force")
+            .expected(shown(in_force))
+            .found(shown(entry.constitution)))
+    }
+
+    /// What no decision whatever may do: said apart, so that the breach has its own name.
+    fn check_legal(&self, event: &Event) -> Result<(), Fault> {
+        let Event::Instance(id, event) = event else { return Ok(()) };
+        let known = self.instances.get(id);
+        match (event, known) {
+            (InstanceEvent::Registered(_), None) => Ok(()),
+            (InstanceEvent::Registered(_), Some(_)) => {
+                Err(Fault::new("ID-1", "the instance is registered already: an id is never used again")
+                    .found(id))
+            }
+            (_, None) => Err(Fault::new("ID-1", "no instance has this id").found(id)),
+            (InstanceEvent::Moved { from, to, cause }, Some(instance)) => {
+                if instance.state != *from {
+                    return Err(Fault::new(
+                        "LC",
+                        "the instance stands elsewhere than where it is said to leave from",
+                    )
+                    .expected(instance.state)
+                    .found(from));
+                }
+                let row = transition(*from, *to, *cause);
+                if *from == State::Revoked && row.is_none_or(|row| row.by != Authority::Founder) {
+                    return Err(
+                        Fault::new("IN-6", "nothing but a Founder's order leads out of revoked").found(to)
+                    );
+                }
+                row.map(|_| ()).ok_or_else(|| {
+                    Fault::new("LC", "illegal transition: the law has no such row")
+                        .found(alloc::format!("{from} to {to} because of {cause}"))
+                })
+            }
+            (InstanceEvent::Offered { release, .. }, Some(_)) => match self.world.releases.get(release) {
+                None => Err(Fault::new("IN-5", "the release on offer was never signed by the Organism")
+                    .found(release)),
+                Some(published) if published.withdrawn => {
+                    Err(Fault::new("RL-1", "the release on offer is withdrawn").found(release))
+                }
+                Some(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The evidence is of the kind the authority gives, and proves this decision (AU-1).
+    fn check_evidence(&self, position: u64, entry: &Entry, step: &Step) -> Result<(), Fault> {
+        let first = position == self.decision.start;
+        let standing = matches!(step, Step::Due(..));
+        let basis = self.decision.basis;
+        let fits = match &entry.evidence {
+            Evidence::Federation { .. } => entry.authority == Authority::Federation || standing,
+            Evidence::Request(_) => first && basis == Basis::Request && entry.authority == Authority::Runtime,
+            Evidence::Document(_) => first && basis == Basis::Document(entry.authority),
+            Evidence::Preceding { back } => {
+                let resolves = !first && position.checked_sub(u64::from(*back)) == Some(self.decision.start);
+                let owner = match basis {
+                    Basis::Federation => None,
+                    Basis::Request => Some(Authority::Runtime),
+                    Basis::Document(authority) => Some(authority),
+                };
+                resolves && owner == Some(entry.authority)
+            }
+        };
+        if !fits {
+            let message =
+                alloc::format!("the evidence does not prove that the {} decided this", entry.authority);
+            return Err(Fault::new("AU-1", message).found(entry.evidence.kind()));
+        }
+        match &entry.evidence {
+            Evidence::Federation { key, .. } => self.check_signature(entry, *key),
+            _ => Ok(()),
+        }
+    }
+
+    /// The Federation's signature is by a key that the keys document names for directives at that time (AU-4).
+    fn check_signature(&self, entry: &Entry, key: KeyId) -> Result<(), Fault> {
+        let known = self.keys.as_ref().and_then(|keys| keys.find(Purpose::Directives, key, entry.at));
+        let known = known.ok_or_else(|| {
+            Fault::new("AU-4", "the entry is signed with a key that the keys document does not name for this")
+                .found(key)
+        })?;
+        entry.verify_federation(known).map_err(|error| Fault::new("AU-1", error.to_string()))
+    }
+
+    fn apply(&mut self, entry: &Entry, step: &Step) {
+        let at = entry.at;
+        self.latest = self.latest.max(at);
+        match &entry.event {
+            Event::World(event) => {
+                if !stands_apart(event) {
+                    self.world_at = at;
+                }
+                self.world.apply(event, at);
+                self.note_world(event, step);
+            }
+            Event::Instance(id, event) => {
+                self.instance_at.insert(*id, at);
+                self.note_instance(*id, event);
+                if let InstanceEvent::Registered(registration) = event {
+                    self.instances.insert(*id, Instance::registered(*id, registration, at));
+                } else if let Some(instance) = self.instances.get_mut(id) {
+                    instance.apply(event, at);
+                }
+            }
+        }
+    }
+
+    fn note_world(&mut self, event: &WorldEvent, step: &Step) {
+        match event {
+            WorldEvent::KeysPublished { .. } => {
+                if let Some(keys) = self.decision.keys.take() {
+                    self.keys = Some(keys);
+                }
+            }
+            WorldEvent::EnrolmentCreated { digest, kind, tier, expires } => {
+                let enrolment = Enrolment { kind: *kind, tier: *tier, expires: *expires, used: false };
+                self.enrolments.insert(*digest, enrolment);
+            }
+            WorldEvent::RolloutOpened { rollout, .. } => {
+                if let Some(next) = step.followed_by(*rollout) {
+                    self.decision.steps.push_front(next);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_instance(&mut self, id: InstanceId, event: &InstanceEvent) {
+        if let InstanceEvent::Registered(registration) = event
+            && let Some(enrolment) = self.enrolments.get_mut(&registration.enrolment)
+        {
+            enrolment.used = true;
+        }
+        let attempt = self.instances.get(&id).and_then(|instance| instance.attempt);
+        self.tallies.count(id, event, attempt.map(|attempt| (attempt.rollout, attempt.action)));
+    }
+
+    /// Where the decision leaves the rest to `reconcile`, finds out what that is.
+    fn settle(&mut self) {
+        while let Some(Step::Reconcile(id)) = self.decision.steps.front() {
+            let id = *id;
+            self.decision.steps.pop_front();
+            let Some(instance) = self.instances.get(&id) else { continue };
+            let due = reconcile(instance, &self.world, self.decision.at);
+            for event in due.into_iter().rev() {
+                self.decision.steps.push_front(Step::Due(id, event));
+            }
+        }
+    }
+
+    pub(super) fn into_report(self, head: TreeHead) -> Report {
+        let mut states: BTreeMap<State, u64> = BTreeMap::new();
+        for instance in self.instances.values() {
+            *states.entry(instance.state).or_default() += 1;
+        }
+        let none = super::report::Tally::default();
+        let rollouts = self.world.rollouts.iter().map(|rollout| {
+            self.tallies.of(rollout.id).unwrap_or(&none).report(rollout.release, rollout.shown())
+        });
+        Report {
+            entries: head.size,
+            root: head.root,
+            latest: self.latest,
+            keys_serial: self.world.keys_serial,
+            constitution: self.world.constitution_digest,
+            instances: self.instances.len() as u64,
+            states,
+            rollouts: rollouts.collect(),
+            trust_domain: self.keys.map(|keys| keys.trust_domain),
+        }
+    }
+}
+
+/// Whether the event changes nothing that other decisions rest on, and so may cross with them.
+const fn stands_apart(event: &WorldEvent) -> bool {
+    matches!(event, WorldEvent::EnrolmentCreated { .. })
+}

@@ -1,0 +1,459 @@
+//! A small federation with real keys that writes a lawful log, as the plane does. Its methods are what people do;
+//! what is written follows from `governance`.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+pub mod scenario;
+
+use std::collections::BTreeMap;
+
+use governance::decide::{self, Command, Statement, WorldCommand, decide_world};
+use governance::reconcile::reconcile;
+use governance::release::RollbackInstructions;
+use governance::rollout::advance;
+use governance::{
+    Authority, Census, Class, Constitution, ConstitutionDocument, Digest, Event, Instance, InstanceEvent,
+    InstanceId, InstanceKey, Kind, Package, Registration, Release, Restriction, RolloutId, Running, Span,
+    StatementHead, Tier, Timestamp, Version, VersionRange, World, WorldEvent,
+};
+use ledger::{
+    Checkpoint, Entry, Evidence, Frontier, KeyName, NoteKey, SignedCheckpoint, TreeHead, tree::leaf_hash,
+};
+use proof::request::RequestHead;
+use proof::{
+    Jws, KeySet, KeysDocument, OnlineKey, Order, OrderAction, Purpose, SeedKey, Sign, SignedRequest, Typ,
+    VersionStatement,
+};
+use serde_json::json;
+
+pub const OPERATOR: &str = "operator/admin";
+
+pub fn v(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+fn seed(kind: u8, n: u8) -> SeedKey {
+    let mut seed = [kind; 32];
+    seed[31] = n;
+    SeedKey::new(seed)
+}
+
+pub fn key_of(n: u8) -> SeedKey {
+    seed(9, n)
+}
+
+pub fn id_of(n: u8) -> InstanceId {
+    InstanceId::from_random([n; 16])
+}
+
+/// The federation, and the log it wrote.
+pub struct Federation {
+    pub founder: Vec<SeedKey>,
+    pub organism: Vec<SeedKey>,
+    pub directives: SeedKey,
+    pub ledger: SeedKey,
+    pub keys: KeysDocument,
+    pub world: World,
+    pub instances: BTreeMap<InstanceId, Instance>,
+    pub at: Timestamp,
+    pub entries: Vec<Vec<u8>>,
+    heads: BTreeMap<InstanceId, VersionStatement>,
+    count: u8,
+}
+
+impl Federation {
+    /// Founded, with a constitution and no release.
+    pub fn founded() -> Self {
+        let founder: Vec<SeedKey> = (1..=3).map(|n| seed(1, n)).collect();
+        let organism: Vec<SeedKey> = (1..=2).map(|n| seed(2, n)).collect();
+        let (directives, ledger) = (seed(3, 1), seed(3, 2));
+        let at: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
+        let online = |purpose, key: &SeedKey| OnlineKey {
+            purpose,
+            key: *key.public_key(),
+            not_before: at,
+            not_after: at + Span::hours(24 * 365),
+        };
+        let set = |threshold, keys: &[SeedKey]| {
+            KeySet::new(threshold, keys.iter().map(|k| *k.public_key()).collect()).unwrap()
+        };
+        let keys = KeysDocument {
+            serial: 1,
+            trust_domain: "fed.example".parse().unwrap(),
+            issued: at,
+            founder: set(2, &founder),
+            organism: set(2, &organism),
+            online: vec![online(Purpose::Directives, &directives), online(Purpose::Ledger, &ledger)],
+            root_ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n".into(),
+            ledger_origin: "fed.example/ledger".into(),
+        };
+        let mut federation = Self {
+            founder,
+            organism,
+            directives,
+            ledger,
+            keys,
+            world: World::default(),
+            instances: BTreeMap::new(),
+            at,
+            entries: Vec::new(),
+            heads: BTreeMap::new(),
+            count: 0,
+        };
+        let document = federation.signed_keys(&federation.keys.clone());
+        let founded = WorldEvent::Founded { trust_domain: federation.keys.trust_domain.clone() };
+        let published = WorldEvent::KeysPublished { serial: 1, digest: document.digest() };
+        federation.decision(Some(Evidence::Document(document)), None, vec![founded, published], vec![]);
+        let (document, ratified) = federation.constitution(Constitution::default());
+        federation.decision(Some(Evidence::Document(document)), None, vec![ratified], vec![]);
+        federation
+    }
+
+    pub fn root(&self) -> KeySet {
+        KeySet::new(2, self.founder.iter().map(|key| *key.public_key()).collect()).unwrap()
+    }
+
+    pub fn signed_keys(&self, keys: &KeysDocument) -> Jws {
+        self.founder_signed(Typ::Keys, keys)
+    }
+
+    pub fn founder_signed<T: serde::Serialize>(&self, typ: Typ, value: &T) -> Jws {
+        let mut jws = Jws::sign_json(typ, value, &self.founder[0]).unwrap();
+        jws.add_signature(typ, &self.founder[2]).unwrap();
+        jws
+    }
+
+    pub fn constitution(&self, parameters: Constitution) -> (Jws, WorldEvent) {
+        let previous = self.world.constitution_digest;
+        let document = ConstitutionDocument { previous, effective: self.at, parameters };
+        let jws = self.founder_signed(Typ::Constitution, &document);
+        let event = WorldEvent::ConstitutionRatified { digest: jws.digest(), document: Box::new(document) };
+        (jws, event)
+    }
+
+    /// Writes one decision: its entries with their evidence, applied.
+    pub fn decision(
+        &mut self,
+        evidence: Option<Evidence>,
+        actor: Option<&str>,
+        world: Vec<WorldEvent>,
+        instance: Vec<(InstanceId, InstanceEvent)>,
+    ) {
+        let start = self.entries.len();
+        let constitution = self.world.constitution_digest;
+        let events = world.into_iter().map(Event::World);
+        for event in events.chain(instance.into_iter().map(|(id, event)| Event::Instance(id, event))) {
+            self.apply(&event);
+            let actor = actor.map(str::to_owned);
+            let entry = if event.authority() == Authority::Federation {
+                Entry::federation(self.at, actor, constitution, event, &self.directives).unwrap()
+            } else {
+                let back = u16::try_from(self.entries.len() - start).unwrap();
+                let proof = if back == 0 { evidence.clone().unwrap() } else { Evidence::Preceding { back } };
+                Entry::new(self.at, actor, constitution, event, proof)
+            };
+            self.write(&entry);
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::World(event) => self.world.apply(event, self.at),
+            Event::Instance(id, InstanceEvent::Registered(registration)) => {
+                self.instances.insert(*id, Instance::registered(*id, registration, self.at));
+            }
+            Event::Instance(id, event) => self.instances.get_mut(id).unwrap().apply(event, self.at),
+        }
+    }
+
+    pub fn write(&mut self, entry: &Entry) {
+        self.entries.push(entry.encode().unwrap());
+    }
+
+    /// Writes what nobody decided, signed with the Federation's own key.
+    pub fn forge(&mut self, event: Event) {
+        let actor = Some(OPERATOR.to_owned());
+        let entry =
+            Entry::federation(self.at, actor, self.world.constitution_digest, event, &self.directives)
+                .unwrap();
+        self.write(&entry);
+    }
+
+    /// What is due for the instance.
+    pub fn reconcile(&mut self, id: InstanceId) {
+        let due = reconcile(&self.instances[&id], &self.world, self.at);
+        self.decision(None, None, vec![], due.into_iter().map(|event| (id, event)).collect());
+    }
+
+    /// A command, what the law makes of it, and what is due behind it.
+    pub fn command(&mut self, id: InstanceId, command: &Command, evidence: Option<Evidence>) {
+        let events = decide::decide(&self.instances[&id], command, self.at).unwrap();
+        let actor = evidence.is_none().then_some(OPERATOR);
+        self.decision(evidence, actor, vec![], events.into_iter().map(|event| (id, event)).collect());
+        self.reconcile(id);
+    }
+
+    pub fn world_command(&mut self, command: &WorldCommand) {
+        let events = decide_world(&self.world, command, self.at).unwrap();
+        self.decision(None, Some(OPERATOR), events, vec![]);
+    }
+
+    pub fn release(version: &str, class: Class) -> Release {
+        Release {
+            version: v(version),
+            class,
+            advisory: None,
+            package: Package {
+                name: format!("package-{version}"),
+                digest: Digest::of(version.as_bytes()),
+                length: 7,
+            },
+            layers: vec![],
+            ships_runtime: None,
+            runtime: VersionRange { min: v("0.1.0"), max: v("0.2.0") },
+            from: None,
+            rollback: Some(RollbackInstructions { instructions: "start the former slot".into() }),
+            migration: None,
+            notes: String::new(),
+        }
+    }
+
+    pub fn publish(&mut self, version: &str, class: Class) -> RolloutId {
+        let release = Self::release(version, class);
+        let mut jws = Jws::sign_json(Typ::Release, &release, &self.organism[0]).unwrap();
+        jws.add_signature(Typ::Release, &self.organism[1]).unwrap();
+        let rollout =
+            RolloutId::from_random(*Digest::of(version.as_bytes()).as_bytes().first_chunk().unwrap());
+        let command = WorldCommand::Publish {
+            release: Box::new(release),
+            digest: jws.digest(),
+            rollout,
+            restriction: Restriction::default(),
+            approval: vec![],
+        };
+        let events = decide_world(&self.world, &command, self.at).unwrap();
+        self.decision(Some(Evidence::Document(jws)), Some(OPERATOR), events, vec![]);
+        rollout
+    }
+
+    /// An order and what follows from it.
+    pub fn order(&mut self, action: OrderAction) {
+        let order = Order { serial: self.world.order_serial + 1, expires: self.at + Span::hours(1), action };
+        let jws = self.founder_signed(Typ::Order, &order);
+        self.order_as(&order, jws);
+    }
+
+    pub fn order_as(&mut self, order: &Order, jws: Jws) {
+        let mut world = vec![WorldEvent::OrderAccepted { serial: order.serial, digest: jws.digest() }];
+        let mut instance = vec![];
+        let about = |command: Command, id: &InstanceId| {
+            let events = decide::decide(&self.instances[id], &command, self.at).unwrap();
+            events.into_iter().map(|event| (*id, event)).collect::<Vec<_>>()
+        };
+        let resume = |release| WorldCommand::Resume { release, by: Authority::Founder };
+        match &order.action {
+            OrderAction::Suspend { instance: id, .. } => instance = about(Command::OrderSuspend, id),
+            OrderAction::Revoke { instance: id, .. } => instance = about(Command::OrderRevoke, id),
+            OrderAction::Restore { instance: id, .. } => instance = about(Command::OrderRestore, id),
+            OrderAction::Resume { release, .. } => {
+                world.extend(decide_world(&self.world, &resume(*release), self.at).unwrap());
+            }
+            OrderAction::Withdraw { release, .. } => {
+                let withdraw = WorldCommand::Withdraw { release: *release };
+                world.extend(decide_world(&self.world, &withdraw, self.at).unwrap());
+            }
+            OrderAction::Amend { constitution, .. } => {
+                let document = Box::new(constitution.parse_unverified().unwrap());
+                world.push(WorldEvent::ConstitutionRatified { digest: constitution.digest(), document });
+            }
+            OrderAction::Keys { document } => {
+                self.keys = document.parse_unverified().unwrap();
+                world.push(WorldEvent::KeysPublished { serial: self.keys.serial, digest: document.digest() });
+            }
+            _ => {}
+        }
+        self.decision(Some(Evidence::Document(jws)), None, world, instance);
+        if let Some(id) = order.action.instance() {
+            self.reconcile(id);
+        }
+    }
+
+    /// Registers instance `n`: enrolment, identity, certificate.
+    pub fn register(&mut self, n: u8, tier: Tier) -> InstanceId {
+        let id = id_of(n);
+        let enrolment = self.enrol(n, tier);
+        let registration = self.registration(n, tier, enrolment);
+        let key = registration.key;
+        let registered = decide::register(&registration, &self.world).unwrap();
+        self.decision(None, None, vec![], registered.into_iter().map(|event| (id, event)).collect());
+        self.certify(id, key);
+        id
+    }
+
+    pub fn enrol(&mut self, n: u8, tier: Tier) -> Digest {
+        self.count = self.count.wrapping_add(1);
+        let digest = Digest::of(&[n, self.count]);
+        let expires = self.at + self.world.constitution.enrolment_lifetime;
+        let created = WorldEvent::EnrolmentCreated { digest, kind: Kind::SaasShared, tier, expires };
+        self.decision(None, Some(OPERATOR), vec![created], vec![]);
+        digest
+    }
+
+    pub fn registration(&self, n: u8, tier: Tier, enrolment: Digest) -> Registration {
+        Registration {
+            enrolment,
+            kind: Kind::SaasShared,
+            tier,
+            provider: None,
+            labels: vec![],
+            endpoint: "https://127.0.0.1:9".parse().unwrap(),
+            key: InstanceKey::from_bytes(*key_of(n).public_key().as_bytes()),
+            running: Running { platform: v("0.1.0"), runtime: v("0.1.0"), layers: vec![] },
+            domains: vec![],
+        }
+    }
+
+    pub fn certify(&mut self, id: InstanceId, key: InstanceKey) {
+        let not_after = self.at + self.world.constitution.identity_certificate_lifetime;
+        let command = Command::Certify { key, serial: "0a".into(), not_after };
+        let events = decide::decide(&self.instances[&id], &command, self.at).unwrap();
+        self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
+        self.reconcile(id);
+    }
+
+    /// Enrols instance `n` afresh under its id, with the key it has.
+    pub fn handshake(&mut self, n: u8) {
+        let (id, tier) = (id_of(n), self.instances[&id_of(n)].subscription.tier);
+        self.enrol(n, tier);
+        let key = self.instances[&id].key;
+        let events = decide::decide(&self.instances[&id], &Command::Handshake { key }, self.at).unwrap();
+        self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
+        self.certify(id, key);
+    }
+
+    /// A request of instance `n`, signed with its key.
+    pub fn request(&mut self, n: u8, call: &str, body: &serde_json::Value) -> SignedRequest {
+        self.count = self.count.wrapping_add(1);
+        let path = format!("/v1/instances/{}/{call}", id_of(n));
+        let mut nonce = [n; 16];
+        nonce[0] = self.count;
+        let head = RequestHead {
+            method: "POST",
+            authority: "plane.example:8443",
+            path_and_query: &path,
+            digest: Digest::of(b""),
+            created: self.at,
+            nonce,
+        };
+        SignedRequest::sign(head, body.to_string().into_bytes(), &key_of(n)).unwrap()
+    }
+
+    pub fn call(&mut self, n: u8, call: &str, body: &serde_json::Value, command: &Command) {
+        let request = self.request(n, call, body);
+        self.command(id_of(n), command, Some(Evidence::Request(request)));
+    }
+
+    pub fn ready(&mut self, n: u8) {
+        self.call(n, "ready", &json!({}), &Command::Ready);
+    }
+
+    /// The instance's next statement, saying this version runs.
+    pub fn statement(&mut self, n: u8, platform: Version) -> (Jws, Statement) {
+        let id = id_of(n);
+        let head = self.instances[&id].head;
+        let statement = VersionStatement {
+            instance: id,
+            sequence: head.map_or(1, |head| head.sequence + 1),
+            previous: head.map(|head| head.digest),
+            at: self.at,
+            platform,
+            runtime: v("0.1.0"),
+            layers: vec![],
+            domains: vec![],
+        };
+        let jws = Jws::sign_json(Typ::Statement, &statement, &key_of(n)).unwrap();
+        let head = StatementHead { sequence: statement.sequence, digest: jws.digest() };
+        let running = Running { platform, runtime: v("0.1.0"), layers: vec![] };
+        let previous = statement.previous;
+        self.heads.insert(id, statement);
+        (jws, Statement { head, previous, running, domains: vec![] })
+    }
+
+    pub fn report(&mut self, n: u8) {
+        let platform = self.instances[&id_of(n)].running.platform;
+        let (jws, statement) = self.statement(n, platform);
+        self.call(n, "report", &json!({ "statement": jws }), &Command::Report(statement));
+    }
+
+    pub fn begin(&mut self, n: u8) {
+        let release = self.instances[&id_of(n)].offer.unwrap().release;
+        let body = json!({ "release": release, "directive_serial": 1 });
+        self.call(n, "upgrade/begin", &body, &Command::BeginUpgrade { release });
+    }
+
+    pub fn finish(&mut self, n: u8) {
+        let release = self.instances[&id_of(n)].attempt.unwrap().release;
+        let (jws, statement) = self.statement(n, release);
+        let body = json!({ "release": release, "outcome": "succeeded", "statement": jws });
+        self.call(n, "upgrade/finish", &body, &Command::Report(statement));
+    }
+
+    pub fn fail(&mut self, n: u8) {
+        let release = self.instances[&id_of(n)].attempt.unwrap().release;
+        let reason = Some("health check failed".to_owned());
+        let body = json!({ "release": release, "outcome": "failed", "reason": reason });
+        self.call(n, "upgrade/finish", &body, &Command::FailUpgrade { release, reason });
+    }
+
+    pub fn upgrade(&mut self, n: u8) {
+        self.begin(n);
+        self.finish(n);
+    }
+
+    pub fn wait(&mut self, span: Span) {
+        self.at = self.at + span;
+    }
+
+    /// Everything due: rollouts first, then every instance.
+    pub fn sweep(&mut self) {
+        for rollout in self.world.rollouts.clone() {
+            let rollout = self.world.rollout(rollout.id).unwrap();
+            let mut census = Census::default();
+            self.instances.values().for_each(|instance| census.add(rollout, &self.world, instance));
+            let events = advance(rollout, census, &self.world, self.at);
+            self.decision(None, None, events, vec![]);
+        }
+        for id in self.instances.keys().copied().collect::<Vec<_>>() {
+            self.reconcile(id);
+        }
+    }
+
+    /// Which instances have something on offer.
+    pub fn offered(&self) -> Vec<u8> {
+        (1..=64).filter(|n| self.instances.get(&id_of(*n)).is_some_and(|i| i.offer.is_some())).collect()
+    }
+
+    pub fn head(&self) -> TreeHead {
+        let mut frontier = Frontier::new();
+        self.entries.iter().for_each(|entry| {
+            frontier.push(leaf_hash(entry));
+        });
+        frontier.head()
+    }
+
+    pub fn checkpoint(&self) -> SignedCheckpoint {
+        self.checkpoint_by(&self.ledger, self.head())
+    }
+
+    pub fn checkpoint_by(&self, key: &SeedKey, head: TreeHead) -> SignedCheckpoint {
+        let origin = KeyName::parse(&self.keys.ledger_origin).unwrap();
+        let note_key = NoteKey::new(origin.clone(), key.public_key().as_bytes()).unwrap();
+        let checkpoint = Checkpoint::new(origin, head).unwrap();
+        checkpoint.sign(&note_key, |text| Ok::<_, core::convert::Infallible>(key.sign(text))).unwrap()
+    }
+}

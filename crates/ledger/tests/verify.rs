@@ -1,0 +1,231 @@
+//! LG-3: a lawful log verifies, whatever happened in it; see `attacks.rs` for those that are not lawful.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+mod federation;
+
+use federation::scenario::{amendment, everything, fleet, halted, keys_rotated, reports, rolled_out};
+use federation::{Federation, OPERATOR, id_of, v};
+use governance::decide::{Command, WorldCommand};
+use governance::{Class, FindingCode, InstanceEvent, Span, State, SubscriptionStatus, Tier};
+use ledger::{Entry, Report, Verifier};
+use proof::OrderAction;
+
+fn lawful(federation: &Federation) -> Report {
+    let mut verifier = Verifier::new(federation.root(), Some("fed.example".parse().unwrap()));
+    for entry in &federation.entries {
+        if let Err(breach) = verifier.push(entry) {
+            panic!("{breach}\n{}", String::from_utf8_lossy(entry));
+        }
+    }
+    verifier.finish(&federation.checkpoint()).unwrap_or_else(|breach| panic!("{breach}"))
+}
+
+#[test]
+fn lg_3_a_founding_alone_is_lawful() {
+    let report = lawful(&Federation::founded());
+    assert_eq!((report.entries, report.instances, report.keys_serial), (3, 0, 1));
+    assert_eq!(report.trust_domain, Some("fed.example".parse().unwrap()));
+}
+
+#[test]
+fn lg_3_a_rollout_through_all_its_phases_is_lawful() {
+    let f = rolled_out();
+    let report = lawful(&f);
+    let rollout = &report.rollouts[1];
+    assert_eq!((rollout.status, rollout.offered, rollout.installed, rollout.failed), ("done", 8, 8, 0));
+    assert_eq!(report.states[&State::Active], 8);
+    assert_eq!((report.entries, report.instances), (f.entries.len() as u64, 8));
+    assert_eq!(report.constitution, f.world.constitution_digest);
+}
+
+#[test]
+fn ro_3_a_halt_and_its_rollback_are_lawful() {
+    let report = lawful(&halted());
+    let rollout = &report.rollouts[1];
+    assert_eq!((rollout.status, rollout.installed, rollout.failed, rollout.rolled_back), ("halted", 1, 1, 2));
+}
+
+#[test]
+fn ro_5_a_paused_security_release_is_resumed_by_the_founder() {
+    let mut f = fleet();
+    f.publish("0.1.1", Class::Security);
+    f.sweep();
+    f.upgrade(1);
+    f.begin(2);
+    f.fail(2);
+    f.sweep();
+    assert_eq!(f.world.rollouts[1].shown(), "paused");
+    f.wait(Span::hours(2));
+    f.order(OrderAction::Resume { release: v("0.1.1"), reason: "the cause is known".into() });
+    f.sweep();
+    for n in f.offered() {
+        f.upgrade(n);
+    }
+    f.sweep();
+    assert_eq!(lawful(&f).rollouts[1].installed, 8);
+}
+
+#[test]
+fn co_3_the_security_ladder_is_lawful() {
+    let mut f = fleet();
+    f.publish("0.1.1", Class::Security);
+    f.sweep();
+    for _ in 0..4 {
+        f.wait(Span::hours(25));
+        reports(&mut f);
+        f.sweep();
+    }
+    assert_eq!(lawful(&f).states[&State::Suspended], 8);
+    // A remediation, and the way back (LC-19, LC-9).
+    f.upgrade(1);
+    f.command(id_of(1), &Command::Reactivate, None);
+    assert_eq!(lawful(&f).states[&State::Active], 1);
+}
+
+#[test]
+fn lc_every_order_and_command_is_lawful() {
+    let report = lawful(&everything());
+    assert_eq!(report.keys_serial, 1);
+    assert_eq!(report.states[&State::Revoked], 1);
+}
+
+#[test]
+fn co_9_a_broken_chain_is_recorded_and_cured_by_a_fresh_handshake() {
+    let mut f = fleet();
+    let id = id_of(1);
+    let code = FindingCode::VersionChainBroken;
+    let record = [
+        InstanceEvent::FindingOpened { code },
+        InstanceEvent::Escalated { rule: "CO-9".into(), facts: "its number is 9, 2 was expected".into() },
+    ];
+    f.decision(None, None, vec![], record.map(|event| (id, event)).into());
+    f.reconcile(id);
+    assert_eq!(f.instances[&id].state, State::OutOfCompliance);
+    f.handshake(1);
+    f.sweep();
+    f.report(1);
+    assert_eq!(lawful(&f).states[&State::Active], 8);
+}
+
+#[test]
+fn ro_6_operators_pause_resume_abort_freeze_and_turn_the_red_switch() {
+    let mut f = fleet();
+    let release = v("0.1.1");
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    for command in [
+        WorldCommand::Pause { release },
+        WorldCommand::Resume { release, by: governance::Authority::Federation },
+        WorldCommand::RedSwitch { on: true },
+        WorldCommand::RedSwitch { on: false },
+        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(2) },
+        WorldCommand::Abort { release },
+        WorldCommand::Withdraw { release },
+    ] {
+        f.world_command(&command);
+        f.sweep();
+        f.wait(Span::hours(1));
+    }
+    assert_eq!(lawful(&f).rollouts[1].status, "aborted");
+}
+
+#[test]
+fn lc_5_a_stall_is_lawful() {
+    let mut f = fleet();
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    let n = f.offered()[0];
+    f.begin(n);
+    f.wait(Span::hours(7));
+    f.sweep();
+    assert_eq!(lawful(&f).rollouts[1].failed, 1);
+}
+
+#[test]
+fn au_4_fo_5_keys_are_rotated_and_constitutions_amended_by_order() {
+    let mut f = fleet();
+    keys_rotated(&mut f);
+    f.sweep();
+    f.report(1);
+    amendment(&mut f);
+    f.wait(Span::hours(2));
+    f.report(2);
+    f.sweep();
+    let report = lawful(&f);
+    assert_eq!((report.keys_serial, report.constitution), (2, f.world.constitution_digest));
+}
+
+#[test]
+fn co_10_a_lapse_suspends() {
+    let mut f = fleet();
+    let lapse = Command::ChangeSubscription { tier: None, status: Some(SubscriptionStatus::Lapsed) };
+    f.command(id_of(1), &lapse, None);
+    for _ in 0..8 {
+        f.wait(Span::hours(47));
+        reports(&mut f);
+    }
+    f.sweep();
+    assert_eq!(lawful(&f).states[&State::Suspended], 1);
+}
+
+#[test]
+fn ro_8_a_newer_release_supersedes() {
+    let mut f = fleet();
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    f.publish("0.1.2", Class::Minor);
+    f.sweep();
+    f.publish("0.1.3", Class::Security);
+    f.sweep();
+    for n in f.offered() {
+        f.upgrade(n);
+    }
+    f.sweep();
+    let report = lawful(&f);
+    assert_eq!(
+        report.rollouts.iter().map(|r| r.status).collect::<Vec<_>>(),
+        ["done", "superseded", "superseded", "ga"]
+    );
+}
+
+#[test]
+fn lg_2_decisions_about_different_instances_may_cross() {
+    let mut f = fleet();
+    f.wait(Span::from_millis(500));
+    f.report(1);
+    f.at = f.at - Span::from_millis(3);
+    f.report(2);
+    f.at = f.at + Span::from_millis(3);
+    f.enrol(9, Tier::Free);
+    f.at = f.at - Span::from_millis(2);
+    f.enrol(10, Tier::Free);
+    f.report(3);
+    lawful(&f);
+}
+
+#[test]
+fn lg_1_every_entry_has_one_spelling() {
+    let f = everything();
+    for bytes in &f.entries {
+        let entry = Entry::decode(bytes).unwrap();
+        assert_eq!(entry.encode().unwrap(), *bytes);
+        let text = std::str::from_utf8(bytes).unwrap();
+        for other in [
+            format!(" {text}"),
+            format!("{text}\n"),
+            text.replacen("\"version\":1", "\"version\":1.0", 1),
+            text.replacen("{\"version\":1,", "{\"version\":1,\"version\":1,", 1),
+            text.replacen("\"version\":1", "\"version\":2", 1),
+            text.replacen("\"rule\"", "\"extra\":0,\"rule\"", 1),
+            text.replacen(":", ": ", 1),
+        ] {
+            assert!(Entry::decode(other.as_bytes()).is_err(), "{other}");
+        }
+    }
+    assert!(f.entries.iter().any(|bytes| bytes.windows(OPERATOR.len()).any(|w| w == OPERATOR.as_bytes())));
+}
