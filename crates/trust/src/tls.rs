@@ -1,0 +1,308 @@
+//! TLS 1.3 and nothing older, hybrid post-quantum key exchange first, no session tickets.
+//!
+//! Never says who a client is: the server takes any certificate whose key the client proves to hold, so that
+//! [`classify`](crate::classify) can refuse in words. The client believes only servers of the pinned root CA.
+
+use std::sync::Arc;
+
+use governance::Timestamp;
+use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, SerialNumber};
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName as HintedName, Error,
+    OtherError, PeerIncompatible, ServerConfig, SignatureScheme,
+};
+
+use crate::ca::{self, RcgenKey};
+use crate::identity::{self, IdentityError, RootCa};
+use crate::keyfile::SigningKey;
+
+/// What is spoken above TLS, the preferred first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Why TLS cannot be set up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The chain is empty, or its first certificate is not of the key.
+    #[error("the certificate chain does not begin with a certificate of this key")]
+    OtherKey,
+    /// A certificate that is none.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+    /// No self-signed certificate could be made.
+    #[error("no self-signed certificate could be made: {0}")]
+    SelfSigned(String),
+    /// The TLS library refused.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] Error),
+}
+
+/// The cryptography of every connection: AWS-LC, X25519MLKEM768 before the classical groups.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The configuration of the listener for instances and operators: a client certificate is mandatory, any will do.
+///
+/// # Errors
+/// When the chain is not of the key.
+pub fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+) -> Result<ServerConfig, TlsError> {
+    let provider = provider();
+    let verifier = Arc::new(AnyClient { provider: Arc::clone(&provider) });
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier);
+    Ok(without_tickets(builder.with_single_cert(own_chain(chain, key)?, private_key(key))?))
+}
+
+/// The configuration of a public listener: it asks no client for a certificate.
+///
+/// # Errors
+/// When the chain is not of the key.
+pub fn public_server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth();
+    Ok(without_tickets(builder.with_single_cert(own_chain(chain, key)?, private_key(key))?))
+}
+
+/// The configuration of a client that shows this chain and believes only servers issued by the pinned root CA
+/// itself, under the name called.
+///
+/// # Errors
+/// When the chain is not of the key.
+pub fn client_config(
+    root: &RootCa,
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+) -> Result<ClientConfig, TlsError> {
+    let builder = client_builder(root)?;
+    Ok(client_defaults(builder.with_client_auth_cert(own_chain(chain, key)?, private_key(key))?))
+}
+
+/// As [`client_config`], without a certificate of its own: for the public listener.
+///
+/// # Errors
+/// When the TLS library refuses.
+pub fn anonymous_client_config(root: &RootCa) -> Result<ClientConfig, TlsError> {
+    Ok(client_defaults(client_builder(root)?.with_no_client_auth()))
+}
+
+/// The configuration of a client that believes any server to be one: only for reading signed documents, each held
+/// against keys held before (the keys document, from which the root CA is learnt).
+///
+/// # Errors
+/// When the TLS library refuses.
+pub fn unverified_client_config() -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let verifier = Arc::new(AnyServer { provider: Arc::clone(&provider) });
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(client_defaults(builder.with_no_client_auth()))
+}
+
+fn client_builder(
+    root: &RootCa,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, TlsError> {
+    let provider = provider();
+    let verifier = Arc::new(PinnedServer { root: root.clone(), provider: Arc::clone(&provider) });
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
+}
+
+/// A certificate over a key that says nothing but the key: what an instance shows before it is registered (HS-1).
+///
+/// # Errors
+/// When it cannot be made.
+pub fn self_signed(key: &SigningKey) -> Result<CertificateDer<'static>, TlsError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "unregistered");
+    params.is_ca = IsCa::ExplicitNoCa;
+    let serial = ca::serial().map_err(|error| TlsError::SelfSigned(error.to_string()))?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    let certificate =
+        params.self_signed(&RcgenKey(key)).map_err(|error| TlsError::SelfSigned(error.to_string()))?;
+    Ok(certificate.der().clone())
+}
+
+fn own_chain(
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let own = identity::public_key(chain.first().ok_or(TlsError::OtherKey)?)?;
+    if own == *proof::Sign::public_key(key) { Ok(chain) } else { Err(TlsError::OtherKey) }
+}
+
+fn private_key(key: &SigningKey) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(key.to_pkcs8_der())
+}
+
+fn without_tickets(mut config: ServerConfig) -> ServerConfig {
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    config
+}
+
+fn client_defaults(mut config: ClientConfig) -> ClientConfig {
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    config
+}
+
+/// Takes every client that proves to hold the key of its certificate.
+#[derive(Debug)]
+struct AnyClient {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[HintedName] {
+        &[]
+    }
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Takes any server that holds the key of the certificate it shows, whatever that says.
+#[derive(Debug)]
+struct AnyServer {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// Takes the servers of one federation.
+#[derive(Debug)]
+struct PinnedServer {
+    root: RootCa,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chain: Vec<CertificateDer<'_>> =
+            std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let now =
+            Timestamp::from_millis(i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000));
+        match identity::check_server(&chain, &self.root, server_name, now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error)))))
+            }
+        }
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}

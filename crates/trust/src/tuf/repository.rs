@@ -1,0 +1,392 @@
+//! The repository the plane serves: `metadata/` and `targets/` below one folder, and the two online keys.
+//!
+//! Every change is a chain of whole files with `timestamp.json` last, so that a reader, or a crash at any moment, sees
+//! the state before or the state after. File work blocks: call it off the async threads.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governance::{Span, Timestamp as Instant};
+use proof::Sign;
+use proof::tuf::{
+    self, Document, Expires, Fault, FileMeta, Metadata, Role, Root, SPEC_VERSION, Snapshot, TargetFile,
+    Targets, Timestamp, hex_encode, root_follows, root_self_signed, target_name_valid,
+};
+
+use super::draft::{draft, version_next};
+use super::files::{self, failed};
+use super::{PublishError, refuse};
+
+/// How long what the online keys sign stays good. Signed anew at half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Of a snapshot.
+    pub snapshot: Span,
+    /// Of a timestamp: the longest a client can be kept from news.
+    pub timestamp: Span,
+}
+
+impl Default for Lifetimes {
+    /// Seven days, and one.
+    fn default() -> Self {
+        Self { snapshot: Span::hours(7 * 24), timestamp: Span::hours(24) }
+    }
+}
+
+/// The versions in force, and when what the offline keys signed expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Version of the root.
+    pub root: u64,
+    /// Version of the targets.
+    pub targets: u64,
+    /// Version of the snapshot.
+    pub snapshot: u64,
+    /// Version of the timestamp.
+    pub timestamp: u64,
+    /// The Founder must sign a new root before this.
+    pub root_expires: Instant,
+    /// The Organism must sign new targets before this.
+    pub targets_expires: Instant,
+}
+
+/// The TUF repository in a federation's folder `tuf/`. One process writes it.
+pub struct Repository {
+    metadata: PathBuf,
+    targets: PathBuf,
+    snapshot_key: Box<dyn Sign + Send + Sync>,
+    timestamp_key: Box<dyn Sign + Send + Sync>,
+    lifetimes: Lifetimes,
+    writing: Mutex<()>,
+}
+
+/// What `timestamp.json` leads to.
+struct Current {
+    timestamp: Document<Timestamp>,
+    snapshot: Document<Snapshot>,
+    targets: Document<Targets>,
+    targets_bytes: Vec<u8>,
+}
+
+impl Repository {
+    /// Opens the repository in `folder`, making `metadata/` and `targets/` when they are missing.
+    ///
+    /// # Errors
+    /// [`PublishError::Io`].
+    pub fn open(
+        folder: &Path,
+        snapshot_key: Box<dyn Sign + Send + Sync>,
+        timestamp_key: Box<dyn Sign + Send + Sync>,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, PublishError> {
+        let (metadata, targets) = (folder.join("metadata"), folder.join("targets"));
+        for path in [&metadata, &targets] {
+            fs::create_dir_all(path).map_err(failed(path))?;
+        }
+        Ok(Self { metadata, targets, snapshot_key, timestamp_key, lifetimes, writing: Mutex::new(()) })
+    }
+
+    /// The root in force.
+    ///
+    /// # Errors
+    /// [`PublishError::NoRoot`], [`PublishError::Io`], or [`PublishError::Tuf`] when the file is damaged.
+    pub fn root(&self) -> Result<Root, PublishError> {
+        Ok(self.root_document()?.1.signed)
+    }
+
+    /// The bytes of the targets metadata in force, from which the next one is drafted; nothing before the first.
+    ///
+    /// # Errors
+    /// [`PublishError::Io`] or [`PublishError::Tuf`].
+    pub fn targets_bytes(&self) -> Result<Option<Vec<u8>>, PublishError> {
+        Ok(self.current()?.map(|current| current.targets_bytes))
+    }
+
+    /// The versions in force; nothing before the first publication.
+    ///
+    /// # Errors
+    /// [`PublishError::Io`] or [`PublishError::Tuf`].
+    pub fn published(&self) -> Result<Option<Published>, PublishError> {
+        let Some(current) = self.current()? else { return Ok(None) };
+        let root = self.root()?;
+        Ok(Some(current.published(&root)))
+    }
+
+    /// Publishes a root: the first one, signed by itself, or the one after the root in force, signed by both
+    /// thresholds. The same bytes again change nothing. Call [`resign_if_due`](Self::resign_if_due) after it.
+    ///
+    /// # Errors
+    /// [`PublishError::Tuf`] under the sections that clients will check it by, [`PublishError::Plan`] without
+    /// consistent snapshots, [`PublishError::Io`].
+    pub fn root_publish(&self, bytes: &[u8]) -> Result<u64, PublishError> {
+        let _writing = self.write_lock();
+        let next: Document<Root> = parse(bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?;
+        let version = next.signed.version;
+        if !next.signed.consistent_snapshot {
+            return Err(PublishError::Plan("the root must ask for consistent snapshots"));
+        }
+        match self.root_document() {
+            Ok((held_bytes, held)) if held.signed.version == version && held_bytes == bytes => {
+                return Ok(version);
+            }
+            Ok((_, held)) => root_follows(&next, &held.signed)?,
+            Err(PublishError::NoRoot(_)) => {
+                root_self_signed(&next)?;
+                if version != 1 {
+                    return Err(refuse(Role::Root, version, "5.3.5", Fault::Version { expected: 1 }));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        files::write(&self.versioned(Role::Root, version), bytes)?;
+        Ok(version)
+    }
+
+    /// Puts a target file into the repository as `<sha256>.<name>`. It is offered to nobody until the Organism's
+    /// metadata lists it.
+    ///
+    /// # Errors
+    /// [`PublishError::Name`]; [`PublishError::Io`], `FileTooLarge` above `max_bytes`.
+    pub fn target_put(
+        &self,
+        name: &str,
+        source: &mut dyn Read,
+        max_bytes: u64,
+    ) -> Result<TargetFile, PublishError> {
+        if !target_name_valid(name) {
+            return Err(PublishError::Name(name.into()));
+        }
+        let (length, sha256) =
+            files::receive(&self.targets, source, max_bytes, |sha256| target_file_name(name, sha256))?;
+        Ok(TargetFile::new(length, &sha256))
+    }
+
+    /// Publishes targets metadata that the Organism signed: checks it as clients will, that its version rises, and
+    /// that every new file is here; then signs a new snapshot and timestamp. The same bytes again change nothing.
+    ///
+    /// # Errors
+    /// [`PublishError::Tuf`] (threshold, version, expiry), [`PublishError::Name`], [`PublishError::Target`],
+    /// [`PublishError::NoRoot`], [`PublishError::Plan`] for delegations, [`PublishError::Io`].
+    pub fn publish(&self, targets: &[u8], now: Instant) -> Result<Published, PublishError> {
+        let _writing = self.write_lock();
+        let root = self.root()?;
+        fresh(&root, now, "5.3.10")?;
+        let next: Document<Targets> = parse(targets, "5.6.3", tuf::TARGETS_BYTES_MAX)?;
+        let version = next.signed.version;
+        next.verify_by(&root).map_err(|fault| refuse(Role::Targets, version, "5.6.3", fault))?;
+        fresh(&next.signed, now, "5.6.5")?;
+        if next.signed.delegations.is_some() {
+            return Err(PublishError::Plan("this repository serves no delegated targets"));
+        }
+        let current = self.current()?;
+        if let Some(current) = &current {
+            if current.targets_bytes == targets {
+                return Ok(current.published(&root));
+            }
+            let trusted = current.targets.signed.version;
+            if version <= trusted {
+                let file = Role::Targets.file_name().into();
+                let fault = Fault::Rollback { file, offered: version, trusted };
+                return Err(refuse(Role::Targets, version, "5.5.5", fault));
+            }
+        }
+        self.files_check(&next.signed, current.as_ref().map(|current| &current.targets.signed))?;
+        let path = self.versioned(Role::Targets, version);
+        if files::read(&path)?.is_some_and(|bytes| bytes != targets) {
+            // An interrupted publication left it; somebody may have fetched it under this version.
+            let fault = Fault::Version { expected: version_next(&next.signed)? };
+            return Err(refuse(Role::Targets, version, "5.6.4", fault));
+        }
+        files::write(&path, targets)?;
+        let meta = FileMeta::of(version, targets);
+        self.snapshot_write(&root, meta, current.as_ref().map(|current| &current.timestamp.signed), now)?;
+        self.published()?.ok_or_else(|| PublishError::NoRoot(self.metadata.clone()))
+    }
+
+    /// Signs the snapshot and the timestamp anew when half of their life is over, or when a new root no longer
+    /// vouches for them. Says what is in force when it did.
+    ///
+    /// # Errors
+    /// [`PublishError::Tuf`] when the root does not name the online keys, [`PublishError::Io`].
+    pub fn resign_if_due(&self, now: Instant) -> Result<Option<Published>, PublishError> {
+        let _writing = self.write_lock();
+        let Some(current) = self.current()? else { return Ok(None) };
+        let root = self.root()?;
+        let held = &current.timestamp.signed;
+        if due(&current.snapshot, &root, self.lifetimes.snapshot, now) {
+            let meta = FileMeta::of(current.targets.signed.version, &current.targets_bytes);
+            self.snapshot_write(&root, meta, Some(held), now)?;
+        } else if due(&current.timestamp, &root, self.lifetimes.timestamp, now) {
+            let meta = held.meta.get(Role::Snapshot.file_name()).cloned();
+            let meta = meta.ok_or_else(|| unlisted(Role::Timestamp, Role::Snapshot))?;
+            self.timestamp_write(&root, meta, Some(held), now)?;
+        } else {
+            return Ok(None);
+        }
+        self.published()
+    }
+
+    fn snapshot_write(
+        &self,
+        root: &Root,
+        targets: FileMeta,
+        held: Option<&Timestamp>,
+        now: Instant,
+    ) -> Result<(), PublishError> {
+        // Above every file there is: one that an interrupted publication left may have been fetched.
+        let highest = files::highest(&self.metadata, Role::Snapshot.file_name())?;
+        let snapshot = Snapshot {
+            kind: Role::Snapshot.name().into(),
+            spec_version: SPEC_VERSION.into(),
+            version: highest.saturating_add(1),
+            expires: Expires(now + self.lifetimes.snapshot),
+            meta: [(Role::Targets.file_name().into(), targets)].into(),
+        };
+        let bytes = signed(&snapshot, &*self.snapshot_key, root, tuf::SNAPSHOT_BYTES_MAX)?;
+        files::write(&self.versioned(Role::Snapshot, snapshot.version), &bytes)?;
+        self.timestamp_write(root, FileMeta::of(snapshot.version, &bytes), held, now)
+    }
+
+    fn timestamp_write(
+        &self,
+        root: &Root,
+        snapshot: FileMeta,
+        held: Option<&Timestamp>,
+        now: Instant,
+    ) -> Result<(), PublishError> {
+        let timestamp = Timestamp {
+            kind: Role::Timestamp.name().into(),
+            spec_version: SPEC_VERSION.into(),
+            version: held.map_or(Ok(1), version_next)?,
+            expires: Expires(now + self.lifetimes.timestamp),
+            meta: [(Role::Snapshot.file_name().into(), snapshot)].into(),
+        };
+        let bytes = signed(&timestamp, &*self.timestamp_key, root, tuf::TIMESTAMP_BYTES_MAX)?;
+        files::write(&self.metadata.join(Role::Timestamp.file_name()), &bytes)
+    }
+
+    /// Every file that the last metadata did not list the same way is here, whole.
+    fn files_check(&self, next: &Targets, held: Option<&Targets>) -> Result<(), PublishError> {
+        for (name, file) in &next.targets {
+            if !target_name_valid(name) {
+                return Err(PublishError::Name(name.clone()));
+            }
+            let wrong = |why: String| PublishError::Target { name: name.clone(), why };
+            let sha256 = file.sha256().ok_or_else(|| wrong("lists no SHA-256".into()))?;
+            let known = held.and_then(|held| held.targets.get(name));
+            if known.is_some_and(|known| known.length == file.length && known.hashes == file.hashes) {
+                continue;
+            }
+            let path = self.targets.join(target_file_name(name, &sha256));
+            match files::measure(&path)? {
+                None => return Err(wrong("there is no such file".into())),
+                Some(actual) if actual == (file.length, sha256) => {}
+                Some((length, actual)) => {
+                    let actual = hex_encode(&actual);
+                    return Err(wrong(format!("the file has {length} bytes and SHA-256 {actual}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn root_document(&self) -> Result<(Vec<u8>, Document<Root>), PublishError> {
+        let version = files::highest(&self.metadata, Role::Root.file_name())?;
+        let bytes = files::read(&self.versioned(Role::Root, version))?
+            .ok_or_else(|| PublishError::NoRoot(self.metadata.clone()))?;
+        let document = parse(&bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?;
+        Ok((bytes, document))
+    }
+
+    fn current(&self) -> Result<Option<Current>, PublishError> {
+        let Some(bytes) = files::read(&self.metadata.join(Role::Timestamp.file_name()))? else {
+            return Ok(None);
+        };
+        let timestamp: Document<Timestamp> = parse(&bytes, "5.4.2", tuf::TIMESTAMP_BYTES_MAX)?;
+        let listed = timestamp.signed.meta.get(Role::Snapshot.file_name());
+        let meta = listed.ok_or_else(|| unlisted(Role::Timestamp, Role::Snapshot))?;
+        let bytes = self.announced(Role::Snapshot, meta)?;
+        let snapshot: Document<Snapshot> = parse(&bytes, "5.5.3", tuf::SNAPSHOT_BYTES_MAX)?;
+        let listed = snapshot.signed.meta.get(Role::Targets.file_name());
+        let meta = listed.ok_or_else(|| unlisted(Role::Snapshot, Role::Targets))?;
+        let targets_bytes = self.announced(Role::Targets, meta)?;
+        let targets = parse(&targets_bytes, "5.6.3", tuf::TARGETS_BYTES_MAX)?;
+        Ok(Some(Current { timestamp, snapshot, targets, targets_bytes }))
+    }
+
+    fn announced(&self, role: Role, meta: &FileMeta) -> Result<Vec<u8>, PublishError> {
+        let path = self.versioned(role, meta.version);
+        let missing = || refuse(role, meta.version, "3.1", Fault::NotFound(path.display().to_string()));
+        let bytes = files::read(&path)?.ok_or_else(missing)?;
+        meta.check(&bytes).map_err(|what| refuse(role, meta.version, "3.1", Fault::Mismatch(what)))?;
+        Ok(bytes)
+    }
+
+    fn versioned(&self, role: Role, version: u64) -> PathBuf {
+        self.metadata.join(format!("{version}.{}", role.file_name()))
+    }
+
+    fn write_lock(&self) -> MutexGuard<'_, ()> {
+        // It guards files, not memory: whoever panicked left them whole.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn published(&self, root: &Root) -> Published {
+        Published {
+            root: root.version,
+            targets: self.targets.signed.version,
+            snapshot: self.snapshot.signed.version,
+            timestamp: self.timestamp.signed.version,
+            root_expires: root.expires.0,
+            targets_expires: self.targets.signed.expires.0,
+        }
+    }
+}
+
+fn target_file_name(name: &str, sha256: &[u8; 32]) -> String {
+    format!("{}.{name}", hex_encode(sha256))
+}
+
+fn unlisted(role: Role, file: Role) -> PublishError {
+    refuse(role, None, "4.4", Fault::Unlisted(file.file_name().into()))
+}
+
+fn parse<T: Metadata>(bytes: &[u8], rule: &'static str, max_bytes: u64) -> Result<Document<T>, PublishError> {
+    if bytes.len() as u64 > max_bytes {
+        return Err(refuse(T::ROLE, None, rule, Fault::TooLong { max_bytes }));
+    }
+    Document::parse(bytes).map_err(|fault| refuse(T::ROLE, None, rule, fault))
+}
+
+fn fresh<T: Metadata>(metadata: &T, now: Instant, rule: &'static str) -> Result<(), PublishError> {
+    let expires = metadata.expires();
+    if !expires.passed(now) {
+        return Ok(());
+    }
+    Err(refuse(T::ROLE, metadata.version(), rule, Fault::Expired { expires: expires.to_string() }))
+}
+
+/// Whether half of the life is over, or the root does not vouch for it.
+fn due<T: Metadata>(document: &Document<T>, root: &Root, lifetime: Span, now: Instant) -> bool {
+    let left = document.signed.expires().0.since(now);
+    left.as_millis() <= lifetime.as_millis() / 2 || document.verify_by(root).is_err()
+}
+
+/// Signs metadata with an online key, and checks that the root names that key.
+fn signed<T: Metadata>(
+    metadata: &T,
+    key: &dyn Sign,
+    root: &Root,
+    max_bytes: u64,
+) -> Result<Vec<u8>, PublishError> {
+    let wrong = |fault| refuse(T::ROLE, metadata.version(), "4.3", fault);
+    let mut envelope = draft(metadata)?;
+    envelope.sign(key).map_err(wrong)?;
+    let bytes = envelope.to_bytes().map_err(wrong)?;
+    parse::<T>(&bytes, "4.3", max_bytes)?.verify_by(root).map_err(wrong)?;
+    Ok(bytes)
+}

@@ -1,0 +1,477 @@
+//! What crosses the network: the bodies of requests and answers, and problem details for refusals (RFC 9457).
+//!
+//! Never validates by hand: fields are governance types, parsed once.
+
+use governance::{
+    Digest, DomainCode, Endpoint, InstanceId, Kind, Label, LayerContent, Package, Phase, ProviderId,
+    RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
+};
+use proof::jws::Jws;
+use serde::{Deserialize, Serialize};
+
+/// Bytes a request's body may have.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes a package may have.
+pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// `POST /v1/register` (HS-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// The enrolment secret.
+    pub secret: String,
+    /// PKCS#10 request, PEM.
+    pub csr: String,
+    /// What the instance is (ID-2).
+    pub metadata: Metadata,
+}
+
+/// Mandatory metadata (ID-2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// The platform version it runs.
+    pub platform: Version,
+    /// The runtime version.
+    pub runtime: Version,
+    /// Every layer structure with its digest.
+    pub layers: Vec<LayerContent>,
+    /// Its active domains.
+    pub domains: Vec<DomainCode>,
+    /// Its tier; the enrolment's, or refused.
+    pub tier: Tier,
+    /// Where it can be challenged.
+    pub endpoint: Endpoint,
+}
+
+/// Answer to a registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Its id from now on (ID-1).
+    pub instance: InstanceId,
+    /// Its certificate chain, leaf first, PEM.
+    pub certificate: String,
+    /// The trust bundle, PEM.
+    pub bundle: String,
+    /// When it should renew.
+    pub renew_at: Timestamp,
+    /// How often it should check in.
+    pub interval_ms: u64,
+    /// The keys document in force (AU-4).
+    pub keys: Jws,
+}
+
+/// `POST /v1/instances/{id}/renew` (HS-2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// PKCS#10 request, PEM.
+    pub csr: String,
+    /// The head of the statement chain as the instance knows it; none before the first.
+    pub chain_head: Option<Digest>,
+}
+
+/// Answer to a renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The new chain, PEM.
+    pub certificate: String,
+    /// When it should renew again.
+    pub renew_at: Timestamp,
+}
+
+/// `POST /v1/instances/{id}/report` (HS-3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The signed version statement (ID-4).
+    pub statement: Jws,
+}
+
+/// `POST /v1/instances/{id}/upgrade/begin` (LC-3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeBegin {
+    /// What is being installed.
+    pub release: Version,
+    /// The directive it rests on.
+    pub directive_serial: u64,
+}
+
+/// How an upgrade ended, as the Runtime says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpgradeOutcome {
+    /// The new version runs; the statement says so.
+    Succeeded,
+    /// It failed and was rolled back.
+    Failed,
+}
+
+/// `POST /v1/instances/{id}/upgrade/finish` (LC-4, LC-5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeFinish {
+    /// What was being installed.
+    pub release: Version,
+    /// How it ended.
+    pub outcome: UpgradeOutcome,
+    /// Why it failed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What runs now, signed. Success without it is refused (RO-3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Jws>,
+}
+
+/// `POST /v1/instances/{id}/retry` (RO-9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Which release.
+    pub release: Version,
+}
+
+/// Where an instance stands and what is asked of it: the answer to its calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is found against it.
+    pub findings: Vec<FindingView>,
+    /// What is asked of it, signed (RL-3).
+    pub directive: Jws,
+    /// How long to wait before the next check-in, before jitter.
+    pub interval_ms: u64,
+}
+
+/// A finding as its owner reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingView {
+    /// Its code.
+    pub code: String,
+    /// Its rule.
+    pub rule: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What clears it.
+    pub cleared_by: String,
+}
+
+/// `GET /v1/instances/{id}/status`: all that a revoked instance may still ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// `POST /v1/enrolments` (HS-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentRequest {
+    /// Kind of the instance to be.
+    pub kind: Kind,
+    /// Its tier.
+    pub tier: Tier,
+    /// Whose it is; white-label and dedicated instances need one (ID-3).
+    #[serde(default)]
+    pub provider: Option<ProviderId>,
+    /// What operators call it by.
+    #[serde(default)]
+    pub labels: Vec<Label>,
+}
+
+/// Answer: the secret is shown once and kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentCreated {
+    /// To hand to the instance.
+    pub secret: String,
+    /// Good until.
+    pub expires: Timestamp,
+}
+
+/// An instance as operators see it; `GET /v1/instances` lists them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its tier.
+    pub tier: Tier,
+    /// Its subscription.
+    pub subscription: SubscriptionStatus,
+    /// Whose it is.
+    pub provider: Option<ProviderId>,
+    /// What operators call it by.
+    pub labels: Vec<Label>,
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// The platform version it runs.
+    pub platform: Version,
+    /// The runtime version.
+    pub runtime: Version,
+    /// Where it can be challenged.
+    pub endpoint: Endpoint,
+    /// Its last statement or handshake.
+    pub reported: Timestamp,
+    /// What it is offered.
+    pub offer: Option<OfferView>,
+    /// What it is installing.
+    pub installing: Option<Version>,
+    /// What is found against it.
+    pub findings: Vec<FindingView>,
+    /// What lies before the Founder about it.
+    pub escalations: Vec<EscalationView>,
+}
+
+/// An offer as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferView {
+    /// What is offered.
+    pub release: Version,
+    /// `update` or `rollback`.
+    pub action: String,
+    /// The phase that added the instance.
+    pub phase: Phase,
+    /// When lacking it becomes a finding.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A matter before the Founder (CO-13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscalationView {
+    /// The rule that asks for it.
+    pub rule: String,
+    /// The instance or rollout it is about.
+    pub subject: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What happened.
+    pub facts: String,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Ask for `after=` this to go on; none at the end.
+    pub next: Option<String>,
+}
+
+/// A rollout as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutView {
+    /// Its id.
+    pub id: RolloutId,
+    /// What it brings.
+    pub release: Version,
+    /// Of which class.
+    pub class: String,
+    /// `canary`, `beta`, `ga`, `done`, `paused`, `halted` …
+    pub phase: String,
+    /// Why it is not promoted though its time is up.
+    pub holding: Option<String>,
+    /// When it was made.
+    pub opened: Timestamp,
+    /// The phases opened, with their counts.
+    pub phases: Vec<PhaseView>,
+    /// Instances that were ever offered it.
+    pub offered: u64,
+    /// Instances that installed it.
+    pub installed: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Instances that installed it and went back by direction, or failed and went back by themselves.
+    pub rolled_back: u64,
+}
+
+/// A phase as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseView {
+    /// Which.
+    pub phase: Phase,
+    /// When it opened.
+    pub opened: Timestamp,
+    /// Eligible then.
+    pub eligible: u64,
+    /// Inside then.
+    pub cohort: u64,
+    /// Attempts finished.
+    pub finished: u64,
+    /// Of those, failed.
+    pub failed: u64,
+}
+
+/// `POST /v1/releases`: a signed release and the TUF targets metadata that lists its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The release manifest, signed by the Organism threshold.
+    pub release: Jws,
+    /// `targets.json` as the Organism signed it, base64.
+    pub targets: String,
+    /// Whom the rollout is for.
+    #[serde(default)]
+    pub only: governance::Restriction,
+    /// Phases that wait for an approval.
+    #[serde(default)]
+    pub approval: Vec<Phase>,
+}
+
+/// A release as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseView {
+    /// Its version.
+    pub version: Version,
+    /// Its class.
+    pub class: String,
+    /// When it was published.
+    pub at: Timestamp,
+    /// Whether it was withdrawn.
+    pub withdrawn: bool,
+    /// Its package.
+    pub package: Package,
+    /// Where its rollout stands.
+    pub phase: Option<String>,
+    /// For people.
+    pub notes: String,
+}
+
+/// `POST /v1/orders` (FO-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitOrder {
+    /// The order, signed by the Founder threshold.
+    pub order: Jws,
+}
+
+/// `POST /v1/red-switch` (RO-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedSwitch {
+    /// Whether every offer stops.
+    pub on: bool,
+}
+
+/// Answer to `PUT /v1/targets/{name}`: the file as it was received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPut {
+    /// Its flat name.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// SHA-256 of its content.
+    pub digest: Digest,
+}
+
+/// `POST /v1/instances/{id}/subscription`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscriptionChange {
+    /// The tier from now on.
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// The status from now on.
+    #[serde(default)]
+    pub status: Option<SubscriptionStatus>,
+}
+
+/// `GET /v1/ledger/entries?from=&limit=`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryPage {
+    /// Position of the first.
+    pub from: u64,
+    /// Entries, base64 of their bytes, in order.
+    pub entries: Vec<String>,
+}
+
+/// `GET /v1/federation`: the plane at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Federation {
+    /// Its name.
+    pub trust_domain: String,
+    /// Instances per state.
+    pub states: std::collections::BTreeMap<State, u64>,
+    /// Ledger entries.
+    pub ledger: u64,
+    /// Digest of the constitution in force.
+    pub constitution: Option<Digest>,
+    /// Whether the red switch is on.
+    pub red_switch: bool,
+}
+
+/// Problem details (RFC 9457) with the codes of the law. Media type `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URI reference for the kind of problem: `/problems/CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened, in a sentence.
+    pub detail: String,
+    /// The first reason's code.
+    pub code: String,
+    /// Every reason.
+    pub reasons: Vec<ProblemReason>,
+}
+
+/// One rule that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemReason {
+    /// Its stable code.
+    pub code: String,
+    /// The rule.
+    pub rule: String,
+    /// What happened.
+    pub detail: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem of one reason.
+    #[must_use]
+    pub fn new(status: u16, code: &str, rule: &str, detail: impl Into<String>, hint: &str) -> Self {
+        let detail = detail.into();
+        let reason = ProblemReason {
+            code: code.to_owned(),
+            rule: rule.to_owned(),
+            detail: detail.clone(),
+            hint: hint.to_owned(),
+        };
+        Self::of(status, detail, vec![reason])
+    }
+
+    /// A problem of several reasons; the first gives the code.
+    #[must_use]
+    pub fn of(status: u16, detail: String, reasons: Vec<ProblemReason>) -> Self {
+        let code = reasons.first().map_or("internal", |reason| reason.code.as_str()).to_owned();
+        Self {
+            kind: format!("/problems/{code}"),
+            title: code.replace('-', " "),
+            status,
+            detail,
+            code,
+            reasons,
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Problem {}
