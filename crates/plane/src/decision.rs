@@ -1,0 +1,314 @@
+//! The shape of every use case: load, decide, reconcile, commit; a conflict loads and decides again.
+//!
+//! The only place that writes. State, ledger entries, nonce and enrolment go in one commit or not at all.
+
+use governance::decide::{WorldCommand, decide_world};
+use governance::reconcile::reconcile;
+use governance::{
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, OperatorName, Refusal, Timestamp, World,
+    WorldEvent,
+};
+use ledger::entry::{Entry, Evidence};
+use proof::{Jws, SignedRequest};
+use trust::SigningKey;
+
+use crate::ports::{Commit, Committed, Document, EnrolmentWrite, Nonce, Revision, Store, StoreError};
+use crate::{Plane, PlaneError, Seen};
+
+/// How often a decision is taken again because somebody else wrote meanwhile.
+const CONFLICTS_MAX: usize = 16;
+
+/// Who asks, and what proves it (AU-1).
+#[derive(Clone, Debug)]
+pub enum By {
+    /// An instance, by its signed request.
+    Instance(Box<SignedRequest>),
+    /// An operator, by name.
+    Operator(OperatorName),
+    /// The Founder, by a signed order.
+    Founder(Box<Jws>),
+    /// The Organism, by a signed release, handed in by an operator.
+    Organism(Box<Jws>, OperatorName),
+    /// Nobody: the Federation itself, by rule.
+    Federation,
+}
+
+impl By {
+    fn actor(&self) -> Option<String> {
+        match self {
+            Self::Operator(name) | Self::Organism(_, name) => Some(format!("operator/{name}")),
+            _ => None,
+        }
+    }
+
+    fn evidence(&self) -> Option<Evidence> {
+        match self {
+            Self::Instance(request) => Some(Evidence::Request((**request).clone())),
+            Self::Founder(document) | Self::Organism(document, _) => {
+                Some(Evidence::Document((**document).clone()))
+            }
+            Self::Operator(_) | Self::Federation => None,
+        }
+    }
+}
+
+/// Ledger entries of one decision in the making.
+pub(crate) struct Record<'a> {
+    at: Timestamp,
+    constitution: Option<Digest>,
+    by: &'a By,
+    signer: &'a SigningKey,
+    /// Where the evidence that the others point back to stands.
+    primary: Option<usize>,
+    entries: Vec<Vec<u8>>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) const fn new(
+        at: Timestamp,
+        constitution: Option<Digest>,
+        by: &'a By,
+        signer: &'a SigningKey,
+    ) -> Self {
+        Self { at, constitution, by, signer, primary: None, entries: Vec::new() }
+    }
+
+    /// Adds one event, with what proves it.
+    pub(crate) fn push(&mut self, event: Event, by_command: bool) -> Result<(), PlaneError> {
+        // What reconcile finds due right behind a command is the Federation's own finding.
+        let actor = if by_command { self.by.actor() } else { None };
+        let fail = |error: ledger::entry::EntryError| PlaneError::Unavailable(error.to_string());
+        let entry = if event.authority() == Authority::Federation {
+            Entry::federation(self.at, actor, self.constitution, event, self.signer).map_err(fail)?
+        } else {
+            let evidence = match self.primary {
+                Some(primary) => {
+                    let back = self.entries.len().saturating_sub(primary);
+                    Evidence::Preceding { back: u16::try_from(back).unwrap_or(u16::MAX) }
+                }
+                None => self.by.evidence().ok_or_else(|| {
+                    PlaneError::Unavailable(format!(
+                        "nothing proves that the {} decided this",
+                        event.authority()
+                    ))
+                })?,
+            };
+            self.primary.get_or_insert(self.entries.len());
+            Entry::new(self.at, actor, self.constitution, event, evidence)
+        };
+        self.entries.push(entry.encode().map_err(fail)?);
+        Ok(())
+    }
+
+    pub(crate) fn into_entries(self) -> Vec<Vec<u8>> {
+        self.entries
+    }
+}
+
+/// What else a commit about an instance carries.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) nonce: Option<Nonce>,
+    pub(crate) enrolment: Option<EnrolmentWrite>,
+}
+
+impl<S: Store> Plane<S> {
+    /// Judges something about one instance, reconciles it, and commits both; a refusal may leave something on record.
+    /// Where nothing changes, nothing is written.
+    pub(crate) async fn decide_instance(
+        &self,
+        id: InstanceId,
+        by: &By,
+        extra: &Extra,
+        judge: impl Fn(&Instance, &World, Timestamp) -> Result<Vec<InstanceEvent>, Refusal> + Send + Sync,
+    ) -> Result<Instance, PlaneError> {
+        let _gate = self.gate.read().await;
+        for _ in 0..CONFLICTS_MAX {
+            let seen = self.seen();
+            let (instance, revision) = self
+                .store
+                .instance_load(id)
+                .await?
+                .ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            let now = self.now();
+            let (events, refusal) = match judge(&instance, &seen.world, now) {
+                Ok(events) => (events, None),
+                Err(refusal) => (refusal.record.clone(), Some(refusal)),
+            };
+            match self.settle(&seen, instance, Some(revision), events, by, extra, now).await {
+                Ok(instance) => return refusal.map_or(Ok(instance), |refusal| Err(refusal.into())),
+                Err(SettleError::Again) => self.look_again().await?,
+                Err(SettleError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(PlaneError::Unavailable(format!("instance {id} is being changed by others all the time")))
+    }
+
+    /// Applies the events, reconciles, and commits what came of it.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one decision, each needed once")]
+    pub(crate) async fn settle(
+        &self,
+        seen: &Seen,
+        mut instance: Instance,
+        revision: Option<Revision>,
+        events: Vec<InstanceEvent>,
+        by: &By,
+        extra: &Extra,
+        now: Timestamp,
+    ) -> Result<Instance, SettleError> {
+        let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
+        let id = instance.id;
+        for event in events {
+            instance.apply(&event, now);
+            record.push(Event::Instance(id, event), true)?;
+        }
+        for event in reconcile(&instance, &seen.world, now) {
+            instance.apply(&event, now);
+            record.push(Event::Instance(id, event), false)?;
+        }
+        let entries = record.into_entries();
+        if entries.is_empty() {
+            return Ok(instance);
+        }
+        let commit = Commit {
+            instance: Some((Box::new(instance.clone()), revision)),
+            world_revision: seen.revision,
+            entries,
+            nonce: extra.nonce.clone(),
+            enrolment: extra.enrolment.clone(),
+            ..Commit::default()
+        };
+        self.commit(commit).await?;
+        Ok(instance)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, SettleError> {
+        self.store.commit(commit).await.map_err(|error| match error {
+            StoreError::Conflict(_) => SettleError::Again,
+            other => SettleError::Failed(other.into()),
+        })
+    }
+
+    /// Judges something about the federation as a whole and commits it.
+    pub(crate) async fn decide_world(
+        &self,
+        command: &WorldCommand,
+        by: &By,
+        documents: Option<Document>,
+    ) -> Result<(), PlaneError> {
+        let _gate = self.gate.read().await;
+        for _ in 0..CONFLICTS_MAX {
+            let seen = self.seen();
+            let now = self.now();
+            let events = decide_world(&seen.world, command, now)?;
+            if self.settle_world(&seen, events, by, documents.clone(), now).await? {
+                return Ok(());
+            }
+        }
+        Err(PlaneError::Unavailable("the federation is being changed by others all the time".into()))
+    }
+
+    /// Applies the events to the world and commits it; `false`: somebody else was first, decide again.
+    pub(crate) async fn settle_world(
+        &self,
+        seen: &Seen,
+        events: Vec<WorldEvent>,
+        by: &By,
+        document: Option<Document>,
+        now: Timestamp,
+    ) -> Result<bool, PlaneError> {
+        if events.is_empty() {
+            return Ok(true);
+        }
+        let mut world = seen.world.clone();
+        let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
+        for event in events {
+            world.apply(&event, now);
+            record.push(Event::World(event), true)?;
+        }
+        let commit = Commit {
+            world: Some(Box::new(world.clone())),
+            world_revision: seen.revision,
+            entries: record.into_entries(),
+            document,
+            ..Commit::default()
+        };
+        match self.commit(commit).await {
+            Ok(committed) => {
+                self.see(world, committed.world_revision);
+                Ok(true)
+            }
+            Err(SettleError::Again) => {
+                self.look_again().await?;
+                Ok(false)
+            }
+            Err(SettleError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// An order about one instance: its acceptance and what follows from it, in one commit (FO-1).
+    pub(crate) async fn decide_order(
+        &self,
+        accept: &WorldCommand,
+        id: InstanceId,
+        by: &By,
+        document: Document,
+        judge: impl Fn(&Instance) -> Result<Vec<InstanceEvent>, Refusal> + Send + Sync,
+    ) -> Result<Instance, PlaneError> {
+        let _gate = self.gate.read().await;
+        for _ in 0..CONFLICTS_MAX {
+            let seen = self.seen();
+            let found = self.store.instance_load(id).await?;
+            let (mut instance, revision) =
+                found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            let now = self.now();
+            let accepted = decide_world(&seen.world, accept, now)?;
+            let events = judge(&instance)?;
+            let mut world = seen.world.clone();
+            let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
+            for event in accepted {
+                world.apply(&event, now);
+                record.push(Event::World(event), true)?;
+            }
+            for event in events {
+                instance.apply(&event, now);
+                record.push(Event::Instance(id, event), true)?;
+            }
+            for event in reconcile(&instance, &world, now) {
+                instance.apply(&event, now);
+                record.push(Event::Instance(id, event), false)?;
+            }
+            let commit = Commit {
+                instance: Some((Box::new(instance.clone()), Some(revision))),
+                world: Some(Box::new(world.clone())),
+                world_revision: seen.revision,
+                entries: record.into_entries(),
+                document: Some(document.clone()),
+                ..Commit::default()
+            };
+            match self.commit(commit).await {
+                Ok(committed) => {
+                    self.see(world, committed.world_revision);
+                    return Ok(instance);
+                }
+                Err(SettleError::Again) => self.look_again().await?,
+                Err(SettleError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(PlaneError::Unavailable(format!("instance {id} is being changed by others all the time")))
+    }
+}
+
+/// Why a decision was not committed.
+pub(crate) enum SettleError {
+    /// Somebody else wrote first.
+    Again,
+    /// It cannot be.
+    Failed(PlaneError),
+}
+
+impl From<PlaneError> for SettleError {
+    fn from(error: PlaneError) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -1,0 +1,497 @@
+//! What instances and operators ask about one instance (HS-1…HS-3, LC).
+
+use governance::decide::{self, Command, Statement, check_enrolment};
+use governance::{
+    Action, Digest, Instance, InstanceId, InstanceKey, OperatorName, Reason, Registration, Running, Span,
+    StatementHead, Timestamp, Version, World,
+};
+use proof::directive::{Directive, Offer, OfferAction};
+use proof::jws::Typ;
+use proof::statement::VersionStatement;
+use proof::{Jws, PublicKey, SignedRequest};
+use trust::Validity;
+use trust::ca::{Issued, read_csr};
+
+use crate::decision::{By, Extra};
+use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Store};
+use crate::{Plane, PlaneError, Rejection};
+
+/// How far back a new certificate counts, for clocks that are a little behind.
+const CERTIFICATE_LEEWAY: Span = Span::from_millis(60_000);
+
+/// A request of an instance whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct SignedCall {
+    /// Which instance.
+    pub id: InstanceId,
+    /// What it signed.
+    pub request: Box<SignedRequest>,
+    /// The nonce it spends (HS-6).
+    pub nonce: Nonce,
+}
+
+impl SignedCall {
+    fn by(&self) -> By {
+        By::Instance(self.request.clone())
+    }
+    fn extra(&self) -> Extra {
+        Extra { nonce: Some(self.nonce.clone()), enrolment: None }
+    }
+}
+
+impl<S: Store> Plane<S> {
+    /// An operator makes an enrolment: the right to register one instance, once (HS-1). The secret is shown once.
+    ///
+    /// # Errors
+    /// When kind, tier and provider do not go together (ID-3, CO-4).
+    pub async fn enrolment_create(
+        &self,
+        operator: &OperatorName,
+        request: wire::EnrolmentRequest,
+    ) -> Result<wire::EnrolmentCreated, PlaneError> {
+        let secret = secret_text(&self.entropy.bytes());
+        let _gate = self.gate.read().await;
+        loop {
+            let seen = self.seen();
+            check_enrolment(request.kind, request.tier, request.provider.is_some(), &seen.world)?;
+            let now = self.now();
+            let expires = now + seen.world.constitution.enrolment_lifetime;
+            let enrolment = Enrolment {
+                digest: Digest::of(secret.as_bytes()),
+                kind: request.kind,
+                tier: request.tier,
+                provider: request.provider.clone(),
+                labels: request.labels.clone(),
+                instance: None,
+                expires,
+                used: None,
+            };
+            if self.enrolment_commit(&seen, operator, enrolment, now).await? {
+                return Ok(wire::EnrolmentCreated { secret, expires });
+            }
+        }
+    }
+
+    /// Registers an instance: its enrolment is used, its certificate issued, in one commit (HS-1). The same key with the
+    /// same secret gets the same answer again.
+    ///
+    /// # Errors
+    /// When enrolment, key or metadata are not acceptable; nothing is used up then.
+    pub async fn register(
+        &self,
+        peer: &PublicKey,
+        request: &wire::Register,
+    ) -> Result<wire::Registered, PlaneError> {
+        let key = read_csr(&request.csr).map_err(|error| {
+            Rejection::new(
+                "csr-malformed",
+                "HS-1",
+                error.to_string(),
+                "send a PKCS#10 request in PEM over an Ed25519 key",
+            )
+        })?;
+        if key != *peer {
+            return Err(Rejection::new(
+                "key-mismatch",
+                "HS-1",
+                "the request is for another key than the certificate of the connection",
+                "connect with a self-signed certificate over the key you want certified",
+            )
+            .into());
+        }
+        let digest = Digest::of(request.secret.as_bytes());
+        let _gate = self.gate.read().await;
+        loop {
+            let seen = self.seen();
+            let now = self.now();
+            let enrolment = self.enrolment_find(digest, now, &key).await?;
+            let enrolment = match enrolment {
+                Found::Answered(used) => {
+                    return Ok(self.registered(used.instance, used.certificate, now, &seen.world));
+                }
+                Found::Open(enrolment) => enrolment,
+            };
+            if enrolment.tier != request.metadata.tier {
+                return Err(Rejection::new(
+                    "tier-mismatch",
+                    "ID-2",
+                    format!(
+                        "the enrolment is for tier {}, the metadata says {}",
+                        enrolment.tier, request.metadata.tier
+                    ),
+                    "set the tier of the enrolment in the instance's configuration",
+                )
+                .into());
+            }
+            match self.registration_commit(&seen, enrolment, request, &key, now).await {
+                Ok(registered) => return Ok(registered),
+                Err(crate::decision::SettleError::Again) => self.look_again().await?,
+                Err(crate::decision::SettleError::Failed(PlaneError::Rejected(rejection)))
+                    if rejection.code == "enrolment-used" => {}
+                Err(crate::decision::SettleError::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn enrolment_find(
+        &self,
+        digest: Digest,
+        now: Timestamp,
+        key: &PublicKey,
+    ) -> Result<Found, PlaneError> {
+        let Some(enrolment) = self.store.enrolment_load(digest).await? else {
+            return Err(Rejection::new(
+                "enrolment-unknown",
+                "HS-1",
+                "no enrolment has this secret",
+                "ask an operator for an enrolment",
+            )
+            .into());
+        };
+        match &enrolment.used {
+            Some(used) if used.key == instance_key(key) => Ok(Found::Answered(used.clone())),
+            Some(_) => Err(crate::ports::StoreError::EnrolmentUsed.into()),
+            None if now > enrolment.expires => Err(Rejection::new(
+                "enrolment-expired",
+                "HS-1",
+                format!("the enrolment expired at {}", enrolment.expires),
+                "ask an operator for a new enrolment",
+            )
+            .into()),
+            None => Ok(Found::Open(Box::new(enrolment))),
+        }
+    }
+
+    async fn registration_commit(
+        &self,
+        seen: &crate::Seen,
+        enrolment: Box<Enrolment>,
+        request: &wire::Register,
+        key: &PublicKey,
+        now: Timestamp,
+    ) -> Result<wire::Registered, crate::decision::SettleError> {
+        let [random, _] = crate::rollouts::split(&self.entropy.bytes());
+        let id = enrolment.instance.unwrap_or_else(|| InstanceId::from_random(random));
+        let issued = self.certify(id, key, now, &seen.world)?;
+        let certified = Command::Certify {
+            key: instance_key(key),
+            serial: issued.serial.clone(),
+            not_after: issued.not_after,
+        };
+        let (instance, revision, mut events) = if enrolment.instance.is_some() {
+            let found = self.store.instance_load(id).await.map_err(PlaneError::from)?;
+            let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            let events = decide::decide(&instance, &Command::Handshake { key: instance_key(key) }, now)
+                .map_err(PlaneError::from)?;
+            (instance, Some(revision), events)
+        } else {
+            let registration = registration(&enrolment, request, key);
+            let events = decide::register(&registration, &seen.world).map_err(PlaneError::from)?;
+            (Instance::registered(id, &registration, now), None, events)
+        };
+        events.extend(decide::decide(&instance, &certified, now).map_err(PlaneError::from)?);
+        let certificate = issued.to_pem();
+        let used = EnrolmentUse { instance: id, key: instance_key(key), certificate: certificate.clone() };
+        let extra =
+            Extra { nonce: None, enrolment: Some(EnrolmentWrite::Use { digest: enrolment.digest, used }) };
+        self.settle(seen, instance, revision, events, &By::Federation, &extra, now).await?;
+        Ok(self.registered(id, certificate, now, &seen.world))
+    }
+
+    fn registered(
+        &self,
+        instance: InstanceId,
+        certificate: String,
+        now: Timestamp,
+        world: &World,
+    ) -> wire::Registered {
+        wire::Registered {
+            instance,
+            certificate,
+            bundle: self.federation.bundle.clone(),
+            renew_at: renew_at(now, world),
+            interval_ms: interval_ms(self.settings.check_in_every),
+            keys: self.federation.keys_document.clone(),
+        }
+    }
+
+    fn certify(
+        &self,
+        id: InstanceId,
+        key: &PublicKey,
+        now: Timestamp,
+        world: &World,
+    ) -> Result<Issued, PlaneError> {
+        let validity = Validity {
+            not_before: now - CERTIFICATE_LEEWAY,
+            not_after: now + world.constitution.identity_certificate_lifetime,
+        };
+        self.federation
+            .instance_ca
+            .issue_instance(id, key, validity)
+            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+    }
+
+    /// Renews a certificate (HS-2); the head of the statement chain must be the one on record.
+    ///
+    /// # Errors
+    /// When the instance is revoked, or the chain forked (CO-9).
+    pub async fn renew(&self, call: &SignedCall, request: &wire::Renew) -> Result<wire::Renewed, PlaneError> {
+        let key = read_csr(&request.csr).map_err(|error| {
+            Rejection::new(
+                "csr-malformed",
+                "HS-2",
+                error.to_string(),
+                "send a PKCS#10 request in PEM over an Ed25519 key",
+            )
+        })?;
+        let now = self.now();
+        let issued = self.certify(call.id, &key, now, &self.seen().world)?;
+        let command = Command::Certify {
+            key: instance_key(&key),
+            serial: issued.serial.clone(),
+            not_after: issued.not_after,
+        };
+        self.decide_instance(call.id, &call.by(), &call.extra(), |instance, _, now| {
+            if instance.head.map(|head| head.digest) != request.chain_head {
+                let detail = "the renewal names another head of the chain than the one on record".to_owned();
+                return Err(Reason::VersionChainBroken { detail }.into());
+            }
+            decide::decide(instance, &command, now)
+        })
+        .await?;
+        Ok(wire::Renewed { certificate: issued.to_pem(), renew_at: renew_at(now, &self.seen().world) })
+    }
+
+    /// Deployment complete (LC-1).
+    ///
+    /// # Errors
+    /// When the law refuses.
+    pub async fn ready(&self, call: &SignedCall) -> Result<wire::Standing, PlaneError> {
+        self.call(call, Command::Ready).await
+    }
+
+    /// A version statement (HS-3).
+    ///
+    /// # Errors
+    /// When it is not the instance's, breaks the chain (ID-4), or claims what was never offered.
+    pub async fn report(&self, call: &SignedCall, statement: &Jws) -> Result<wire::Standing, PlaneError> {
+        let statement = self.statement(call.id, statement).await?;
+        self.call(call, Command::Report(statement)).await
+    }
+
+    async fn statement(&self, id: InstanceId, document: &Jws) -> Result<Statement, PlaneError> {
+        let found = self.store.instance_load(id).await?;
+        let (instance, _) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+        let key = PublicKey::from_bytes(instance.key.as_bytes())
+            .map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+        let (statement, digest) = VersionStatement::open(document, id, &key).map_err(|error| {
+            Rejection::new(
+                "statement-malformed",
+                "ID-4",
+                error.to_string(),
+                "sign a version statement with the instance's own key",
+            )
+        })?;
+        Ok(Statement {
+            head: StatementHead { sequence: statement.sequence, digest },
+            previous: statement.previous,
+            running: Running {
+                platform: statement.platform,
+                runtime: statement.runtime,
+                layers: statement.layers,
+            },
+            domains: statement.domains,
+        })
+    }
+
+    /// Nothing new to say. Writes only when something is due.
+    ///
+    /// # Errors
+    /// When the instance is revoked.
+    pub async fn check_in(&self, call: &SignedCall) -> Result<wire::Standing, PlaneError> {
+        let nothing = |instance: &Instance, _: &World, _| {
+            if instance.state == governance::State::Revoked {
+                return Err(Reason::InstanceRevoked { since: instance.since }.into());
+            }
+            Ok(Vec::new())
+        };
+        let instance = self.decide_instance(call.id, &By::Federation, &Extra::default(), nothing).await?;
+        self.standing(&instance)
+    }
+
+    /// Deployment of an offered release started (LC-3).
+    ///
+    /// # Errors
+    /// When it is not on offer or the state forbids it.
+    pub async fn upgrade_begin(
+        &self,
+        call: &SignedCall,
+        release: Version,
+    ) -> Result<wire::Standing, PlaneError> {
+        self.call(call, Command::BeginUpgrade { release }).await
+    }
+
+    /// The upgrade ended (LC-4, LC-5). Success is the version that the statement says runs, nothing else (RO-3).
+    ///
+    /// # Errors
+    /// When no such upgrade is under way, or success comes without a statement that shows it.
+    pub async fn upgrade_finish(
+        &self,
+        call: &SignedCall,
+        request: &wire::UpgradeFinish,
+    ) -> Result<wire::Standing, PlaneError> {
+        match request.outcome {
+            wire::UpgradeOutcome::Failed => {
+                let reason = request.reason.as_ref().map(|reason| reason.chars().take(1_024).collect());
+                self.call(call, Command::FailUpgrade { release: request.release, reason }).await
+            }
+            wire::UpgradeOutcome::Succeeded => {
+                let missing = || {
+                    let hint = "send the version statement that names the new version as the one running";
+                    Rejection::new(
+                        "statement-missing",
+                        "RO-3",
+                        "success is shown by a version statement",
+                        hint,
+                    )
+                };
+                let document = request.statement.as_ref().ok_or_else(missing)?;
+                let statement = self.statement(call.id, document).await?;
+                if statement.running.platform != request.release {
+                    return Err(Rejection::new(
+                        "not-running",
+                        "RO-3",
+                        format!(
+                            "the statement says {} runs, not {}",
+                            statement.running.platform, request.release
+                        ),
+                        "report success once the new version runs",
+                    )
+                    .into());
+                }
+                self.call(call, Command::Report(statement)).await
+            }
+        }
+    }
+
+    /// The owner wants what failed to be tried again (RO-9).
+    ///
+    /// # Errors
+    /// When it did not fail here.
+    pub async fn retry(&self, call: &SignedCall, release: Version) -> Result<wire::Standing, PlaneError> {
+        self.call(call, Command::Retry { release }).await
+    }
+
+    async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
+        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        let instance = self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
+        self.standing(&instance)
+    }
+
+    /// An operator asks something of an instance: suspend, reactivate, change its subscription.
+    ///
+    /// # Errors
+    /// When the law refuses.
+    pub async fn operate(
+        &self,
+        operator: &OperatorName,
+        id: InstanceId,
+        command: Command,
+    ) -> Result<wire::InstanceView, PlaneError> {
+        let by = By::Operator(operator.clone());
+        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        let instance = self.decide_instance(id, &by, &Extra::default(), judge).await?;
+        Ok(crate::views::instance_view(&instance))
+    }
+
+    /// The key an instance signs with, and its state, for whoever authenticates its requests.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn instance(&self, id: InstanceId) -> Result<Option<Instance>, PlaneError> {
+        Ok(self.store.instance_load(id).await?.map(|(instance, _)| instance))
+    }
+
+    /// Where the instance stands and what is asked of it, signed (RL-3).
+    pub(crate) fn standing(&self, instance: &Instance) -> Result<wire::Standing, PlaneError> {
+        let seen = self.seen();
+        let at = self.now();
+        let offer = instance.offer.and_then(|offer| {
+            let package = seen.world.release(offer.release)?.package.clone();
+            let action = match offer.action {
+                Action::Rollback => OfferAction::Rollback,
+                Action::Update if instance.state == governance::State::Suspended => OfferAction::Remediation,
+                Action::Update => OfferAction::Update,
+            };
+            Some(Offer {
+                release: offer.release,
+                action,
+                rollout: Some(offer.rollout),
+                phase: Some(offer.phase),
+                package,
+                deadline: offer.deadline,
+            })
+        });
+        let directive = Directive {
+            instance: instance.id,
+            serial: instance.serial,
+            at,
+            expires: at + self.settings.directive_lifetime,
+            state: instance.state,
+            offer,
+        };
+        let directive = Jws::sign_json(Typ::Directive, &directive, &self.federation.directives)
+            .map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+        Ok(wire::Standing {
+            state: instance.state,
+            since: instance.since,
+            findings: crate::views::finding_views(instance),
+            directive,
+            interval_ms: interval_ms(self.settings.check_in_every),
+        })
+    }
+}
+
+enum Found {
+    Open(Box<Enrolment>),
+    Answered(EnrolmentUse),
+}
+
+fn registration(enrolment: &Enrolment, request: &wire::Register, key: &PublicKey) -> Registration {
+    let metadata = &request.metadata;
+    Registration {
+        enrolment: enrolment.digest,
+        kind: enrolment.kind,
+        tier: enrolment.tier,
+        provider: enrolment.provider.clone(),
+        labels: enrolment.labels.clone(),
+        endpoint: metadata.endpoint.clone(),
+        key: instance_key(key),
+        running: Running {
+            platform: metadata.platform,
+            runtime: metadata.runtime,
+            layers: metadata.layers.clone(),
+        },
+        domains: metadata.domains.clone(),
+    }
+}
+
+/// The key as it stands on record.
+pub(crate) fn instance_key(key: &PublicKey) -> InstanceKey {
+    InstanceKey::from_bytes(*key.as_bytes())
+}
+
+/// Half-life (HS-2).
+fn renew_at(now: Timestamp, world: &World) -> Timestamp {
+    now + Span::from_millis(world.constitution.identity_certificate_lifetime.as_millis() / 2)
+}
+
+fn interval_ms(span: Span) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An enrolment secret: 256 random bits in hexadecimal behind a word that says what it is.
+fn secret_text(bytes: &[u8; 32]) -> String {
+    format!("enrol-{}", Digest::from_bytes(*bytes))
+}

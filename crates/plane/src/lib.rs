@@ -1,0 +1,183 @@
+//! One use case per command: load, decide, commit, answer. The sweep. The ports they need.
+//!
+//! Never decides a rule itself: `governance` does. Never opens a connection to an instance.
+
+mod decision;
+pub mod federation;
+pub mod instances;
+pub mod ports;
+pub mod publication;
+pub mod rejection;
+pub mod rollouts;
+pub mod sweep;
+pub mod views;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use governance::{Digest, Span, Timestamp, World};
+use proof::keys::KeysDocument;
+use proof::{Jws, KeySet};
+use tokio::sync::RwLock;
+use trust::{Issuer, SigningKey};
+
+pub use decision::By;
+pub use ports::{Clock, Entropy, Store, StoreError};
+pub use rejection::{PlaneError, Rejection};
+
+/// What the operator sets that is no law.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How often an instance should check in, before jitter.
+    pub check_in_every: Span,
+    /// How long a directive may be followed.
+    pub directive_lifetime: Span,
+}
+
+/// Everything the Federation holds to govern with: documents and online keys.
+pub struct Federation {
+    /// The keys document, opened by the root keys.
+    pub keys: KeysDocument,
+    /// The same as it was signed.
+    pub keys_document: Jws,
+    /// The constitution as it was signed.
+    pub constitution: Jws,
+    /// Certifies instances.
+    pub instance_ca: Issuer,
+    /// The root certificate that instances trust, PEM.
+    pub bundle: String,
+    /// Signs directives and decisions.
+    pub directives: SigningKey,
+    /// Signs checkpoints.
+    pub ledger: SigningKey,
+}
+
+impl Federation {
+    /// The Founder's keys.
+    #[must_use]
+    pub const fn founder(&self) -> &KeySet {
+        &self.keys.founder
+    }
+    /// The Organism's keys.
+    #[must_use]
+    pub const fn organism(&self) -> &KeySet {
+        &self.keys.organism
+    }
+}
+
+/// The world as last seen, with its revision and digest of the law.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) world: World,
+    pub(crate) revision: ports::Revision,
+}
+
+impl Seen {
+    pub(crate) const fn constitution(&self) -> Option<Digest> {
+        self.world.constitution_digest
+    }
+}
+
+/// The Federation Plane over one store.
+pub struct Plane<S> {
+    pub(crate) store: S,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) federation: Federation,
+    pub(crate) settings: Settings,
+    pub(crate) repository: trust::tuf::Repository,
+    world: ArcSwap<Seen>,
+    latest: AtomicI64,
+    /// Held to read by whoever decides about an instance, and to write by whoever counts them all: so a rollout is
+    /// judged on exactly what the ledger says at that point.
+    pub(crate) gate: RwLock<()>,
+}
+
+impl<S: Store> Plane<S> {
+    /// Takes up a federation: loads the world, and founds it where nothing was decided yet (the ledger's first entries).
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds another federation.
+    pub async fn open(
+        store: S,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        federation: Federation,
+        repository: trust::tuf::Repository,
+        settings: Settings,
+    ) -> Result<Self, PlaneError> {
+        let (world, revision) = store.world_load().await?;
+        let plane = Self {
+            store,
+            clock,
+            entropy,
+            federation,
+            settings,
+            repository,
+            world: ArcSwap::from_pointee(Seen { world, revision }),
+            latest: AtomicI64::new(0),
+            gate: RwLock::new(()),
+        };
+        plane.take_up_time().await?;
+        if revision == 0 {
+            plane.found().await?;
+        }
+        plane.repository_resign()?;
+        Ok(plane)
+    }
+
+    /// Goes on from the last decision on record, should the machine's clock have been set back since.
+    async fn take_up_time(&self) -> Result<(), PlaneError> {
+        let size = self.store.entry_count().await?;
+        let last = self.store.entry_page(size.saturating_sub(1), 1).await?;
+        if let Some(bytes) = last.first() {
+            let entry =
+                ledger::Entry::decode(bytes).map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+            self.latest.fetch_max(entry.at.as_millis(), Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// The present instant; never before one it gave already.
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now().as_millis();
+        Timestamp::from_millis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
+    }
+
+    /// The world as this server last saw it.
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        self.world.load_full()
+    }
+
+    pub(crate) fn see(&self, world: World, revision: ports::Revision) {
+        self.world.store(Arc::new(Seen { world, revision }));
+    }
+
+    /// Reads the world again, after somebody else changed it.
+    pub(crate) async fn look_again(&self) -> Result<(), PlaneError> {
+        let (world, revision) = self.store.world_load().await?;
+        self.see(world, revision);
+        Ok(())
+    }
+
+    /// Reads the constitution in force.
+    pub fn constitution<T>(&self, read: impl FnOnce(&governance::Constitution) -> T) -> T {
+        read(&self.seen().world.constitution)
+    }
+
+    /// What the Federation holds.
+    pub const fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// The store, for adapters that only read.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The TUF repository this plane publishes.
+    pub const fn repository(&self) -> &trust::tuf::Repository {
+        &self.repository
+    }
+}

@@ -1,0 +1,211 @@
+//! What the plane needs of the world outside: a store, a clock, fresh randomness, a signer of decisions.
+//!
+//! Ports take values, not closures; adapters live elsewhere (`store`, `fedplane`).
+
+use std::future::Future;
+
+use governance::{
+    Digest, Instance, InstanceId, InstanceKey, Kind, Label, ProviderId, State, Tier, Timestamp, Version,
+    World,
+};
+use serde::{Deserialize, Serialize};
+
+/// Counts the writes of a row: a commit names the revision it was decided on.
+pub type Revision = u64;
+
+/// Rows that one page of a listing holds at most.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Reads the time. The only place a clock is read.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// Gives randomness fit for secrets and ids.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fresh random bytes.
+    fn bytes(&self) -> [u8; 32];
+}
+
+/// An enrolment: the right to register one instance, once (HS-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// SHA-256 of the secret; the secret itself is never stored.
+    pub digest: Digest,
+    /// Kind of the instance to be.
+    pub kind: Kind,
+    /// Its tier.
+    pub tier: Tier,
+    /// Whose it is.
+    pub provider: Option<ProviderId>,
+    /// What operators call it by.
+    pub labels: Vec<Label>,
+    /// An instance that enrols afresh under its id, where it is one (HS-1).
+    pub instance: Option<InstanceId>,
+    /// When the secret expires.
+    pub expires: Timestamp,
+    /// Who used it, and what was answered: the same key gets the same answer again.
+    pub used: Option<EnrolmentUse>,
+}
+
+/// The use of an enrolment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentUse {
+    /// The instance it made.
+    pub instance: InstanceId,
+    /// The key it was used with.
+    pub key: InstanceKey,
+    /// The certificate chain answered, PEM.
+    pub certificate: String,
+}
+
+/// What a commit does to an enrolment, in the same transaction.
+#[derive(Clone, Debug)]
+pub enum EnrolmentWrite {
+    /// Makes it; a digest that exists already is a conflict.
+    Create(Enrolment),
+    /// Uses it; one that was used, in the meantime too, is [`StoreError::EnrolmentUsed`].
+    Use {
+        /// Which.
+        digest: Digest,
+        /// By whom.
+        used: EnrolmentUse,
+    },
+}
+
+/// A nonce spent by the deciding transaction (HS-6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    /// The key id it was signed under.
+    pub key: String,
+    /// The nonce as sent.
+    pub nonce: String,
+    /// When it may be forgotten: no request that old is accepted any more.
+    pub expires: Timestamp,
+}
+
+/// Everything one decision writes: all of it in one durable transaction, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The instance after the decision, and the revision decided on; none: a new instance.
+    pub instance: Option<(Box<Instance>, Option<Revision>)>,
+    /// The world after the decision, where it changed.
+    pub world: Option<Box<World>>,
+    /// The world's revision decided on; another one by now is a conflict.
+    pub world_revision: Revision,
+    /// Ledger entries, encoded, in order. Their positions are given here and now, without gaps.
+    pub entries: Vec<Vec<u8>>,
+    /// The nonce of the request that asked for it; one spent before is [`StoreError::NonceSpent`].
+    pub nonce: Option<Nonce>,
+    /// What it does to an enrolment.
+    pub enrolment: Option<EnrolmentWrite>,
+    /// A signed document to keep: kind, name, bytes. The same kind and name are overwritten.
+    pub document: Option<Document>,
+}
+
+/// A signed document as it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// `keys`, `constitution`, `order`, `release`, …
+    pub kind: String,
+    /// Its name among its kind: a serial or a version.
+    pub name: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a commit became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The instance's revision now; the one decided on where no instance was written.
+    pub instance_revision: Revision,
+    /// The world's revision now.
+    pub world_revision: Revision,
+    /// Ledger entries in all, now.
+    pub ledger_size: u64,
+}
+
+/// Why the store did not do it. Nothing of a refused commit was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else wrote first: load and decide again.
+    #[error("the {0} was changed meanwhile")]
+    Conflict(&'static str),
+    /// HS-6.
+    #[error("the nonce was used before")]
+    NonceSpent,
+    /// HS-1.
+    #[error("the enrolment was used already")]
+    EnrolmentUsed,
+    /// The store cannot serve: disk full, file gone, corrupted.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// Which instances a listing shows; an absent field restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceFilter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Running this platform version.
+    pub platform: Option<Version>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Of this tier.
+    pub tier: Option<Tier>,
+    /// Of this provider.
+    pub provider: Option<ProviderId>,
+}
+
+/// The source of truth. One conformance suite holds every adapter to this text.
+pub trait Store: Send + Sync + 'static {
+    /// The world and its revision; the default world at revision 0 before anything was decided.
+    fn world_load(&self) -> impl Future<Output = Result<(World, Revision), StoreError>> + Send;
+
+    /// One instance and its revision.
+    fn instance_load(
+        &self,
+        id: InstanceId,
+    ) -> impl Future<Output = Result<Option<(Instance, Revision)>, StoreError>> + Send;
+
+    /// Instances in the order of their ids, behind `after`, `limit` (at most [`PAGE_MAX`]) of them.
+    fn instance_page(
+        &self,
+        filter: &InstanceFilter,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(Instance, Revision)>, StoreError>> + Send;
+
+    /// Number of instances per state.
+    fn instance_count(&self) -> impl Future<Output = Result<Vec<(State, u64)>, StoreError>> + Send;
+
+    /// State, ledger entries, nonce and enrolment in one durable transaction, or none of them.
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// One enrolment by the digest of its secret.
+    fn enrolment_load(
+        &self,
+        digest: Digest,
+    ) -> impl Future<Output = Result<Option<Enrolment>, StoreError>> + Send;
+
+    /// A kept document.
+    fn document_load(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// Ledger entries from position `from` on, at most `limit` ([`PAGE_MAX`]) of them, without gaps.
+    fn entry_page(
+        &self,
+        from: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;
+
+    /// Ledger entries in all.
+    fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Forgets nonces that expired before `now`.
+    fn nonce_forget(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}

@@ -1,0 +1,112 @@
+//! Publishes the ledger: tiles over the committed entries, then a signed checkpoint (LG-2).
+//!
+//! Takes up where the files end: entries are the truth, tiles follow. Never shows a checkpoint before its tiles are stored.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+
+use ledger::checkpoint::{Checkpoint, SignedCheckpoint};
+use ledger::edge::Edge;
+use ledger::note::{KeyName, NoteKey};
+use ledger::tile::Tile;
+use ledger::tree::TreeHead;
+use proof::Sign;
+
+use crate::ports::{PAGE_MAX, Store};
+use crate::{Plane, PlaneError};
+
+/// Where the ledger's static files go: a folder, or anything that serves bytes by path.
+pub trait Files: Send + Sync + 'static {
+    /// The file's bytes, none where there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>>;
+    /// Writes the file, durably and whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write(&self, path: &str, bytes: &[u8]) -> std::io::Result<()>;
+}
+
+/// The path of the newest checkpoint.
+pub const CHECKPOINT: &str = "checkpoint";
+
+/// The writer of tiles and checkpoints; one at a time.
+pub struct Publisher<F> {
+    files: F,
+    key: NoteKey,
+    /// The right edge of the published tree; none after a failure, until the files are read again.
+    edge: Option<Edge>,
+}
+
+impl<F: Files> Publisher<F> {
+    /// Takes up where the files end.
+    ///
+    /// # Errors
+    /// When the files are damaged or belong to another log.
+    pub fn open<S: Store>(plane: &Plane<S>, files: F) -> Result<Self, PlaneError> {
+        let federation = plane.federation();
+        let origin = KeyName::parse(&federation.keys.ledger_origin).map_err(unavailable)?;
+        let key = NoteKey::new(origin, federation.ledger.public_key().as_bytes()).map_err(unavailable)?;
+        let edge = Some(resume(&files, &key)?);
+        Ok(Self { files, key, edge })
+    }
+
+    /// Publishes every entry committed by now; gives the size of the log.
+    ///
+    /// # Errors
+    /// When the store or the files do not answer: the next call goes on from what was stored.
+    pub async fn publish<S: Store>(&mut self, plane: &Plane<S>) -> Result<u64, PlaneError> {
+        let mut edge = match self.edge.take() {
+            Some(edge) => edge,
+            None => resume(&self.files, &self.key)?,
+        };
+        let published = edge.size();
+        loop {
+            let entries = plane.store().entry_page(edge.size(), PAGE_MAX).await?;
+            for entry in &entries {
+                edge.append(entry).map_err(unavailable)?;
+            }
+            if entries.len() < PAGE_MAX {
+                break;
+            }
+        }
+        if edge.size() > published {
+            self.write(&mut edge, &plane.federation().ledger)?;
+        }
+        let size = edge.size();
+        self.edge = Some(edge);
+        Ok(size)
+    }
+
+    fn write(&self, edge: &mut Edge, signer: &dyn Sign) -> Result<(), PlaneError> {
+        for Tile { id, bytes } in edge.take() {
+            self.files.write(&id.to_string(), &bytes).map_err(unavailable)?;
+        }
+        let checkpoint = Checkpoint::new(self.key.name().clone(), edge.head()).map_err(unavailable)?;
+        let sign = |message: &[u8]| Ok::<_, Infallible>(signer.sign(message));
+        let signed =
+            checkpoint.sign(&self.key, sign).map_err(|error| PlaneError::Unavailable(format!("{error}")))?;
+        self.files.write(CHECKPOINT, signed.to_string().as_bytes()).map_err(unavailable)
+    }
+}
+
+fn resume(files: &impl Files, key: &NoteKey) -> Result<Edge, PlaneError> {
+    let Some(bytes) = files.read(CHECKPOINT).map_err(unavailable)? else { return Ok(Edge::new()) };
+    let signed = SignedCheckpoint::parse(&bytes).map_err(unavailable)?;
+    let head: TreeHead = *signed.verify(key).map_err(unavailable)?.head();
+    let mut tiles = Vec::new();
+    for id in Edge::tiles_to_resume(head.size) {
+        let path = id.to_string();
+        let bytes = files.read(&path).map_err(unavailable)?;
+        let bytes =
+            bytes.ok_or_else(|| PlaneError::Unavailable(format!("the ledger's tile {path} is missing")))?;
+        tiles.push(Tile { id, bytes });
+    }
+    Edge::resume(&head, tiles).map_err(unavailable)
+}
+
+fn unavailable(error: impl Display) -> PlaneError {
+    PlaneError::Unavailable(error.to_string())
+}

@@ -1,0 +1,254 @@
+//! Releases, rollouts and orders: what the Organism hands in, operators steer, and the Founder commands.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use governance::decide::{Command, WorldCommand};
+use governance::event::WorldEvent;
+use governance::{Authority, OperatorName, Release, RolloutId, Version};
+use proof::Jws;
+use proof::jws::Typ;
+use proof::order::{Order, OrderAction};
+use proof::tuf::{Document as TufDocument, TargetFile, Targets};
+
+use crate::decision::By;
+use crate::ports::{Document, Enrolment, EnrolmentWrite, Store};
+use crate::{Plane, PlaneError, Rejection, Seen};
+
+/// Bytes of a release's manifest. It stands in one ledger entry, once decided and once signed.
+pub const MANIFEST_BYTES_MAX: usize = 24 * 1024;
+
+/// What an operator does to a rollout (RO-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutVerb {
+    /// Stops the offers.
+    Pause,
+    /// Lets them go on.
+    Resume,
+    /// Ends it where it stands.
+    Abort,
+    /// Approves the next phase.
+    Approve,
+}
+
+impl<S: Store> Plane<S> {
+    /// Publishes a release that the Organism signed, with the TUF metadata that lists its files (RL-1, RL-3).
+    ///
+    /// The files themselves must be in the repository already. TUF metadata is published before the release is put on
+    /// record: a crash between leaves a target that nobody is directed to, and the same call again goes on from there.
+    ///
+    /// # Errors
+    /// When a signature, the metadata or the law refuses it.
+    pub async fn publish(
+        &self,
+        operator: &OperatorName,
+        request: &wire::Publish,
+    ) -> Result<wire::ReleaseView, PlaneError> {
+        let release: Release =
+            request.release.open(Typ::Release, self.federation.organism()).map_err(|error| {
+                let hint = "have the Organism threshold sign the release";
+                Rejection::new("release-untrusted", "RL-1", error.to_string(), hint)
+            })?;
+        let bytes = request.release.payload_unverified().len();
+        if bytes > MANIFEST_BYTES_MAX {
+            let detail = format!("the manifest has {bytes} bytes: at most {MANIFEST_BYTES_MAX}");
+            let hint = "shorten notes and instructions, or point to a document";
+            return Err(Rejection::new("manifest-too-large", "LG-1", detail, hint).into());
+        }
+        let targets = STANDARD.decode(&request.targets).map_err(|error| {
+            Rejection::new("targets-malformed", "RL-3", error.to_string(), "send targets.json in base64")
+        })?;
+        check_targets(&release, &request.release, &targets)?;
+        let [random, _] = split(&self.entropy.bytes());
+        let command = WorldCommand::Publish {
+            release: Box::new(release.clone()),
+            digest: request.release.digest(),
+            rollout: RolloutId::from_random(random),
+            restriction: request.only.clone(),
+            approval: request.approval.clone(),
+        };
+        // Ask the law first: what it refuses must not reach the repository.
+        governance::decide::decide_world(&self.seen().world, &command, self.now())?;
+        self.repository.publish(&targets, self.now()).map_err(|error| {
+            let hint = "sign targets.json over the repository's present one, with the Organism threshold";
+            Rejection::new("targets-refused", "RL-3", error.to_string(), hint)
+        })?;
+        let by = By::Organism(Box::new(request.release.clone()), operator.clone());
+        let document = Document {
+            kind: "release".to_owned(),
+            name: release.version.to_string(),
+            bytes: request.release.to_json().into_bytes(),
+        };
+        self.decide_world(&command, &by, Some(document)).await?;
+        self.sweep().await?;
+        self.release_view(release.version).await
+    }
+
+    /// Takes a release back; findings that rest on it are closed (RO-7).
+    ///
+    /// # Errors
+    /// When there is no such release.
+    pub async fn withdraw(
+        &self,
+        operator: &OperatorName,
+        release: Version,
+    ) -> Result<wire::ReleaseView, PlaneError> {
+        self.decide_world(&WorldCommand::Withdraw { release }, &By::Operator(operator.clone()), None).await?;
+        self.sweep().await?;
+        self.release_view(release).await
+    }
+
+    /// An operator steers a rollout (RO-6).
+    ///
+    /// # Errors
+    /// When its state forbids it.
+    pub async fn steer(
+        &self,
+        operator: &OperatorName,
+        release: Version,
+        verb: RolloutVerb,
+    ) -> Result<wire::RolloutView, PlaneError> {
+        let command = match verb {
+            RolloutVerb::Pause => WorldCommand::Pause { release },
+            RolloutVerb::Resume => WorldCommand::Resume { release, by: Authority::Federation },
+            RolloutVerb::Abort => WorldCommand::Abort { release },
+            RolloutVerb::Approve => WorldCommand::Approve { release },
+        };
+        self.decide_world(&command, &By::Operator(operator.clone()), None).await?;
+        self.sweep().await?;
+        self.rollout_view(release).await
+    }
+
+    /// The red switch: stops every offer at once, or lets them go on (RO-6).
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn red_switch(&self, operator: &OperatorName, on: bool) -> Result<(), PlaneError> {
+        self.decide_world(&WorldCommand::RedSwitch { on }, &By::Operator(operator.clone()), None).await?;
+        self.sweep().await
+    }
+
+    /// A Founder's order (FO-1). It is carried out in the commit that accepts it.
+    ///
+    /// # Errors
+    /// When it is under threshold, replayed, expired, or the law has no such step.
+    pub async fn order(&self, order: &Jws) -> Result<(), PlaneError> {
+        let payload: Order = order.open(Typ::Order, self.federation.founder()).map_err(|error| {
+            let hint = "have the Founder threshold sign the order: `order sign` adds a signature";
+            Rejection::new("order-untrusted", "FO-1", error.to_string(), hint)
+        })?;
+        let accept = WorldCommand::AcceptOrder {
+            serial: payload.serial,
+            expires: payload.expires,
+            digest: order.digest(),
+        };
+        let by = By::Founder(Box::new(order.clone()));
+        let document = Document {
+            kind: "order".to_owned(),
+            name: payload.serial.to_string(),
+            bytes: order.to_json().into_bytes(),
+        };
+        let command = match &payload.action {
+            OrderAction::Suspend { .. } => Command::OrderSuspend,
+            OrderAction::Revoke { .. } => Command::OrderRevoke,
+            OrderAction::Restore { .. } => Command::OrderRestore,
+            other => {
+                let detail = format!("orders to `{}` are not carried out by this version", other.as_str());
+                let hint = "this version carries out suspend, revoke and restore";
+                return Err(Rejection::new("order-not-supported", "FO-1", detail, hint).into());
+            }
+        };
+        if let Some(id) = payload.action.instance() {
+            self.decide_order(&accept, id, &by, document, |instance| {
+                governance::decide::decide(instance, &command, self.now())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a file of a release into the repository, where nobody is offered it until the Organism's metadata lists it.
+    ///
+    /// # Errors
+    /// When the name is not flat, or the disk does not take it.
+    pub fn target_put(&self, name: &str, source: &mut dyn std::io::Read) -> Result<TargetFile, PlaneError> {
+        self.repository.target_put(name, source, wire::PACKAGE_BYTES_MAX).map_err(|error| {
+            Rejection::new("target-refused", "RL-3", error.to_string(), "send the file under a flat name")
+                .into()
+        })
+    }
+
+    /// Commits a new enrolment; `false`: somebody else was first, decide again.
+    pub(crate) async fn enrolment_commit(
+        &self,
+        seen: &Seen,
+        operator: &OperatorName,
+        enrolment: Enrolment,
+        now: governance::Timestamp,
+    ) -> Result<bool, PlaneError> {
+        let by = By::Operator(operator.clone());
+        let mut record =
+            crate::decision::Record::new(now, seen.constitution(), &by, &self.federation.directives);
+        let event = WorldEvent::EnrolmentCreated {
+            digest: enrolment.digest,
+            kind: enrolment.kind,
+            tier: enrolment.tier,
+            expires: enrolment.expires,
+        };
+        record.push(governance::Event::World(event), true)?;
+        let commit = crate::ports::Commit {
+            world_revision: seen.revision,
+            entries: record.into_entries(),
+            enrolment: Some(EnrolmentWrite::Create(enrolment)),
+            ..crate::ports::Commit::default()
+        };
+        match self.store.commit(commit).await {
+            Ok(_) => Ok(true),
+            Err(crate::StoreError::Conflict(_)) => {
+                self.look_again().await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the Organism's metadata lists exactly the package and the manifest that it signed.
+fn check_targets(release: &Release, manifest: &Jws, targets: &[u8]) -> Result<(), PlaneError> {
+    let hint = "make both with `release sign`, which adds the files to targets.json";
+    let refuse = |detail: String| Err(Rejection::new("targets-refused", "RL-3", detail, hint).into());
+    let document = match TufDocument::<Targets>::parse(targets) {
+        Ok(document) => document,
+        Err(fault) => return refuse(fault.to_string()),
+    };
+    let listed: &BTreeMap<String, TargetFile> = &document.signed.targets;
+    let package = &release.package;
+    let fits = |name: &str, digest: &[u8; 32], length: u64| {
+        listed.get(name).is_some_and(|file| file.sha256() == Some(*digest) && file.length == length)
+    };
+    if !fits(&package.name, package.digest.as_bytes(), package.length) {
+        return refuse(format!("targets.json does not list {} as the manifest has it", package.name));
+    }
+    let name = manifest_name(release.version);
+    let text = manifest.to_json();
+    let digest = governance::Digest::of(text.as_bytes());
+    if !fits(&name, digest.as_bytes(), text.len() as u64) {
+        return refuse(format!("targets.json does not list {name} as it was signed"));
+    }
+    Ok(())
+}
+
+/// The flat target name of a release's signed manifest.
+#[must_use]
+pub fn manifest_name(release: Version) -> String {
+    format!("release-{release}.json")
+}
+
+/// 32 random bytes as two times 16.
+pub(crate) fn split(bytes: &[u8; 32]) -> [[u8; 16]; 2] {
+    let (mut left, mut right) = ([0; 16], [0; 16]);
+    left.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    right.iter_mut().zip(bytes.iter().skip(16)).for_each(|(to, from)| *to = *from);
+    [left, right]
+}

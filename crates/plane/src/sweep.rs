@@ -1,0 +1,115 @@
+//! The sweep: every instance reconciled, every rollout advanced, until nothing is due.
+//!
+//! Deadlines, audits and rollout waves are this one loop; it can stop anywhere and begin again.
+
+use governance::reconcile::reconcile;
+use governance::rollout::advance;
+use governance::{Census, InstanceId, RolloutId, RolloutStatus, World};
+
+use crate::decision::{By, Extra};
+use crate::ports::{InstanceFilter, PAGE_MAX, Store};
+use crate::{Plane, PlaneError};
+
+/// Rounds of one sweep: an event of a rollout asks for another look at the instances, and theirs at the rollouts.
+const ROUNDS_MAX: usize = 8;
+
+impl<S: Store> Plane<S> {
+    /// Does everything that is due now.
+    ///
+    /// # Errors
+    /// When the store does not answer; what was done until then stays done.
+    pub async fn sweep(&self) -> Result<(), PlaneError> {
+        for _ in 0..ROUNDS_MAX {
+            let instances = self.sweep_instances().await?;
+            let rollouts = self.sweep_rollouts().await?;
+            if instances == 0 && rollouts == 0 {
+                break;
+            }
+        }
+        self.store.nonce_forget(self.now()).await?;
+        Ok(())
+    }
+
+    /// Reconciles every instance; gives how many had something due.
+    async fn sweep_instances(&self) -> Result<usize, PlaneError> {
+        let mut due = Vec::new();
+        let mut after: Option<InstanceId> = None;
+        loop {
+            let page = self.store.instance_page(&InstanceFilter::default(), after, PAGE_MAX).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.id);
+            let (seen, now) = (self.seen(), self.now());
+            let waiting =
+                page.iter().filter(|(instance, _)| !reconcile(instance, &seen.world, now).is_empty());
+            due.extend(waiting.map(|(instance, _)| instance.id));
+            if page.len() < PAGE_MAX {
+                break;
+            }
+        }
+        for id in &due {
+            self.decide_instance(*id, &By::Federation, &Extra::default(), |_, _, _| Ok(Vec::new())).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// Advances every rollout that can still move; gives how many did.
+    async fn sweep_rollouts(&self) -> Result<usize, PlaneError> {
+        let mut moved = 0;
+        for id in watched(&self.seen().world) {
+            // Nothing is decided about an instance between the census and the verdict on it.
+            let _gate = self.gate.write().await;
+            let seen = self.seen();
+            let Some(rollout) = seen.world.rollout(id) else { continue };
+            let census = self.census(&seen.world, id).await?;
+            let now = self.now();
+            let events = advance(rollout, census, &seen.world, now);
+            if !events.is_empty() && self.settle_world(&seen, events, &By::Federation, None, now).await? {
+                moved += 1;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Counts every instance for one rollout.
+    pub(crate) async fn census(&self, world: &World, id: RolloutId) -> Result<Census, PlaneError> {
+        let mut census = Census::default();
+        let Some(rollout) = world.rollout(id) else { return Ok(census) };
+        let mut after = None;
+        loop {
+            let page = self.store.instance_page(&InstanceFilter::default(), after, PAGE_MAX).await?;
+            for (instance, _) in &page {
+                census.add(rollout, world, instance);
+                after = Some(instance.id);
+            }
+            if page.len() < PAGE_MAX {
+                return Ok(census);
+            }
+        }
+    }
+
+    /// Signs the repository's snapshot and timestamp anew when half of their life is over.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn repository_resign(&self) -> Result<(), PlaneError> {
+        self.repository
+            .resign_if_due(self.now())
+            .map(|_| ())
+            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+    }
+}
+
+/// The rollouts that a sweep must look at: the open ones, and of those that are done the latest of each line.
+fn watched(world: &World) -> Vec<RolloutId> {
+    let newest_done = |release: governance::Version| {
+        !world.rollouts.iter().any(|other| {
+            other.status == RolloutStatus::Done
+                && other.release.line() == release.line()
+                && other.release > release
+        })
+    };
+    let watch = world.rollouts.iter().filter(|rollout| {
+        rollout.is_open() || (rollout.status == RolloutStatus::Done && newest_done(rollout.release))
+    });
+    watch.map(|rollout| rollout.id).collect()
+}

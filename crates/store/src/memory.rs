@@ -1,0 +1,181 @@
+//! The store in memory: the same contract without the disk, for tests and simulation.
+//!
+//! Never durable, never asynchronous: each call is done when it returns, in the order of the calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
+use plane::ports::{
+    Commit, Committed, Enrolment, EnrolmentWrite, InstanceFilter, PAGE_MAX, Revision, Store, StoreError,
+};
+
+use crate::limits;
+
+/// The store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    world: World,
+    world_revision: Revision,
+    instances: BTreeMap<InstanceId, (Instance, Revision)>,
+    entries: Vec<Vec<u8>>,
+    nonces: BTreeMap<(String, String), Timestamp>,
+    enrolments: BTreeMap<Digest, Enrolment>,
+    documents: BTreeMap<(String, String), Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    /// The guards of a commit, in the order every adapter asks them; changes nothing.
+    fn check(&self, commit: &Commit) -> Result<(), StoreError> {
+        limits::check(commit)?;
+        if let Some(nonce) = &commit.nonce
+            && self.nonces.contains_key(&(nonce.key.clone(), nonce.nonce.clone()))
+        {
+            return Err(StoreError::NonceSpent);
+        }
+        match &commit.enrolment {
+            None => {}
+            Some(EnrolmentWrite::Create(enrolment)) if !self.enrolments.contains_key(&enrolment.digest) => {}
+            Some(EnrolmentWrite::Create(_)) => return Err(StoreError::Conflict("enrolment")),
+            Some(EnrolmentWrite::Use { digest, .. }) => match self.enrolments.get(digest) {
+                None => return Err(StoreError::Conflict("enrolment")),
+                Some(enrolment) if enrolment.used.is_some() => return Err(StoreError::EnrolmentUsed),
+                Some(_) => {}
+            },
+        }
+        if commit.world_revision != self.world_revision {
+            return Err(StoreError::Conflict("world"));
+        }
+        let found = |instance: &Instance| self.instances.get(&instance.id).map(|(_, revision)| *revision);
+        match &commit.instance {
+            Some((instance, decided_on)) if found(instance) != *decided_on => {
+                Err(StoreError::Conflict("instance"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was checked, written; cannot fail.
+    fn write(&mut self, commit: Commit) -> Committed {
+        if let Some(nonce) = commit.nonce {
+            self.nonces.insert((nonce.key, nonce.nonce), nonce.expires);
+        }
+        match commit.enrolment {
+            None => {}
+            Some(EnrolmentWrite::Create(enrolment)) => {
+                self.enrolments.insert(enrolment.digest, enrolment);
+            }
+            Some(EnrolmentWrite::Use { digest, used }) => {
+                if let Some(enrolment) = self.enrolments.get_mut(&digest) {
+                    enrolment.used = Some(used);
+                }
+            }
+        }
+        if let Some(world) = commit.world {
+            self.world = *world;
+            self.world_revision += 1;
+        }
+        let mut instance_revision = 0;
+        if let Some((instance, decided_on)) = commit.instance {
+            instance_revision = decided_on.unwrap_or(0) + 1;
+            self.instances.insert(instance.id, (*instance, instance_revision));
+        }
+        if let Some(document) = commit.document {
+            self.documents.insert((document.kind, document.name), document.bytes);
+        }
+        self.entries.extend(commit.entries);
+        Committed {
+            instance_revision,
+            world_revision: self.world_revision,
+            ledger_size: self.entries.len() as u64,
+        }
+    }
+}
+
+/// Whether the listing shows the instance.
+fn shows(filter: &InstanceFilter, instance: &Instance) -> bool {
+    filter.state.is_none_or(|state| instance.state == state)
+        && filter.platform.is_none_or(|platform| instance.running.platform == platform)
+        && filter.kind.is_none_or(|kind| instance.kind == kind)
+        && filter.tier.is_none_or(|tier| instance.subscription.tier == tier)
+        && filter.provider.as_ref().is_none_or(|provider| instance.provider.as_ref() == Some(provider))
+}
+
+impl Store for MemoryStore {
+    async fn world_load(&self) -> Result<(World, Revision), StoreError> {
+        let tables = self.tables();
+        Ok((tables.world.clone(), tables.world_revision))
+    }
+
+    async fn instance_load(&self, id: InstanceId) -> Result<Option<(Instance, Revision)>, StoreError> {
+        Ok(self.tables().instances.get(&id).cloned())
+    }
+
+    async fn instance_page(
+        &self,
+        filter: &InstanceFilter,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<(Instance, Revision)>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let tables = self.tables();
+        let behind = tables.instances.range((after.map_or(Unbounded, Excluded), Unbounded));
+        let shown = behind.map(|(_, row)| row).filter(|(instance, _)| shows(filter, instance));
+        Ok(shown.take(limit.min(PAGE_MAX)).cloned().collect())
+    }
+
+    async fn instance_count(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        let mut counts: BTreeMap<State, u64> = BTreeMap::new();
+        for (instance, _) in self.tables().instances.values() {
+            *counts.entry(instance.state).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let mut tables = self.tables();
+        tables.check(&commit)?;
+        Ok(tables.write(commit))
+    }
+
+    async fn enrolment_load(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError> {
+        Ok(self.tables().enrolments.get(&digest).cloned())
+    }
+
+    async fn document_load(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tables().documents.get(&(kind.to_owned(), name.to_owned())).cloned())
+    }
+
+    async fn entry_page(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok(self.tables().entries.iter().skip(from).take(limit.min(PAGE_MAX)).cloned().collect())
+    }
+
+    async fn entry_count(&self) -> Result<u64, StoreError> {
+        Ok(self.tables().entries.len() as u64)
+    }
+
+    async fn nonce_forget(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let before = tables.nonces.len();
+        tables.nonces.retain(|_, expires| *expires >= now);
+        Ok((before - tables.nonces.len()) as u64)
+    }
+}

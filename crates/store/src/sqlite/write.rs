@@ -1,0 +1,262 @@
+//! The statements of one commit, in the order of its guards: nonce, enrolment, world, instance.
+//!
+//! Never begins or ends a transaction: the writer does, around many of these.
+
+use governance::{Timestamp, World};
+use plane::ports::{Commit, Committed, EnrolmentWrite, Nonce, Revision, StoreError};
+use rusqlite::{Connection, OptionalExtension as _, Params, named_params};
+
+use super::{OUTBOX_TOPIC, unavailable};
+use crate::limits;
+
+/// What the writer is asked to do.
+pub(super) enum Work {
+    /// Everything one decision writes.
+    Commit(Box<Writing>),
+    /// Forget some of the nonces that expired before this instant.
+    NonceForget(Timestamp),
+    /// Forget the topic's outbox rows up to this position, this one included.
+    OutboxForget(String, i64),
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// The commit.
+    Committed(Committed),
+    /// Rows forgotten.
+    Forgotten(u64),
+}
+
+/// Rows forgotten in one piece of work, so that commits never wait long behind it.
+pub const FORGET_MAX: usize = 5_000;
+
+/// A commit with its values written out: the writer's thread does nothing but SQL.
+pub(super) struct Writing {
+    instance: Option<InstanceRow>,
+    world: Option<String>,
+    world_revision: Revision,
+    entries: Vec<Vec<u8>>,
+    nonce: Option<Nonce>,
+    enrolment: Option<EnrolmentRow>,
+    document: Option<plane::ports::Document>,
+}
+
+/// An instance as its row.
+struct InstanceRow {
+    instance_id: String,
+    decided_on: Option<Revision>,
+    state: &'static str,
+    platform: String,
+    kind: &'static str,
+    tier: &'static str,
+    provider: Option<String>,
+    body: String,
+}
+
+/// What is written of an enrolment.
+enum EnrolmentRow {
+    Create { digest: String, expires: i64, body: String, used: Option<String> },
+    Use { digest: String, used: String },
+}
+
+impl Writing {
+    /// Writes the values out, on the caller's thread.
+    pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
+        limits::check(&commit)?;
+        let world = commit.world.as_deref().map(|world: &World| json(world)).transpose()?;
+        let instance = match commit.instance {
+            None => None,
+            Some((instance, decided_on)) => Some(InstanceRow {
+                instance_id: instance.id.to_string(),
+                decided_on,
+                state: instance.state.as_str(),
+                platform: instance.running.platform.to_string(),
+                kind: instance.kind.as_str(),
+                tier: instance.subscription.tier.as_str(),
+                provider: instance.provider.as_ref().map(ToString::to_string),
+                body: json(&*instance)?,
+            }),
+        };
+        let enrolment = match commit.enrolment {
+            None => None,
+            Some(EnrolmentWrite::Create(mut enrolment)) => {
+                let used = enrolment.used.take().map(|used| json(&used)).transpose()?;
+                Some(EnrolmentRow::Create {
+                    digest: enrolment.digest.to_string(),
+                    expires: enrolment.expires.as_millis(),
+                    body: json(&enrolment)?,
+                    used,
+                })
+            }
+            Some(EnrolmentWrite::Use { digest, used }) => {
+                Some(EnrolmentRow::Use { digest: digest.to_string(), used: json(&used)? })
+            }
+        };
+        Ok(Self {
+            instance,
+            world,
+            world_revision: commit.world_revision,
+            entries: commit.entries,
+            nonce: commit.nonce,
+            enrolment,
+            document: commit.document,
+        })
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Unavailable(format!("cannot write JSON: {error}")))
+}
+
+/// Does one piece of work inside the open transaction; after a refusal the caller takes back what was begun.
+pub(super) fn perform(connection: &Connection, work: &Work) -> Result<Done, StoreError> {
+    match work {
+        Work::Commit(writing) => commit(connection, writing).map(Done::Committed),
+        Work::NonceForget(now) => {
+            let sql = "DELETE FROM nonce WHERE (key_id, nonce) IN
+                           (SELECT key_id, nonce FROM nonce WHERE expires < ?1 ORDER BY expires LIMIT ?2)";
+            forgotten(execute(connection, sql, (now.as_millis(), FORGET_MAX as i64))?)
+        }
+        Work::OutboxForget(topic, position) => {
+            let sql = "DELETE FROM outbox WHERE topic = ?1 AND position IN
+                           (SELECT position FROM outbox WHERE topic = ?1 AND position <= ?2 ORDER BY position LIMIT ?3)";
+            forgotten(execute(connection, sql, (topic, position, FORGET_MAX as i64))?)
+        }
+    }
+}
+
+fn forgotten(rows: usize) -> Result<Done, StoreError> {
+    Ok(Done::Forgotten(rows as u64))
+}
+
+fn commit(connection: &Connection, writing: &Writing) -> Result<Committed, StoreError> {
+    if let Some(nonce) = &writing.nonce {
+        nonce_spend(connection, nonce)?;
+    }
+    if let Some(enrolment) = &writing.enrolment {
+        enrolment_write(connection, enrolment)?;
+    }
+    let world_revision = world_write(connection, writing)?;
+    let instance_revision = match &writing.instance {
+        Some(row) => instance_write(connection, row)?,
+        None => 0,
+    };
+    if let Some(document) = &writing.document {
+        let sql = "INSERT INTO document (kind, name, bytes) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (kind, name) DO UPDATE SET bytes = excluded.bytes";
+        execute(connection, sql, (&document.kind, &document.name, &document.bytes))?;
+    }
+    let ledger_size = entries_append(connection, &writing.entries)?;
+    Ok(Committed { instance_revision, world_revision, ledger_size })
+}
+
+fn nonce_spend(connection: &Connection, nonce: &Nonce) -> Result<(), StoreError> {
+    let sql = "INSERT INTO nonce (key_id, nonce, expires) VALUES (?1, ?2, ?3)
+               ON CONFLICT (key_id, nonce) DO NOTHING";
+    match execute(connection, sql, (&nonce.key, &nonce.nonce, nonce.expires.as_millis()))? {
+        0 => Err(StoreError::NonceSpent),
+        _ => Ok(()),
+    }
+}
+
+fn enrolment_write(connection: &Connection, row: &EnrolmentRow) -> Result<(), StoreError> {
+    match row {
+        EnrolmentRow::Create { digest, expires, body, used } => {
+            let sql = "INSERT INTO enrolment (digest, expires, body, used) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (digest) DO NOTHING";
+            match execute(connection, sql, (digest, expires, body, used))? {
+                0 => Err(StoreError::Conflict("enrolment")),
+                _ => Ok(()),
+            }
+        }
+        EnrolmentRow::Use { digest, used } => {
+            let sql = "UPDATE enrolment SET used = ?2 WHERE digest = ?1 AND used IS NULL";
+            if execute(connection, sql, (digest, used))? > 0 {
+                return Ok(());
+            }
+            let sql = "SELECT 1 FROM enrolment WHERE digest = ?1";
+            let exists = number(connection, sql, [digest])?.is_some();
+            Err(if exists { StoreError::EnrolmentUsed } else { StoreError::Conflict("enrolment") })
+        }
+    }
+}
+
+/// Every commit is guarded by the world's revision, and some write it too.
+fn world_write(connection: &Connection, writing: &Writing) -> Result<Revision, StoreError> {
+    let conflict = StoreError::Conflict("world");
+    let decided_on = signed(writing.world_revision).ok_or(conflict.clone())?;
+    let Some(body) = &writing.world else {
+        let found = number(connection, "SELECT revision FROM world WHERE world_id = 1", ())?.unwrap_or(0);
+        return if found == decided_on { Ok(writing.world_revision) } else { Err(conflict) };
+    };
+    let written = if decided_on == 0 {
+        let sql = "INSERT INTO world (world_id, revision, body) VALUES (1, 1, ?1)
+                   ON CONFLICT (world_id) DO NOTHING";
+        execute(connection, sql, [body])?
+    } else {
+        let sql = "UPDATE world SET revision = revision + 1, body = ?2 WHERE world_id = 1 AND revision = ?1";
+        execute(connection, sql, (decided_on, body))?
+    };
+    if written == 0 { Err(conflict) } else { Ok(writing.world_revision + 1) }
+}
+
+fn instance_write(connection: &Connection, row: &InstanceRow) -> Result<Revision, StoreError> {
+    let decided_on = row.decided_on.unwrap_or(0);
+    let conflict = StoreError::Conflict("instance");
+    let revision = signed(decided_on).ok_or(conflict.clone())?;
+    // One text for both, so that both bind the same values.
+    let sql = if row.decided_on.is_none() {
+        "INSERT INTO instance (instance_id, revision, state, platform, kind, tier, provider, body)
+         VALUES (:instance_id, :revision + 1, :state, :platform, :kind, :tier, :provider, :body)
+         ON CONFLICT (instance_id) DO NOTHING"
+    } else {
+        "UPDATE instance SET revision = revision + 1, state = :state, platform = :platform, kind = :kind,
+             tier = :tier, provider = :provider, body = :body
+         WHERE instance_id = :instance_id AND revision = :revision"
+    };
+    let values = named_params! {
+        ":instance_id": row.instance_id,
+        ":revision": revision,
+        ":state": row.state,
+        ":platform": row.platform,
+        ":kind": row.kind,
+        ":tier": row.tier,
+        ":provider": row.provider,
+        ":body": row.body,
+    };
+    if execute(connection, sql, values)? == 0 { Err(conflict) } else { Ok(decided_on + 1) }
+}
+
+/// Appends the entries behind the last one and leaves word in the outbox; answers how many there are in all.
+fn entries_append(connection: &Connection, entries: &[Vec<u8>]) -> Result<u64, StoreError> {
+    let sql = "SELECT COALESCE(MAX(position) + 1, 0) FROM entry";
+    let first = number(connection, sql, ())?.unwrap_or(0);
+    let mut position = first;
+    for entry in entries {
+        execute(connection, "INSERT INTO entry (position, body) VALUES (?1, ?2)", (position, entry))?;
+        position += 1;
+    }
+    if position > first {
+        let sql = "INSERT INTO outbox (topic, position, entries) VALUES (?1, ?2, ?3)";
+        execute(connection, sql, (OUTBOX_TOPIC, first, position - first))?;
+    }
+    Ok(position.unsigned_abs())
+}
+
+/// A revision as the database counts; none for one it never gave.
+fn signed(revision: Revision) -> Option<i64> {
+    i64::try_from(revision).ok().filter(|revision| *revision < i64::MAX)
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<usize, StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(unavailable)
+}
+
+fn number(connection: &Connection, sql: &str, values: impl Params) -> Result<Option<i64>, StoreError> {
+    let query = |mut statement: rusqlite::CachedStatement<'_>| {
+        statement.query_row(values, |row| row.get(0)).optional()
+    };
+    connection.prepare_cached(sql).and_then(query).map_err(unavailable)
+}
