@@ -1,0 +1,283 @@
+//! The owner's settings, `agent.toml`, parsed once into types.
+//!
+//! Never reads a file: it is given the text. Unknown keys are errors; every mistake names its place.
+
+use std::path::{Path, PathBuf};
+
+use governance::{DomainCode, Endpoint, LayerContent, Span, Tier, Version};
+use serde::Deserialize;
+
+use super::journal::Installed;
+use super::offer::Policy;
+use super::plan::Timing;
+
+/// `health.stable_for` where neither owner nor constitution says otherwise.
+const STABLE_FOR: Span = Span::from_millis(60_000);
+/// Arguments of one hook.
+const COMMAND_ARGUMENTS_MAX: usize = 64;
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, an unknown key, a missing key, or a value of the wrong form; the message has line and column.
+    #[error("{0}")]
+    Form(#[from] toml::de::Error),
+    /// A value that cannot be right.
+    #[error("`{key}`: {why}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what to write.
+        why: String,
+    },
+}
+
+/// The settings of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The plane's own address, `https://host:8443`, without a slash at the end.
+    pub plane: String,
+    /// The address of the public listener, `https://host:8445`, without a slash at the end.
+    pub public: String,
+    /// The file with the Founder's root keys.
+    pub root: PathBuf,
+    /// The agent's folder.
+    pub folder: PathBuf,
+    /// Where the enrolment secret comes from; not needed once enrolled.
+    pub enrolment: Option<Secret>,
+    /// Where the handshake endpoint listens.
+    pub listen: std::net::SocketAddr,
+    /// Under which address others reach it; without one it is `https://` and where it listens.
+    pub endpoint: Option<Endpoint>,
+    /// What runs before the agent has installed anything.
+    pub installed: Installed,
+    /// The domains that are active.
+    pub domains: Vec<DomainCode>,
+    /// The tier of the subscription.
+    pub tier: Tier,
+    /// The owner's commands.
+    pub hooks: Hooks,
+    /// How long things may take.
+    pub timing: Timing,
+    /// How long a new version must stay healthy; absent: as the constitution says (`health.stable_for`).
+    pub stable_for: Option<Span>,
+    /// A version statement is made at least this often; absent: often enough for the constitution (CO-7).
+    pub report_every: Option<Span>,
+    /// What the owner allows.
+    pub policy: Policy,
+}
+
+/// Where a secret comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The secret itself.
+    Text(String),
+    /// The file that holds it.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(…)"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+/// The owner's commands: program and arguments, run without a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hooks {
+    /// Makes the release in `FEDPLANE_SLOT` the one that runs.
+    pub bind: Vec<String>,
+    /// Prints the version that runs on its last line; exit status 0 when healthy.
+    pub health: Vec<String>,
+    /// Makes the previous release the one that runs.
+    pub rollback: Vec<String>,
+    /// How long a command may take before it is killed.
+    pub timeout: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    plane: String,
+    public: String,
+    root: PathBuf,
+    folder: PathBuf,
+    enrolment: Option<String>,
+    #[serde(default = "loopback")]
+    listen: std::net::SocketAddr,
+    endpoint: Option<Endpoint>,
+    platform: Version,
+    runtime: Version,
+    #[serde(default)]
+    layers: Vec<LayerContent>,
+    #[serde(default)]
+    domains: Vec<DomainCode>,
+    tier: Tier,
+    hook_timeout: Option<Span>,
+    report_every: Option<Span>,
+    hooks: FileHooks,
+    #[serde(default)]
+    health: FileHealth,
+    #[serde(default)]
+    policy: FilePolicy,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileHooks {
+    bind: Vec<String>,
+    health: Vec<String>,
+    rollback: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileHealth {
+    stable_for: Option<Span>,
+    every: Option<Span>,
+    start_within: Option<Span>,
+    rollback_tries: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FilePolicy {
+    install: Option<bool>,
+}
+
+fn loopback() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+impl Config {
+    /// Parses settings. Relative paths start at `base`, the folder of the file.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text)?;
+        let default = |given: Option<Span>, millis: i64| given.unwrap_or(Span::from_millis(millis));
+        let health = &file.health;
+        let timing = Timing {
+            health_every: positive("health.every", default(health.every, 5_000))?,
+            start_within: positive("health.start_within", default(health.start_within, 120_000))?,
+            stable_for: health.stable_for.unwrap_or(STABLE_FOR),
+            rollback_tries_max: health.rollback_tries.unwrap_or(5).max(1),
+        };
+        let hooks = Hooks {
+            bind: command("hooks.bind", file.hooks.bind)?,
+            health: command("hooks.health", file.hooks.health)?,
+            rollback: command("hooks.rollback", file.hooks.rollback)?,
+            timeout: positive("hook_timeout", default(file.hook_timeout, 300_000))?,
+        };
+        Ok(Self {
+            plane: address("plane", &file.plane)?,
+            public: address("public", &file.public)?,
+            root: base.join(file.root),
+            folder: base.join(file.folder),
+            enrolment: file.enrolment.map(|text| secret(&text, base)).transpose()?,
+            listen: file.listen,
+            endpoint: file.endpoint,
+            installed: Installed { platform: file.platform, runtime: file.runtime, layers: file.layers },
+            domains: file.domains,
+            tier: file.tier,
+            hooks,
+            timing,
+            stable_for: health.stable_for,
+            report_every: file.report_every.map(|every| positive("report_every", every)).transpose()?,
+            policy: Policy { install: file.policy.install.unwrap_or(true) },
+        })
+    }
+}
+
+fn refuse<T>(key: &'static str, why: &str) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { key, why: why.to_owned() })
+}
+
+fn positive(key: &'static str, span: Span) -> Result<Span, ConfigError> {
+    if span == Span::ZERO { refuse(key, "must be longer than nothing") } else { Ok(span) }
+}
+
+/// An address of the plane: scheme, host, perhaps a port, nothing else.
+fn address(key: &'static str, text: &str) -> Result<String, ConfigError> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let plain = |rest: &str| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
+    };
+    match text.strip_prefix("https://") {
+        Some(rest) if plain(rest) => Ok(text.to_owned()),
+        _ => refuse(key, "write an https URL with host and port only, as https://plane.example:8443"),
+    }
+}
+
+fn command(key: &'static str, words: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    match words.first() {
+        Some(program) if !program.is_empty() && words.len() <= COMMAND_ARGUMENTS_MAX => Ok(words),
+        _ => refuse(
+            key,
+            "write a program and its arguments, as [\"/usr/local/bin/bind\", \"--now\"]; 64 at most",
+        ),
+    }
+}
+
+fn secret(text: &str, base: &Path) -> Result<Secret, ConfigError> {
+    match text.strip_prefix("file:") {
+        Some(path) if !path.is_empty() => Ok(Secret::File(base.join(path))),
+        None if !text.trim().is_empty() => Ok(Secret::Text(text.trim().to_owned())),
+        _ => refuse("enrolment", "write the secret itself, or file:PATH"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+plane = "https://plane.example:8443/"
+public = "https://plane.example:8445"
+root = "founder.json"
+folder = "state"
+enrolment = "file:secret"
+platform = "0.1.0"
+runtime = "0.1.0"
+tier = "pro"
+domains = ["COM"]
+layers = [{ id = "TIS-A-v0.1.0", digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }]
+[hooks]
+bind = ["bind"]
+health = ["health", "--now"]
+rollback = ["rollback"]
+"#;
+
+    #[test]
+    fn settings_are_parsed_once_and_paths_start_at_their_file() {
+        let config = Config::parse(GOOD, Path::new("/etc/fedplane")).unwrap();
+        assert_eq!(config.plane, "https://plane.example:8443");
+        assert_eq!(config.folder, Path::new("/etc/fedplane/state"));
+        assert_eq!(config.enrolment, Some(Secret::File("/etc/fedplane/secret".into())));
+        assert_eq!(config.timing.stable_for, Span::from_millis(60_000));
+        assert!(config.policy.install);
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let check = |from: &str, to: &str, named: &str| {
+            assert!(GOOD.contains(from), "{from}");
+            let error = Config::parse(&GOOD.replace(from, to), Path::new("/")).unwrap_err().to_string();
+            assert!(error.contains(named), "{from} → {to}: {error}");
+        };
+        check("tier = \"pro\"", "teir = \"pro\"", "teir");
+        check("\"pro\"", "\"gold\"", "one of free, pro");
+        check("\"0.1.0\"\nruntime", "\"0.1\"\nruntime", "line 7");
+        check("https://plane.example:8443/", "http://plane.example", "`plane`");
+        check("https://plane.example:8445", "https://plane.example/x", "`public`");
+        check("[\"bind\"]", "[]", "`hooks.bind`");
+        check("file:secret", "file:", "`enrolment`");
+        check("\"COM\"", "\"com\"", "domain code");
+        check("[hooks]", "hook_timeout = \"0s\"\n[hooks]", "`hook_timeout`");
+        check("[hooks]", "[policy]\ninstal = true\n[hooks]", "instal");
+    }
+}

@@ -1,0 +1,200 @@
+//! The instance's handshake endpoint (ID-2, HS-8): its metadata, and the compliance challenge.
+//!
+//! Read-only: nothing that is said here changes the instance (AU-3). Answers operators and the plane, nobody else.
+
+use std::sync::{Arc, RwLock};
+
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use client::{Source as _, SystemSource};
+use governance::{InstanceId, Timestamp};
+use listener::{Connection, Limits};
+use proof::{Jws, Typ};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use trust::{Peer, RootCa, SigningKey};
+use wire::{Metadata, Problem};
+
+use super::ShellError;
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 4 * 1024;
+/// Characters of a nonce.
+const NONCE_MIN: usize = 16;
+const NONCE_MAX: usize = 128;
+/// Every server of a federation answers to this name as well.
+const LOCAL_NAME: &str = "localhost";
+
+/// What the endpoint shows; the agent's loop keeps it current.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Facts {
+    pub(super) instance: Option<InstanceId>,
+    #[serde(flatten)]
+    pub(super) metadata: Metadata,
+    /// The state as the plane last told.
+    pub(super) state: Option<governance::State>,
+    /// The release being installed, and how far it has come.
+    pub(super) upgrade: Option<(governance::Version, &'static str)>,
+    /// The last statement signed.
+    #[serde(skip)]
+    pub(super) statement: Option<Jws>,
+    /// Whose operators and servers are answered.
+    #[serde(skip)]
+    pub(super) root_ca: RootCa,
+}
+
+/// The endpoint and the loop share this.
+pub(super) struct Face {
+    facts: RwLock<Facts>,
+    certificate: RwLock<Arc<dyn ResolvesServerCert>>,
+    key: Arc<SigningKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Challenge {
+    nonce: String,
+}
+
+/// What a challenge is answered with, signed by the instance.
+#[derive(Serialize)]
+struct Answered<'a> {
+    nonce: &'a str,
+    instance: Option<InstanceId>,
+    at: Timestamp,
+    statement: &'a Option<Jws>,
+}
+
+impl Face {
+    pub(super) fn new(
+        facts: Facts,
+        key: Arc<SigningKey>,
+        chain: Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<Self>, ShellError> {
+        let certificate = RwLock::new(resolver(chain, &key)?);
+        Ok(Arc::new(Self { facts: RwLock::new(facts), certificate, key }))
+    }
+
+    /// Changes what is shown.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.facts.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Shows another certificate from the next connection on.
+    pub(super) fn certify(&self, chain: Vec<CertificateDer<'static>>) -> Result<(), ShellError> {
+        let fresh = resolver(chain, &self.key)?;
+        *self.certificate.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        self.facts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+impl std::fmt::Debug for Face {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Face")
+    }
+}
+
+impl ResolvesServerCert for Face {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.certificate.read().unwrap_or_else(std::sync::PoisonError::into_inner).resolve(hello)
+    }
+}
+
+fn resolver(
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+) -> Result<Arc<dyn ResolvesServerCert>, ShellError> {
+    let config =
+        trust::tls::server_config(chain, key).map_err(|error| ShellError::System(error.to_string()))?;
+    Ok(config.cert_resolver)
+}
+
+/// Serves until the token is cancelled.
+pub(super) async fn serve(
+    socket: TcpListener,
+    face: Arc<Face>,
+    chain: Vec<CertificateDer<'static>>,
+    shutdown: CancellationToken,
+) -> Result<(), ShellError> {
+    let mut tls =
+        trust::tls::server_config(chain, &face.key).map_err(|error| ShellError::System(error.to_string()))?;
+    tls.cert_resolver = Arc::<Face>::clone(&face);
+    let router = Router::new()
+        .route("/v1/metadata", get(metadata))
+        .route("/v1/challenge", post(challenge))
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not-found", "there is nothing of that name") })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&face), admit))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(face);
+    listener::serve(socket, Some(Arc::new(tls)), router, Limits::small(), shutdown).await;
+    Ok(())
+}
+
+/// Lets operators and servers of the federation through.
+async fn admit(
+    State(face): State<Arc<Face>>,
+    Extension(connection): Extension<Connection>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let root_ca = face.facts().root_ca;
+    if is_welcome(&connection.certificates, &root_ca, SystemSource.now()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(peer = %connection.peer, "refused a caller at the handshake endpoint");
+    refuse(
+        StatusCode::FORBIDDEN,
+        "not-authorised",
+        "operators and servers of the federation are answered here",
+    )
+}
+
+fn is_welcome(chain: &[CertificateDer<'static>], root_ca: &RootCa, now: Timestamp) -> bool {
+    if let Ok(Peer::Operator { .. }) = trust::classify(chain, root_ca, root_ca.trust_domain(), now) {
+        return true;
+    }
+    ServerName::try_from(LOCAL_NAME)
+        .is_ok_and(|name| trust::identity::check_server(chain, root_ca, &name, now).is_ok())
+}
+
+async fn metadata(State(face): State<Arc<Face>>) -> Json<Facts> {
+    Json(face.facts())
+}
+
+async fn challenge(State(face): State<Arc<Face>>, body: axum::body::Bytes) -> Response {
+    let Ok(challenge) = serde_json::from_slice::<Challenge>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "malformed", "write {\"nonce\": \"…\"}");
+    };
+    let nonce = &challenge.nonce;
+    let plain = nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !(NONCE_MIN..=NONCE_MAX).contains(&nonce.len()) || !plain {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "the nonce is 16 to 128 characters of base64url",
+        );
+    }
+    let facts = face.facts();
+    let answer =
+        Answered { nonce, instance: facts.instance, at: SystemSource.now(), statement: &facts.statement };
+    match Jws::sign_json(Typ::Statement, &answer, face.key.as_ref()) {
+        Ok(document) => Json(document).into_response(),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+    }
+}
+
+fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
+    let problem = Problem::new(status.as_u16(), code, "HS-8", detail, "");
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+}

@@ -1,0 +1,160 @@
+//! The agent's folder: private, held by one agent at a time, every write durable before it counts.
+//!
+//! Never leaves half a file under a name that is read: what is written is renamed into place.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ShellError;
+
+/// Bytes of a file that is read whole.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A folder that this process holds.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if need be, and holds it.
+    ///
+    /// # Errors
+    /// When another agent holds it, or the system refuses.
+    pub fn open(path: &Path) -> Result<Self, ShellError> {
+        make_folder(path)?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(ShellError::file(&lock_path, "open"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(ShellError::InUse(path.to_path_buf())),
+            Err(TryLockError::Error(error)) => Err(ShellError::file(lock_path, "lock")(error)),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A name inside it.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a file; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the system refuses, or the file is too long to be ours.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ShellError> {
+        let path = self.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+                Err(ShellError::Corrupt { path, why: format!("it has more than {FILE_BYTES_MAX} bytes") })
+            }
+            Ok(_) => fs::read(&path).map(Some).map_err(ShellError::file(path, "read")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ShellError::file(path, "read")(error)),
+        }
+    }
+
+    /// Reads a JSON file; nothing when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not what it should be.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ShellError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let why =
+            |error: serde_json::Error| ShellError::Corrupt { path: self.join(name), why: error.to_string() };
+        serde_json::from_slice(&bytes).map(Some).map_err(why)
+    }
+
+    /// Writes a file, mode 0600: afterwards the disk holds the new bytes whole, or on failure the old ones.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ShellError> {
+        let path = self.join(name);
+        let parent = path.parent().unwrap_or(&self.path);
+        let fresh = path.with_extension("new");
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            sync(parent)
+        };
+        write().map_err(ShellError::file(&path, "write"))
+    }
+
+    /// Writes a value as JSON, as [`Folder::write`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), ShellError> {
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| ShellError::Corrupt { path: self.join(name), why: error.to_string() })?;
+        self.write(name, &bytes)
+    }
+
+    /// Removes a file if it is there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), ShellError> {
+        let path = self.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ShellError::file(path, "remove")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes a private folder and those above it.
+pub(super) fn make_folder(path: &Path) -> Result<(), ShellError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(ShellError::file(path, "make the folder"))
+}
+
+/// Brings a folder's names to the disk.
+pub(super) fn sync(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_folder_has_one_holder_and_private_files() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a/b");
+        let folder = Folder::open(&path).unwrap();
+        assert!(matches!(Folder::open(&path), Err(ShellError::InUse(_))));
+        folder.write("x", b"1").unwrap();
+        folder.write("x", b"22").unwrap();
+        assert_eq!(folder.read("x").unwrap().as_deref(), Some(b"22".as_slice()));
+        assert_eq!(fs::metadata(path.join("x")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(folder.read("y").unwrap(), None);
+        assert!(folder.read_json::<Vec<u8>>("x").is_err());
+        drop(folder);
+        assert!(Folder::open(&path).is_ok());
+    }
+}

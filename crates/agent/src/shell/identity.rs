@@ -1,0 +1,129 @@
+//! The instance's own key and certificate: the key is made once and never leaves the folder; enrolling and renewing
+//! may be cut short anywhere and repeated (HS-1, HS-2).
+
+use std::sync::Arc;
+
+use client::{Client, ClientError, SystemSource};
+use governance::{InstanceId, Timestamp};
+use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+use trust::{KeyFileError, RootCa, SigningKey};
+use wire::{Metadata, Register, Renew};
+
+use super::{Folder, ShellError};
+use crate::core::config::Secret;
+
+const KEY: &str = "instance.key";
+/// Where what registration gave is kept.
+pub(super) const FILE: &str = "identity.json";
+
+/// What registration gave.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    pub(super) instance: InstanceId,
+    /// The certificate chain, PEM.
+    certificate: String,
+    pub(super) renew_at: Timestamp,
+    pub(super) interval_ms: u64,
+}
+
+/// The instance's key: made at the first start.
+pub(super) fn key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
+    let path = folder.join(KEY);
+    let loaded = match SigningKey::load(&path) {
+        Err(KeyFileError::Missing(_)) => SigningKey::create(&path),
+        other => other,
+    };
+    loaded.map(Arc::new).map_err(|error| ShellError::System(error.to_string()))
+}
+
+/// A self-signed certificate over the key, for the time before registration.
+pub(super) fn unregistered(key: &SigningKey) -> Result<Vec<CertificateDer<'static>>, ShellError> {
+    trust::tls::self_signed(key).map(|one| vec![one]).map_err(|error| ShellError::System(error.to_string()))
+}
+
+impl Identity {
+    pub(super) fn load(folder: &Folder) -> Result<Option<Self>, ShellError> {
+        folder.read_json(FILE)
+    }
+
+    /// The chain, leaf first.
+    pub(super) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, ShellError> {
+        trust::pem::certificates(&self.certificate).map_err(|error| ShellError::System(error.to_string()))
+    }
+
+    /// Registers with the enrolment secret. Whoever repeats it with the same key and secret gets the same answer.
+    pub(super) async fn enrol(
+        folder: &Folder,
+        client: &Client,
+        key: &SigningKey,
+        secret: Option<&Secret>,
+        metadata: Metadata,
+    ) -> Result<Self, ShellError> {
+        let secret = match secret {
+            None => return Err(ShellError::NoSecret),
+            Some(Secret::Text(text)) => text.clone(),
+            Some(Secret::File(path)) => std::fs::read_to_string(path)
+                .map_err(ShellError::file(path, "read the secret"))?
+                .trim()
+                .to_owned(),
+        };
+        let csr = csr(key)?;
+        let answer = client.register(&Register { secret, csr, metadata }).await?;
+        let identity = Self {
+            instance: answer.instance,
+            certificate: answer.certificate,
+            renew_at: answer.renew_at,
+            interval_ms: answer.interval_ms,
+        };
+        identity.check(key)?;
+        folder.write_json(FILE, &identity)?;
+        Ok(identity)
+    }
+
+    /// Renews the certificate over the same key.
+    pub(super) async fn renew(
+        &self,
+        folder: &Folder,
+        client: &Client,
+        key: &SigningKey,
+        chain_head: Option<governance::Digest>,
+    ) -> Result<Self, ShellError> {
+        let answer = client.renew(self.instance, &Renew { csr: csr(key)?, chain_head }).await?;
+        let identity = Self { certificate: answer.certificate, renew_at: answer.renew_at, ..self.clone() };
+        identity.check(key)?;
+        folder.write_json(FILE, &identity)?;
+        Ok(identity)
+    }
+
+    /// Keeps no certificate that is not of our key.
+    fn check(&self, key: &SigningKey) -> Result<(), ShellError> {
+        let untrusted = ShellError::untrusted("the certificate");
+        let chain = self.chain()?;
+        let leaf = chain.first().ok_or_else(|| ShellError::untrusted("the certificate")(&"there is none"))?;
+        let found = trust::identity::public_key(leaf).map_err(|error| untrusted(&error))?;
+        if found == *proof::Sign::public_key(key) {
+            Ok(())
+        } else {
+            Err(ShellError::untrusted("the certificate")(&"it is of another key"))
+        }
+    }
+}
+
+fn csr(key: &SigningKey) -> Result<String, ShellError> {
+    trust::ca::make_csr(key).map_err(|error| ShellError::System(error.to_string()))
+}
+
+/// A client of the plane that shows this chain.
+pub(super) fn client(
+    address: &str,
+    root_ca: &RootCa,
+    chain: Vec<CertificateDer<'static>>,
+    key: &Arc<SigningKey>,
+) -> Result<Client, ShellError> {
+    let tls = trust::tls::client_config(root_ca, chain, key)
+        .map_err(|error| ShellError::System(error.to_string()))?;
+    let signer: Arc<dyn proof::Sign + Send + Sync> = Arc::<SigningKey>::clone(key);
+    Client::new(address, tls, signer, Arc::new(SystemSource)).map_err(|error: ClientError| error.into())
+}

@@ -1,0 +1,270 @@
+//! What the agent believes, and why: the keys document from the Founder's keys (AU-4), releases from TUF (RL-3), the
+//! constitution from the Founder's keys (FO-5).
+//!
+//! Never believes a server: everything read here is signed, checked against keys held before, and kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use client::Public;
+use governance::{ConstitutionDocument, Package, Release, Timestamp, Version};
+use proof::tuf::{
+    Document, Fetched, Key, Persist, Role, RoleKeys, Root, Stored, Trusted, Updater, root_self_signed,
+};
+use proof::{Jws, KeySet, KeysDocument, RootKeys, Typ};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use serde::{Deserialize, Serialize};
+use trust::RootCa;
+
+use super::{Folder, ShellError};
+use crate::core::offer::Signed;
+
+const KEYS: &str = "keys.json";
+const TUF: &str = "tuf";
+/// Bytes of a signed document.
+const DOCUMENT_BYTES_MAX: u64 = proof::jws::DOCUMENT_BYTES_MAX as u64;
+/// The target that lists security floors (RL-9), when the Organism signed one.
+const FLOOR: &str = "floor.json";
+
+/// The keys document as it is kept: with the Founder keys that it was opened with, and those the owner gave.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    root: RootKeys,
+    founder: KeySet,
+    document: Jws,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Floors {
+    floors: Vec<Version>,
+}
+
+/// What is believed.
+pub(super) struct Trust {
+    root: RootKeys,
+    document: Jws,
+    pub(super) keys: KeysDocument,
+    pub(super) root_ca: RootCa,
+    pub(super) public: Public,
+    address: String,
+}
+
+impl Trust {
+    /// Opens what was kept, or fetches the first keys document. The first fetch asks an unknown server: what it sends
+    /// counts for nothing unless the Founder's keys signed it.
+    pub(super) async fn open(folder: &Folder, root: RootKeys, address: &str) -> Result<Self, ShellError> {
+        if let Some(kept) = folder.read_json::<Kept>(KEYS)? {
+            if kept.root != root {
+                let why = "it was made for another federation's root keys".to_owned();
+                return Err(ShellError::Corrupt { path: folder.join(KEYS), why });
+            }
+            return Self::with(root, &kept.founder, kept.document, address);
+        }
+        let public = Public::new(address, any_server()?)?;
+        let document = fetch_document(&public, "/keys.json", "the keys document").await?;
+        let trust = Self::with(root.clone(), &root, document, address)?;
+        trust.keep(folder, &root)?;
+        Ok(trust)
+    }
+
+    fn with(root: RootKeys, founder: &KeySet, document: Jws, address: &str) -> Result<Self, ShellError> {
+        let untrusted = ShellError::untrusted("the keys document");
+        let keys = KeysDocument::open(&document, founder).map_err(|error| untrusted(&error))?;
+        let untrusted = ShellError::untrusted("the root CA in the keys document");
+        let root_ca = RootCa::from_pem(&keys.root_ca).map_err(|error| untrusted(&error))?;
+        let untrusted = ShellError::untrusted("the root CA in the keys document");
+        let tls = trust::tls::anonymous_client_config(&root_ca).map_err(|error| untrusted(&error))?;
+        Ok(Self {
+            root,
+            document,
+            keys,
+            root_ca,
+            public: Public::new(address, tls)?,
+            address: address.to_owned(),
+        })
+    }
+
+    fn keep(&self, folder: &Folder, founder: &KeySet) -> Result<(), ShellError> {
+        let kept =
+            Kept { root: self.root.clone(), founder: founder.clone(), document: self.document.clone() };
+        folder.write_json(KEYS, &kept)
+    }
+
+    /// Looks for a newer keys document and follows it; says whether there was one.
+    pub(super) async fn refresh(&mut self, folder: &Folder) -> Result<bool, ShellError> {
+        let document = fetch_document(&self.public, "/keys.json", "the keys document").await?;
+        if document == self.document {
+            return Ok(false);
+        }
+        let untrusted = ShellError::untrusted("the new keys document");
+        self.keys.open_successor(&document).map_err(|error| untrusted(&error))?;
+        let founder = self.keys.founder.clone();
+        let next = Self::with(self.root.clone(), &founder, document, &self.address)?;
+        next.keep(folder, &founder)?;
+        *self = next;
+        Ok(true)
+    }
+
+    /// The constitution in force, when one is published.
+    pub(super) async fn constitution(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<ConstitutionDocument>, ShellError> {
+        let Some(bytes) = self.public.file("/constitution.json", DOCUMENT_BYTES_MAX).await? else {
+            return Ok(None);
+        };
+        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the constitution")(why);
+        let document = Jws::parse(&bytes).map_err(|error| untrusted(&error))?;
+        let constitution: ConstitutionDocument =
+            document.open(Typ::Constitution, &self.keys.founder).map_err(|error| untrusted(&error))?;
+        Ok(Some(constitution).filter(|constitution| constitution.effective <= now))
+    }
+
+    /// What the Organism signed about a release, through a whole TUF refresh.
+    pub(super) async fn release(
+        &self,
+        folder: &Folder,
+        version: Version,
+        now: Timestamp,
+    ) -> Result<Signed, ShellError> {
+        let trusted = self.tuf_refresh(folder, now).await?;
+        let bytes = self.target(&trusted, &format!("release-{version}.json")).await?;
+        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the release manifest")(why);
+        let document = Jws::parse(&bytes).map_err(|error| untrusted(&error))?;
+        let release: Release =
+            document.open(Typ::Release, &self.keys.organism).map_err(|error| untrusted(&error))?;
+        let listed = trusted.target(&release.package.name).map_err(|error| untrusted(&error))?;
+        let target = Package {
+            name: listed.name,
+            digest: governance::Digest::from_bytes(listed.sha256),
+            length: listed.length,
+        };
+        let floors = if trusted.targets().targets.contains_key(FLOOR) {
+            let bytes = self.target(&trusted, FLOOR).await?;
+            serde_json::from_slice::<Floors>(&bytes).map_err(|error| untrusted(&error))?.floors
+        } else {
+            Vec::new()
+        };
+        Ok(Signed { release, target, floors })
+    }
+
+    /// Fetches a small target and checks it.
+    async fn target(&self, trusted: &Trusted, name: &str) -> Result<Vec<u8>, ShellError> {
+        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("a TUF target")(why);
+        let target = trusted.target(name).map_err(|error| untrusted(&error))?;
+        let path = format!("/tuf/targets/{}", target.path);
+        let length = target.length.min(DOCUMENT_BYTES_MAX);
+        let bytes =
+            self.public.file(&path, length).await?.ok_or_else(|| untrusted(&format!("{path} is missing")))?;
+        target.check(&bytes).map_err(|error| untrusted(&error))?;
+        Ok(bytes)
+    }
+
+    async fn tuf_refresh(&self, folder: &Folder, now: Timestamp) -> Result<Trusted, ShellError> {
+        super::folder::make_folder(&folder.join(TUF))?;
+        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the TUF metadata")(why);
+        let read = |role: Role| folder.read(&format!("{TUF}/{}", role.file_name()));
+        let root = match read(Role::Root)? {
+            Some(root) => root,
+            None => self.tuf_root(folder).await?,
+        };
+        let stored = Stored {
+            root,
+            timestamp: read(Role::Timestamp)?,
+            snapshot: read(Role::Snapshot)?,
+            targets: read(Role::Targets)?,
+        };
+        let mut updater = Updater::new(stored, now).map_err(|error| untrusted(&error))?;
+        while let Some(want) = updater.want().map_err(|error| untrusted(&error))? {
+            let bytes = self.public.file(&format!("/tuf/metadata/{}", want.path), want.max_bytes + 1).await?;
+            let fetched = bytes.as_deref().map_or(Fetched::NotFound, Fetched::Bytes);
+            for act in updater.give(fetched) {
+                match act {
+                    Persist::Write { role, bytes } => {
+                        folder.write(&format!("{TUF}/{}", role.file_name()), &bytes)?
+                    }
+                    Persist::Delete(role) => folder.remove(&format!("{TUF}/{}", role.file_name()))?,
+                }
+            }
+        }
+        updater.finish().map_err(|error| untrusted(&error))
+    }
+
+    /// The first root: believed because the Founder's threshold signed it too.
+    async fn tuf_root(&self, folder: &Folder) -> Result<Vec<u8>, ShellError> {
+        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the first TUF root")(why);
+        let max = proof::tuf::ROOT_BYTES_MAX;
+        let bytes = self.public.file("/tuf/metadata/1.root.json", max).await?;
+        let bytes = bytes.ok_or_else(|| untrusted(&"the plane publishes none"))?;
+        let root = Document::<Root>::parse(&bytes).map_err(|error| untrusted(&error))?;
+        root_self_signed(&root).map_err(|error| untrusted(&error))?;
+        let mut keys = BTreeMap::new();
+        for public in self.root.keys() {
+            let key = Key::of(public);
+            keys.insert(key.id().map_err(|error| untrusted(&error))?, key);
+        }
+        let role =
+            RoleKeys { keyids: keys.keys().cloned().collect(), threshold: u64::from(self.root.threshold()) };
+        let by = || "the Founder's root keys".to_owned();
+        root.signatures.threshold_check(&role, &keys, by).map_err(|error| untrusted(&error))?;
+        folder.write(&format!("{TUF}/{}", Role::Root.file_name()), &bytes)?;
+        Ok(bytes)
+    }
+}
+
+async fn fetch_document(public: &Public, path: &str, what: &'static str) -> Result<Jws, ShellError> {
+    let bytes = public.file(path, DOCUMENT_BYTES_MAX).await?;
+    let bytes = bytes.ok_or_else(|| ShellError::untrusted(what)(&format!("the plane has no {path}")))?;
+    Jws::parse(&bytes).map_err(|error| ShellError::untrusted(what)(&error))
+}
+
+/// TLS towards a server not known yet, for the one document that names the CA to know it by.
+fn any_server() -> Result<ClientConfig, ShellError> {
+    let config = ClientConfig::builder_with_provider(trust::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| ShellError::System(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+#[derive(Debug)]
+struct AnyServer;
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered))
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = trust::tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}

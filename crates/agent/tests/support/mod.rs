@@ -1,0 +1,541 @@
+//! A plane for the agent to talk to: real keys, real TLS, a real TUF repository, and no judgement of its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use client::{Source, SystemSource};
+use governance::release::RollbackInstructions;
+use governance::{
+    Class, Digest, InstanceId, LayerStructure, Package, Release, Span, State as InstanceState, Timestamp,
+    TrustDomain, Version, VersionRange,
+};
+use listener::{Connection, Limits};
+use proof::{
+    Directive, Jws, KeySet, KeysDocument, Offer, OfferAction, OnlineKey, Purpose, SeedKey, Sign, Typ,
+    VersionStatement,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use trust::ca::ServerHost;
+use trust::request::{Target, read_request};
+use trust::tuf::draft::{root_first, targets_first, targets_next};
+use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
+use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
+use wire::{
+    Problem, Register, Registered, Renew, Renewed, Report, Standing, UpgradeBegin, UpgradeFinish,
+    UpgradeOutcome,
+};
+
+pub const DOMAIN: &str = "fed.example";
+pub const LAYER_DIGEST: &[u8] = b"layer";
+
+pub fn now() -> Timestamp {
+    SystemSource.now()
+}
+
+pub fn version(patch: u32) -> Version {
+    Version::new(0, 1, patch)
+}
+
+fn later(hours: i64) -> Timestamp {
+    now() + Span::hours(hours)
+}
+
+fn validity() -> Validity {
+    Validity { not_before: now() - Span::hours(1), not_after: later(24) }
+}
+
+fn seed(n: u8) -> SeedKey {
+    SeedKey::new([n; 32])
+}
+
+/// What the plane knows and was told.
+pub struct Book {
+    pub instance: Option<InstanceId>,
+    pub key: Option<proof::PublicKey>,
+    pub secret: String,
+    pub state: InstanceState,
+    pub serial: u64,
+    pub offer: Option<Offer>,
+    pub head: Option<(u64, Digest)>,
+    pub platform: Option<Version>,
+    pub log: Vec<String>,
+    pub renewals: u32,
+    /// Certificates live this long before renewal.
+    pub renew_after: Span,
+    issuer: Issuer,
+}
+
+pub struct Plane {
+    pub folder: PathBuf,
+    pub book: Mutex<Book>,
+    pub root_ca: RootCa,
+    pub root: Issuer,
+    repository: Repository,
+    pub main: SocketAddr,
+    pub public: SocketAddr,
+    pub stop: CancellationToken,
+}
+
+impl Plane {
+    pub async fn start(folder: &Path) -> Arc<Self> {
+        let domain: TrustDomain = DOMAIN.parse().unwrap();
+        let root = Issuer::make_root(SigningKey::generate().unwrap(), &domain, validity()).unwrap();
+        let root_ca = RootCa::from_pem(&root.certificate_pem()).unwrap();
+        let ca_key = SigningKey::generate().unwrap();
+        let ca = root.issue_instance_ca(ca_key.public_key(), validity()).unwrap();
+        let issuer = Issuer::instances(&ca.to_pem(), ca_key, &root_ca).unwrap();
+        let server_key = SigningKey::generate().unwrap();
+        let hosts = [ServerHost::from("localhost"), ServerHost::from("127.0.0.1")];
+        let name = "main".parse().unwrap();
+        let server = root.issue_server(&name, &hosts, server_key.public_key(), validity()).unwrap();
+        let founder = KeySet::single(*seed(1).public_key());
+        std::fs::write(folder.join("founder.json"), serde_json::to_vec(&founder).unwrap()).unwrap();
+        let repository = repository(folder, &founder);
+        let main = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let book = Book {
+            instance: None,
+            key: None,
+            secret: "secret".to_owned(),
+            state: InstanceState::Registered,
+            serial: 1,
+            offer: None,
+            head: None,
+            platform: None,
+            log: Vec::new(),
+            renewals: 0,
+            renew_after: Span::hours(12),
+            issuer,
+        };
+        let plane = Arc::new(Self {
+            folder: folder.to_path_buf(),
+            book: Mutex::new(book),
+            root_ca,
+            root,
+            repository,
+            main: main.local_addr().unwrap(),
+            public: public.local_addr().unwrap(),
+            stop: CancellationToken::new(),
+        });
+        std::fs::write(folder.join("keys.json"), plane.keys_document(&founder).to_json()).unwrap();
+        let tls = trust::tls::server_config(server.chain.clone(), &server_key).unwrap();
+        let public_tls = trust::tls::public_server_config(server.chain, &server_key).unwrap();
+        let api = Router::new().fallback(api).with_state(Arc::clone(&plane));
+        let files = Router::new().fallback(file).with_state(Arc::clone(&plane));
+        let limits = Limits::default();
+        tokio::spawn(listener::serve(main, Some(Arc::new(tls)), api, limits, plane.stop.clone()));
+        tokio::spawn(listener::serve(public, Some(Arc::new(public_tls)), files, limits, plane.stop.clone()));
+        plane
+    }
+
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
+    }
+
+    fn keys_document(&self, founder: &KeySet) -> Jws {
+        let online = |purpose, n| OnlineKey {
+            purpose,
+            key: *seed(n).public_key(),
+            not_before: now() - Span::hours(1),
+            not_after: later(24),
+        };
+        let document = KeysDocument {
+            serial: 1,
+            trust_domain: DOMAIN.parse().unwrap(),
+            issued: now(),
+            founder: founder.clone(),
+            organism: KeySet::single(*seed(2).public_key()),
+            online: vec![
+                online(Purpose::Snapshot, 3),
+                online(Purpose::Timestamp, 4),
+                online(Purpose::Directives, 5),
+            ],
+            root_ca: self.root_ca.to_pem(),
+            ledger_origin: format!("{DOMAIN}/ledger"),
+        };
+        Jws::sign_json(Typ::Keys, &document, &seed(1)).unwrap()
+    }
+
+    /// The Organism signs a release and the plane publishes it.
+    pub fn publish(&self, patch: u32, bytes: &[u8]) -> Package {
+        let name = format!("package-{}", version(patch));
+        let package = Package { name: name.clone(), digest: Digest::of(bytes), length: bytes.len() as u64 };
+        let release = Release {
+            version: version(patch),
+            class: Class::Minor,
+            advisory: None,
+            package: package.clone(),
+            layers: vec![LayerStructure {
+                id: format!("TIS-A-v{}", version(patch)).parse().unwrap(),
+                digest: Digest::of(LAYER_DIGEST),
+                needs: Vec::new(),
+            }],
+            ships_runtime: None,
+            runtime: VersionRange { min: version(0), max: Version::new(0, 2, 0) },
+            from: None,
+            rollback: Some(RollbackInstructions { instructions: "go back".to_owned() }),
+            migration: None,
+            notes: String::new(),
+        };
+        let manifest = Jws::sign_json(Typ::Release, &release, &seed(2)).unwrap().to_json();
+        let manifest_name = format!("release-{}.json", version(patch));
+        let mut put = BTreeMap::new();
+        for (name, bytes) in [(name, bytes), (manifest_name, manifest.as_bytes())] {
+            let file = self.repository.target_put(&name, &mut &*bytes, 1 << 20).unwrap();
+            put.insert(name, file);
+        }
+        let change = TargetsChange { put, remove: Vec::new() };
+        let mut draft = match self.repository.targets_bytes().unwrap() {
+            Some(bytes) => targets_next(&bytes, change, later(24)).unwrap(),
+            None => targets_first(change, later(24)).unwrap(),
+        };
+        draft.sign(&seed(2)).unwrap();
+        self.repository.publish(&draft.to_bytes().unwrap(), now()).unwrap();
+        package
+    }
+
+    /// Offers a release from now on.
+    pub fn offer(&self, patch: u32, action: OfferAction, package: Package) {
+        let mut book = self.book();
+        book.serial += 1;
+        book.state = InstanceState::UpdatePending;
+        book.offer = Some(Offer {
+            release: version(patch),
+            action,
+            rollout: None,
+            phase: None,
+            package,
+            deadline: None,
+        });
+    }
+
+    /// Waits until the log has an entry that contains `text`.
+    pub async fn heard(&self, text: &str) {
+        for _ in 0..600 {
+            if self.book().log.iter().any(|line| line.contains(text)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("`{text}` was not heard: {:#?}", self.book().log);
+    }
+}
+
+fn repository(folder: &Path, founder: &KeySet) -> Repository {
+    let tuf = folder.join("tuf");
+    let repository =
+        Repository::open(&tuf, Box::new(seed(3)), Box::new(seed(4)), Lifetimes::default()).unwrap();
+    let organism = KeySet::single(*seed(2).public_key());
+    let plan = RootPlan {
+        founder,
+        organism: &organism,
+        snapshot: &[*seed(3).public_key()],
+        timestamp: &[*seed(4).public_key()],
+    };
+    let mut root = root_first(&plan, later(24 * 365)).unwrap();
+    root.sign(&seed(1)).unwrap();
+    repository.root_publish(&root.to_bytes().unwrap()).unwrap();
+    repository
+}
+
+async fn file(State(plane): State<Arc<Plane>>, request: Request) -> Response {
+    let path = plane.folder.join(request.uri().path().trim_start_matches('/'));
+    std::fs::read(path).map_or(StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
+}
+
+type Answer = Result<Response, Problem>;
+
+async fn api(
+    State(plane): State<Arc<Plane>>,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let body: Bytes = axum::body::to_bytes(Body::new(body), 1 << 20).await.unwrap();
+    let target = Target::received(&head.method, &head.uri, &head.headers).unwrap();
+    let signed = read_request(&target, &head.headers, body.to_vec()).unwrap();
+    let domain = DOMAIN.parse().unwrap();
+    let peer = classify(&connection.certificates, &plane.root_ca, &domain, now()).unwrap();
+    signed.verify(peer.key()).unwrap();
+    match answer(&plane, &peer, &head.method, head.uri.path(), &body) {
+        Ok(response) => response,
+        Err(problem) => (StatusCode::from_u16(problem.status).unwrap(), Json(problem)).into_response(),
+    }
+}
+
+fn refuse(status: u16, code: &str) -> Problem {
+    Problem::new(status, code, "X-1", code, "nothing to be done")
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|_| refuse(400, "malformed"))
+}
+
+fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) -> Answer {
+    let mut book = plane.book();
+    if path == "/v1/register" {
+        return register(plane, &mut book, peer, &parse(body)?);
+    }
+    let Peer::Instance { id, key, .. } = peer else { return Err(refuse(403, "not-registered")) };
+    assert_eq!((book.instance, method), (Some(*id), &Method::POST));
+    match path.strip_prefix(&format!("/v1/instances/{id}/")).unwrap() {
+        "renew" => {
+            let renew: Renew = parse(body)?;
+            assert_eq!(renew.chain_head, book.head.map(|(_, digest)| digest));
+            book.renewals += 1;
+            book.renew_after = Span::hours(12);
+            let certificate = book.issuer.issue_instance(*id, key, validity()).unwrap().to_pem();
+            return Ok(Json(Renewed { certificate, renew_at: now() + book.renew_after }).into_response());
+        }
+        "ready" => {
+            book.state = InstanceState::Active;
+            book.log.push("ready".to_owned());
+        }
+        "report" => report(&mut book, *id, key, &parse::<Report>(body)?.statement)?,
+        "check-in" => {}
+        "upgrade/begin" => begin(&mut book, &parse(body)?)?,
+        "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
+        other => panic!("{other}"),
+    }
+    Ok(standing(&book).into_response())
+}
+
+fn register(plane: &Plane, book: &mut Book, peer: &Peer, body: &Register) -> Answer {
+    let Peer::SelfSigned { key } = peer else { return Err(refuse(400, "malformed")) };
+    let requested = trust::ca::read_csr(&body.csr).unwrap();
+    if requested != *key || body.secret != book.secret || book.key.is_some_and(|known| known != *key) {
+        return Err(refuse(403, "enrolment-used"));
+    }
+    let id = *book.instance.get_or_insert_with(|| InstanceId::from_random(trust::random().unwrap()));
+    book.key = Some(*key);
+    book.log.push(format!("registered {}", body.metadata.endpoint));
+    let certificate = book.issuer.issue_instance(id, key, validity()).unwrap().to_pem();
+    let registered = Registered {
+        instance: id,
+        certificate,
+        bundle: plane.root_ca.to_pem(),
+        renew_at: now() + book.renew_after,
+        interval_ms: 200,
+        keys: plane.keys_document(&KeySet::single(*seed(1).public_key())),
+    };
+    Ok(Json(registered).into_response())
+}
+
+/// ID-4: the next of the chain, or the last one once more.
+fn report(book: &mut Book, id: InstanceId, key: &proof::PublicKey, document: &Jws) -> Result<(), Problem> {
+    let (statement, digest) = VersionStatement::open(document, id, key).unwrap();
+    if book.head == Some((statement.sequence, digest)) {
+        return Ok(());
+    }
+    if !statement.follows(book.head) {
+        book.log.push("chain broken".to_owned());
+        return Err(refuse(409, "version-chain-broken"));
+    }
+    book.head = Some((statement.sequence, digest));
+    book.platform = Some(statement.platform);
+    book.log.push(format!("runs {}", statement.platform));
+    Ok(())
+}
+
+fn begin(book: &mut Book, body: &UpgradeBegin) -> Result<(), Problem> {
+    let offered = book.offer.as_ref().map(|offer| offer.release) == Some(body.release);
+    match book.state {
+        InstanceState::UpdatePending if offered && body.directive_serial == book.serial => {
+            book.state = InstanceState::UpgradeInProgress;
+            book.log.push(format!("begin {}", body.release));
+            Ok(())
+        }
+        InstanceState::UpgradeInProgress if offered => Ok(()),
+        _ => Err(refuse(409, "not-offered")),
+    }
+}
+
+fn finish(
+    book: &mut Book,
+    id: InstanceId,
+    key: &proof::PublicKey,
+    body: &UpgradeFinish,
+) -> Result<(), Problem> {
+    if book.state != InstanceState::UpgradeInProgress {
+        return Err(refuse(409, "illegal-transition"));
+    }
+    if body.outcome == UpgradeOutcome::Succeeded {
+        report(book, id, key, body.statement.as_ref().unwrap())?;
+        assert_eq!(book.platform, Some(body.release));
+        book.log.push(format!("succeeded {}", body.release));
+    } else {
+        book.log.push(format!("failed {}: {}", body.release, body.reason.as_deref().unwrap_or_default()));
+    }
+    book.state = InstanceState::Active;
+    book.offer = None;
+    book.serial += 1;
+    Ok(())
+}
+
+fn standing(book: &Book) -> Json<Standing> {
+    let directive = Directive {
+        instance: book.instance.unwrap(),
+        serial: book.serial,
+        at: now(),
+        expires: later(1),
+        state: book.state,
+        offer: book.offer.clone(),
+    };
+    let directive = Jws::sign_json(Typ::Directive, &directive, &seed(5)).unwrap();
+    Json(Standing { state: book.state, since: now(), findings: Vec::new(), directive, interval_ms: 200 })
+}
+
+/// An instance: a folder, hooks, and the agent's process.
+pub struct Instance {
+    pub folder: PathBuf,
+    config: PathBuf,
+    process: Option<Child>,
+}
+
+impl Instance {
+    pub fn new(plane: &Plane, extra: &str) -> Self {
+        let folder = plane.folder.join("instance");
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = plane.folder.join("agent.toml");
+        std::fs::write(folder.join("running"), version(0).to_string()).unwrap();
+        // A package says what to run; binding takes a while, so that it can be cut short.
+        let bind = "rm -f running; sleep 0.3; cp $FEDPLANE_PACKAGE running";
+        let health = "test -f running && cat running";
+        let rollback = "rm -f running; sleep 0.1; echo $FEDPLANE_PREVIOUS > running";
+        let text = format!(
+            r#"
+plane = "https://localhost:{}"
+public = "https://localhost:{}"
+root = "founder.json"
+folder = "instance"
+enrolment = "secret"
+platform = "0.1.0"
+runtime = "0.1.0"
+tier = "pro"
+domains = ["COM"]
+hook_timeout = "5s"
+[hooks]
+bind = ["sh", "-c", "{bind}"]
+health = ["sh", "-c", "{health}"]
+rollback = ["sh", "-c", "{rollback}"]
+[health]
+stable_for = "400ms"
+every = "100ms"
+start_within = "1s"
+{extra}
+"#,
+            plane.main.port(),
+            plane.public.port(),
+        );
+        std::fs::write(&config, text).unwrap();
+        Self { folder, config, process: None }
+    }
+
+    pub fn start(&mut self) {
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.config.with_extension("log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_fedplane-agent"))
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .stderr(log.unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM; returns whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let mut child = self.process.take().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap().success()
+    }
+
+    pub fn runs(&self) -> String {
+        std::fs::read_to_string(self.folder.join("running")).unwrap_or_default().trim().to_owned()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+        if let Some(mut child) = self.process.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// TLS that shows this chain and takes any server: an instance's endpoint is known by its answers.
+pub fn any_server(
+    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    key: &SigningKey,
+) -> rustls::ClientConfig {
+    #[derive(Debug)]
+    struct Any;
+    impl rustls::client::danger::ServerCertVerifier for Any {
+        fn verify_server_cert(
+            &self,
+            _: &rustls::pki_types::CertificateDer<'_>,
+            _: &[rustls::pki_types::CertificateDer<'_>],
+            _: &rustls::pki_types::ServerName<'_>,
+            _: &[u8],
+            _: rustls::pki_types::UnixTime,
+        ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+            Ok(rustls::client::danger::ServerCertVerified::assertion())
+        }
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &rustls::pki_types::CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            Err(rustls::Error::General("TLS 1.2".to_owned()))
+        }
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &rustls::pki_types::CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+        }
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            vec![rustls::SignatureScheme::ED25519]
+        }
+    }
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(key.to_pem().as_bytes())
+        .map(rustls::pki_types::PrivateKeyDer::Pkcs8)
+        .unwrap();
+    rustls::ClientConfig::builder_with_provider(trust::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any))
+        .with_client_auth_cert(chain, key)
+        .unwrap()
+}

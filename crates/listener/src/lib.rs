@@ -1,0 +1,22 @@
+//! Serves an [`axum::Router`] on a TCP listener, with or without TLS.
+//!
+//! Every connection lives in a task of its own from the moment it is accepted: a peer that stalls in its
+//! handshake, in a header, in a body or in reading an answer costs its own task and one place under
+//! [`Limits::connections_max`], never somebody else's time. The version of HTTP is the one agreed by ALPN
+//! (HTTP/1.1 when nothing was agreed or there is no TLS).
+//!
+//! Every request carries a [`Connection`] extension: who is at the other end and which certificates they
+//! proved to hold. Every request has a `Host` header, whatever the version of HTTP.
+//!
+//! Never judges a certificate, never reads a body, never sniffs bytes to guess a protocol.
+
+mod activity;
+mod body;
+mod connection;
+mod limits;
+mod serve;
+mod stall;
+
+pub use connection::{Connection, Protocol};
+pub use limits::Limits;
+pub use serve::{Outcome, serve};

@@ -1,0 +1,230 @@
+//! Accepting, shaking hands, serving, and coming to an end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::activity::Activity;
+use crate::body::TimedBody;
+use crate::stall::TimedWrites;
+use crate::{Connection, Limits, Protocol};
+
+/// How long to wait after the kernel refused a connection (no file descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a listener ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Connections that were still busy when [`Limits::shutdown`] ran out, and were cut.
+    pub cut: usize,
+}
+
+/// What every connection of one listener shares.
+#[derive(Clone)]
+struct Shared {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+}
+
+/// Serves `router` on `listener` until `shutdown` is cancelled; then takes no more connections, lets requests in
+/// progress finish for at most [`Limits::shutdown`], and cuts the rest.
+///
+/// With `tls`, its `alpn_protocols` decide what may be spoken: offer `h2` and `http/1.1`.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Outcome {
+    let shared = Shared { tls: tls.map(TlsAcceptor::from), router, limits, shutdown: shutdown.clone() };
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let tracker = TaskTracker::new();
+    let kill = CancellationToken::new();
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = shutdown.cancelled() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (shared, kill) = (shared.clone(), kill.clone());
+                tracker.spawn(async move {
+                    let _place = place;
+                    tokio::select! {
+                        () = converse(shared, stream, peer) => {}
+                        () = kill.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tracker.close();
+    let mut cut = 0;
+    if timeout(limits.shutdown, tracker.wait()).await.is_err() {
+        cut = tracker.len();
+        kill.cancel();
+        tracker.wait().await;
+    }
+    Outcome { cut }
+}
+
+/// One connection, from its handshake to its end.
+async fn converse(shared: Shared, stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "could not turn off Nagle's algorithm");
+    }
+    let Some(acceptor) = shared.tls.clone() else {
+        let connection =
+            Connection { peer, certificates: Arc::from([]), protocol: Protocol::Http1, tls: false };
+        return speak(shared, stream, connection).await;
+    };
+    let handshake = timeout(shared.limits.handshake, acceptor.accept(stream));
+    let stream = tokio::select! {
+        () = shared.shutdown.cancelled() => return,
+        result = handshake => match result {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "handshake refused"),
+            Err(_) => return tracing::debug!(%peer, "handshake not finished in time"),
+        },
+    };
+    let session = stream.get_ref().1;
+    let protocol = match session.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let certificates =
+        session.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
+    let connection = Connection { peer, certificates, protocol, tls: true };
+    speak(shared, stream, connection).await;
+}
+
+/// Serves the requests of a connection in the protocol agreed.
+async fn speak<S>(shared: Shared, stream: S, connection: Connection)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = shared.limits;
+    let activity = Arc::new(Activity::default());
+    let peer = connection.peer;
+    let protocol = connection.protocol;
+    let io = TokioIo::new(TimedWrites::new(stream, limits.write));
+    let router = shared.router.clone();
+    let counted = Arc::clone(&activity);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        answer(router.clone(), connection.clone(), request, limits.body_read, Arc::clone(&counted))
+    });
+    let result = match protocol {
+        Protocol::Http1 => {
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.header_read)
+                .max_header_size(limits.header_bytes_max);
+            drive(builder.serve_connection(io, service), &activity, &shared).await
+        }
+        Protocol::Http2 => {
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.streams_max)
+                .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+                .keep_alive_interval(limits.idle)
+                .keep_alive_timeout(limits.write);
+            drive(builder.serve_connection(io, service), &activity, &shared).await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+}
+
+/// Runs a connection to its end, and begins that end when it has been idle or the listener shuts down.
+async fn drive<C>(connection: C, activity: &Activity, shared: &Shared) -> Result<(), C::Error>
+where
+    C: GracefulConnection,
+{
+    let mut connection = pin!(connection);
+    let mut seen = None;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => return result,
+            () = shared.shutdown.cancelled() => break,
+            () = tokio::time::sleep(shared.limits.idle) => {
+                let idle = activity.idle_since();
+                if idle.is_some() && (idle == seen || idle == Some(0)) {
+                    break;
+                }
+                seen = idle;
+            }
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
+}
+
+/// Hands one request to the router.
+async fn answer(
+    router: Router,
+    connection: Connection,
+    request: Request<Incoming>,
+    patience: Duration,
+    activity: Arc<Activity>,
+) -> Result<Response<Body>, Infallible> {
+    let _busy = activity.start();
+    let mut request = request.map(|incoming| Body::new(TimedBody::new(incoming, patience)));
+    if !agree_on_host(&mut request) {
+        let mut refusal = Response::new(Body::from("the Host header and the target name different hosts\n"));
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(refusal);
+    }
+    request.extensions_mut().insert(connection);
+    router.oneshot(request).await
+}
+
+/// HTTP/1.1 names the host in a header, HTTP/2 in the target: afterwards the header holds it in both.
+/// False when the two are there and differ, or the header is there more than once.
+fn agree_on_host(request: &mut Request<Body>) -> bool {
+    let authority =
+        request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    match (host, more, authority) {
+        (_, Some(_), _) => false,
+        (None, None, Some(authority)) => {
+            request.headers_mut().insert(header::HOST, authority);
+            true
+        }
+        (Some(host), None, Some(authority)) => host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()),
+        (_, None, None) => true,
+    }
+}
