@@ -1,0 +1,5 @@
+//! The virtual fleet: timelines of a federation, played through the law's own functions over a virtual clock.
+//!
+//! Never opens a connection, reads the clock or draws a random number: the same file always plays the same way.
+
+pub mod scenario;

@@ -1,0 +1,293 @@
+//! Carries out the steps of a timeline: each is one command to the law, and its answer is compared with what the step says.
+//!
+//! Never softens a refusal: a step that was not said to be refused must be accepted.
+
+use std::collections::BTreeSet;
+
+use governance::decide::{Command, WorldCommand, decide_world};
+use governance::release::RollbackInstructions;
+use governance::{
+    Authority, Class, Digest, LayerStructure, Package, Reason, Refusal, Release, RolloutId, Version,
+    VersionRange, World,
+};
+
+use super::Failure;
+use super::fleet::{bytes_of, layers};
+use super::model::{
+    Conduct, OrderVerb, Published, Refused, ReportStep, RolloutVerb, Step, UpgradeVerb, Verb,
+};
+use super::play::Play;
+
+/// Why a step did not go through.
+pub(super) enum Stop {
+    /// The law refuses it.
+    Refused(Refusal),
+    /// This build does not decide such steps yet.
+    NotYet(&'static str),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The refusal of calls of an instance that has not joined.
+pub(super) fn unknown_instance() -> Refusal {
+    Reason::NotAuthorised { by: Authority::Runtime }.into()
+}
+
+fn release(version: Version, class: Class, world: &World) -> Release {
+    let any = VersionRange { min: Version::new(0, 0, 0), max: Version::new(u32::MAX, 0, 0) };
+    let package = format!("package-{version}");
+    Release {
+        version,
+        class,
+        advisory: None,
+        package: Package { digest: Digest::of(package.as_bytes()), name: package, length: 1 },
+        layers: layers(version)
+            .into_iter()
+            .map(|layer| LayerStructure { id: layer.id, digest: layer.digest, needs: Vec::new() })
+            .collect(),
+        ships_runtime: None,
+        runtime: world.matrix.runtimes(version.line()).unwrap_or(any),
+        from: None,
+        rollback: Some(RollbackInstructions { instructions: String::from("bind the version before") }),
+        migration: None,
+        notes: String::new(),
+    }
+}
+
+/// A release from before the timeline.
+pub(super) fn release_before(version: Version, world: &World) -> Release {
+    release(version, Class::Minor, world)
+}
+
+/// What stands for the digest of the signed manifest.
+pub(super) fn release_digest(release: &Release) -> Digest {
+    Digest::of(format!("{release:?}").as_bytes())
+}
+
+impl Play<'_> {
+    /// Carries out one step and compares the answer.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        let found: BTreeSet<&'static str> = match self.perform(&step.verb) {
+            Ok(()) => BTreeSet::new(),
+            Err(Stop::Refused(refusal)) => refusal.reasons.iter().map(Reason::code).collect(),
+            Err(Stop::NotYet(what)) => {
+                return Err(self.differs(step, "an answer", format!("no answer yet: {what}")));
+            }
+        };
+        let said = match &step.refused {
+            None => String::from("accepted"),
+            Some(Refused::Among(code)) => format!("refused with {code}"),
+            Some(Refused::Exactly(codes)) => format!("refused with exactly {}", listed(codes)),
+        };
+        let holds = match &step.refused {
+            None => found.is_empty(),
+            Some(Refused::Among(code)) => found.contains(code),
+            Some(Refused::Exactly(codes)) => found == *codes,
+        };
+        if holds {
+            return Ok(());
+        }
+        let found = if found.is_empty() {
+            String::from("accepted")
+        } else {
+            format!("refused with {}", listed(&found))
+        };
+        Err(self.differs(step, &said, found))
+    }
+
+    fn differs(&self, step: &Step, expected: &str, found: String) -> Failure {
+        Failure {
+            at: self.elapsed(),
+            line: step.line,
+            subject: format!("step `{}`", verb_name(&step.verb)),
+            expected: expected.to_string(),
+            found,
+        }
+    }
+
+    fn perform(&mut self, verb: &Verb) -> Result<(), Stop> {
+        match verb {
+            Verb::Publish(published) => Ok(self.publish(published)?),
+            Verb::Withdraw(release) => Ok(self.world_command(&WorldCommand::Withdraw { release: *release })?),
+            Verb::Rollout(release, verb) => Ok(self.steer(*release, *verb)?),
+            Verb::Outcome { release, phase, failures } => {
+                self.failing.insert((*release, *phase), *failures);
+                Ok(())
+            }
+            Verb::Freeze { from, until } => {
+                let start = self.scenario.start;
+                let command = WorldCommand::Freeze { from: start + *from, until: start + *until };
+                Ok(self.world_command(&command)?)
+            }
+            Verb::Upgrade(index, release, verb) => self.upgrade(*index, *release, *verb),
+            Verb::Report(index, step) => Ok(self.report_as(*index, step)?),
+            Verb::Subscription { instance, tier, status, kind } => {
+                // One step, and so judged by the audit as one.
+                if let Some(kind) = kind {
+                    self.judge(*instance, &Command::ChangeKind { kind: *kind })?;
+                }
+                Ok(self.command(*instance, &Command::ChangeSubscription { tier: *tier, status: *status })?)
+            }
+            Verb::Activate(..) | Verb::Deactivate(..) => Err(Stop::NotYet("modules (EN-1 to EN-7)")),
+            Verb::Suspend(index) => Ok(self.command(*index, &Command::Suspend)?),
+            Verb::Reactivate(index) => Ok(self.command(*index, &Command::Reactivate)?),
+            Verb::Handshake(index) => Ok(self.handshake(*index)?),
+            Verb::Ready(index) => Ok(self.command(*index, &Command::Ready)?),
+            Verb::Retry(index, release) => Ok(self.command(*index, &Command::Retry { release: *release })?),
+            Verb::Order(order) => self.order(order),
+            Verb::Amend(_) => Err(Stop::NotYet("amendments (FO-5)")),
+            Verb::Conduct(whose, to) => {
+                self.behave(*whose, *to);
+                Ok(())
+            }
+        }
+    }
+
+    fn world_command(&mut self, command: &WorldCommand) -> Result<(), Refusal> {
+        let events = decide_world(&self.world, command, self.now)?;
+        self.apply_world(&events);
+        Ok(())
+    }
+
+    fn publish(&mut self, published: &Published) -> Result<(), Refusal> {
+        let mut release = release(published.version, published.class, &self.world);
+        release.advisory = published.advisory;
+        release.ships_runtime = published.ships_runtime;
+        if !published.rollback {
+            release.rollback = None;
+        }
+        let digest = release_digest(&release);
+        let rollout = RolloutId::from_random(bytes_of(&["rollout", &published.version.to_string()]));
+        self.world_command(&WorldCommand::Publish {
+            release: Box::new(release),
+            digest,
+            rollout,
+            restriction: published.only.clone(),
+            approval: published.approval.clone(),
+        })
+    }
+
+    fn steer(&mut self, release: Version, verb: RolloutVerb) -> Result<(), Refusal> {
+        self.world_command(&match verb {
+            RolloutVerb::Pause => WorldCommand::Pause { release },
+            RolloutVerb::Resume => WorldCommand::Resume { release, by: Authority::Federation },
+            RolloutVerb::Abort => WorldCommand::Abort { release },
+            RolloutVerb::Approve => WorldCommand::Approve { release },
+        })
+    }
+
+    fn upgrade(&mut self, index: usize, release: Version, verb: UpgradeVerb) -> Result<(), Stop> {
+        match verb {
+            UpgradeVerb::Begin => self.begin(index, release),
+            UpgradeVerb::Fail => Ok(self.command(index, &Command::FailUpgrade { release, reason: None })?),
+            UpgradeVerb::Succeed => {
+                let ships = self.world.releases.get(&release).and_then(|known| known.release.ships_runtime);
+                let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance().into()) };
+                let before = unit.running.clone();
+                if before.platform != release {
+                    unit.install(release, ships);
+                }
+                let statement = unit.statement();
+                let answer = self.command(index, &Command::Report(statement.clone()));
+                if let Some(unit) = self.fleet.get_mut(index) {
+                    if answer.is_ok() {
+                        unit.stated(&statement);
+                    } else {
+                        unit.running = before;
+                    }
+                }
+                Ok(answer?)
+            }
+        }
+    }
+
+    fn begin(&mut self, index: usize, release: Version) -> Result<(), Stop> {
+        let Err(refusal) = self.command(index, &Command::BeginUpgrade { release }) else { return Ok(()) };
+        let record = self.fleet.get(index).and_then(|unit| unit.record.as_ref());
+        if record.is_some_and(|record| release < record.running.platform) {
+            return Err(Stop::NotYet("a rollback by the instance's own wish (RL-2, RO-9)"));
+        }
+        Err(refusal.into())
+    }
+
+    fn report_as(&mut self, index: usize, step: &ReportStep) -> Result<(), Refusal> {
+        let Some(unit) = self.fleet.get(index) else { return Err(unknown_instance()) };
+        let statement = unit.statement_as(step);
+        self.command(index, &Command::Report(statement.clone()))?;
+        if let Some(unit) = self.fleet.get_mut(index) {
+            unit.stated(&statement);
+        }
+        Ok(())
+    }
+
+    fn handshake(&mut self, index: usize) -> Result<(), Refusal> {
+        let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance()) };
+        let key = unit.enrol_afresh();
+        self.command(index, &Command::Handshake { key })?;
+        if let Some(unit) = self.fleet.get_mut(index) {
+            unit.begin_chain();
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, order: &OrderVerb) -> Result<(), Stop> {
+        let serial = self.world.order_serial + 1;
+        let expires = self.now + governance::Span::hours(1);
+        let digest = Digest::of(format!("{serial} {order:?}").as_bytes());
+        let accept = WorldCommand::AcceptOrder { serial, expires, digest };
+        match order {
+            OrderVerb::Suspend(index) => self.command(*index, &Command::OrderSuspend)?,
+            OrderVerb::Revoke(index) => self.command(*index, &Command::OrderRevoke)?,
+            OrderVerb::Restore(index) => self.command(*index, &Command::OrderRestore)?,
+            OrderVerb::Override { .. } => return Err(Stop::NotYet("overrides (FO-3)")),
+            OrderVerb::Resume(release) => {
+                let by = Authority::Founder;
+                self.world_command(&WorldCommand::Resume { release: *release, by })?;
+            }
+            OrderVerb::Withdraw(release) => {
+                self.world_command(&WorldCommand::Withdraw { release: *release })?
+            }
+        }
+        Ok(self.world_command(&accept)?)
+    }
+
+    fn behave(&mut self, whose: Option<usize>, to: Conduct) {
+        for (index, unit) in self.fleet.iter_mut().enumerate() {
+            if whose.is_none_or(|whose| whose == index) {
+                unit.conduct = to;
+            }
+        }
+    }
+}
+
+/// Words with commas between.
+fn listed(codes: &BTreeSet<&'static str>) -> String {
+    codes.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+const fn verb_name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Publish(_) => "publish",
+        Verb::Withdraw(_) => "withdraw",
+        Verb::Rollout(..) => "rollout",
+        Verb::Outcome { .. } => "outcome",
+        Verb::Freeze { .. } => "freeze",
+        Verb::Upgrade(..) => "upgrade",
+        Verb::Report(..) => "report",
+        Verb::Subscription { .. } => "subscription",
+        Verb::Activate(..) => "activate",
+        Verb::Deactivate(..) => "deactivate",
+        Verb::Suspend(_) => "suspend",
+        Verb::Reactivate(_) => "reactivate",
+        Verb::Handshake(_) => "handshake",
+        Verb::Ready(_) => "ready",
+        Verb::Retry(..) => "retry",
+        Verb::Order(_) => "order",
+        Verb::Amend(_) => "amend",
+        Verb::Conduct(..) => "conduct",
+    }
+}
