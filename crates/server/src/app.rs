@@ -1,0 +1,122 @@
+//! What the handlers share, and the routers of the three listeners put together.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use proof::KeyId;
+use store::{Folder, SqliteStore};
+use tokio::sync::Semaphore;
+
+use crate::gate::gate;
+use crate::metrics::{Metrics, observe};
+use crate::nonces::Nonces;
+use crate::peers::Peers;
+use crate::problem::{no_such_method, no_such_path};
+use crate::rates::Rates;
+use crate::settings::Settings;
+use crate::table::Budget;
+use crate::{instances, operators};
+
+/// The plane over the store that this server uses.
+pub type Plane = plane::Plane<SqliteStore>;
+
+/// What every request of one server shares.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Behind [`App`].
+pub(crate) struct Shared {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) settings: Settings,
+    pub(crate) peers: Peers,
+    pub(crate) nonces: Nonces,
+    pub(crate) addresses: Rates<(Budget, IpAddr)>,
+    pub(crate) instances: Rates<(Budget, KeyId)>,
+    pub(crate) places: Semaphore,
+    pub(crate) uploads: Semaphore,
+    /// What requests may be signed for.
+    pub(crate) authorities: BTreeSet<String>,
+    pub(crate) ledger: Folder,
+    pub(crate) metrics: Metrics,
+}
+
+/// Instances whose rate is counted at once: many more than one server serves.
+const INSTANCES_MAX: usize = 1_000_000;
+
+impl App {
+    pub(crate) fn new(
+        plane: Arc<Plane>,
+        settings: Settings,
+        root: trust::RootCa,
+        authorities: BTreeSet<String>,
+        ledger: Folder,
+        metrics: Metrics,
+    ) -> Self {
+        let limits = &settings.limits;
+        Self(Arc::new(Shared {
+            peers: Peers::new(root),
+            nonces: Nonces::new(limits.nonces, plane.now()),
+            addresses: Rates::new(limits.addresses),
+            instances: Rates::new(INSTANCES_MAX),
+            places: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            uploads: Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS)),
+            plane,
+            settings,
+            authorities,
+            ledger,
+            metrics,
+        }))
+    }
+}
+
+/// The router of the instances' listener. What it serves to whom stands in [`crate::table`].
+pub(crate) fn router(app: &App) -> Router {
+    Router::new()
+        .route("/v1/register", post(instances::register))
+        .route("/v1/instances/{id}/renew", post(instances::renew))
+        .route("/v1/instances/{id}/ready", post(instances::ready))
+        .route("/v1/instances/{id}/report", post(instances::report))
+        .route("/v1/instances/{id}/check-in", post(instances::check_in))
+        .route("/v1/instances/{id}/upgrade/begin", post(instances::upgrade_begin))
+        .route("/v1/instances/{id}/upgrade/finish", post(instances::upgrade_finish))
+        .route("/v1/instances/{id}/retry", post(instances::retry))
+        .route("/v1/instances/{id}/status", get(instances::status))
+        .route("/v1/enrolments", post(operators::enrolment_create))
+        .route("/v1/instances", get(operators::instance_list))
+        .route("/v1/instances/{id}", get(operators::instance_show))
+        .route("/v1/instances/{id}/suspend", post(operators::suspend))
+        .route("/v1/instances/{id}/reactivate", post(operators::reactivate))
+        .route("/v1/instances/{id}/subscription", post(operators::subscription))
+        .route("/v1/rollouts", get(operators::rollout_list))
+        .route("/v1/rollouts/{release}", get(operators::rollout_show))
+        .route("/v1/rollouts/{release}/{verb}", post(operators::rollout_steer))
+        .route("/v1/targets/{name}", put(crate::upload::target_put))
+        .route("/v1/releases", get(operators::release_list).post(operators::release_publish))
+        .route("/v1/releases/{release}/withdraw", post(operators::release_withdraw))
+        .route("/v1/red-switch", post(operators::red_switch))
+        .route("/v1/orders", post(operators::order_submit))
+        .route("/v1/escalations", get(operators::escalation_list))
+        .route("/v1/ledger/entries", get(operators::ledger_entries))
+        .route("/v1/ledger/checkpoint", get(operators::ledger_checkpoint))
+        .route("/v1/federation", get(operators::federation))
+        .route("/v1/constitution", get(operators::constitution))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(app.clone(), gate))
+        .layer(from_fn({
+            let metrics = app.metrics.clone();
+            move |request, next| observe("instances", metrics.clone(), request, next)
+        }))
+        .with_state(app.clone())
+}

@@ -1,0 +1,387 @@
+//! The gate before every call: who asks, for what, how often, and whether he signed it (HS-6, HS-7, LC-19).
+//!
+//! Decides nothing about instances: it lets a call through as a [`Call`] whose every field was proved, or refuses it.
+
+use std::net::IpAddr;
+
+use axum::RequestExt as _;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use governance::{Digest, InstanceId, OperatorName, Span, Timestamp};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use listener::Connection;
+use plane::instances::SignedCall;
+use plane::ports::Nonce;
+use proof::{RequestError, SignedRequest};
+use serde::de::DeserializeOwned;
+use trust::Peer;
+use trust::request::{HeaderError, SignedHead, Target};
+
+use crate::app::App;
+use crate::nonces::Spent;
+use crate::problem::Failure;
+use crate::rates::counted;
+use crate::settings::duration;
+use crate::table::{self, BodyKind, Role, Row};
+
+/// A call that was let through: who asks is proved, and so is what.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    peer: Peer,
+    request: SignedRequest,
+    digest: Digest,
+    nonce: Nonce,
+    params: Vec<(String, String)>,
+    query: String,
+}
+
+impl Call {
+    /// The key of the peer.
+    pub(crate) const fn key(&self) -> &proof::PublicKey {
+        self.peer.key()
+    }
+
+    /// What the signature says of the body.
+    pub(crate) const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The operator who asks.
+    pub(crate) fn operator(&self) -> Result<&OperatorName, Failure> {
+        match &self.peer {
+            Peer::Operator { name, .. } => Ok(name),
+            _ => Err(not_authorised(Role::Operator, &self.peer)),
+        }
+    }
+
+    /// The call as the plane keeps it, of the instance that asks.
+    pub(crate) fn signed(&self) -> Result<SignedCall, Failure> {
+        match &self.peer {
+            Peer::Instance { id, .. } => {
+                Ok(SignedCall { id: *id, request: Box::new(self.request.clone()), nonce: self.nonce.clone() })
+            }
+            _ => Err(not_authorised(Role::Instance, &self.peer)),
+        }
+    }
+
+    /// A parameter of the path.
+    pub(crate) fn param<T: std::str::FromStr>(&self, name: &str) -> Result<T, Failure>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let text = self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        text.parse().map_err(|error: T::Err| {
+            Failure::bad_request("path-malformed", error.to_string(), "write the path as the API has it")
+        })
+    }
+
+    /// The query, of which every key must be known.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let uri = axum::http::Uri::builder().path_and_query(format!("/?{}", self.query)).build();
+        let uri = uri.map_err(|error| {
+            Failure::bad_request("query-malformed", error.to_string(), "write the query as the API has it")
+        })?;
+        axum::extract::Query::<T>::try_from_uri(&uri).map(|query| query.0).map_err(|error| {
+            Failure::bad_request("query-malformed", error.body_text(), "write the query as the API has it")
+        })
+    }
+
+    /// The body, of which every key must be known.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let hint = "send JSON as the API has it; every key must be known";
+        let mut reader = serde_json::Deserializer::from_slice(&self.request.body);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let detail = format!("at `{path}`: {}", error.into_inner());
+            Failure::bad_request("json-malformed", detail, hint)
+        })?;
+        match reader.end() {
+            Ok(()) => Ok(value),
+            Err(error) => Err(Failure::bad_request("json-malformed", error.to_string(), hint)),
+        }
+    }
+
+    /// That there is nothing in the body but an empty object, or nothing.
+    pub(crate) fn nothing(&self) -> Result<(), Failure> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        if self.request.body.is_empty() { Ok(()) } else { self.json::<Nothing>().map(|_| ()) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parts.extensions.remove().ok_or_else(|| Failure::unavailable(&"a call came past the gate"))
+    }
+}
+
+/// Lets a call through, or answers why not.
+pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
+        // No such path: the router's own answer says so.
+        return next.run(request).await;
+    };
+    let Some(row) = table::find(request.method(), path.as_str()) else {
+        let allowed: Vec<&str> = table::TABLE
+            .iter()
+            .filter(|row| row.path == path.as_str())
+            .map(|row| row.method.as_str())
+            .collect();
+        let mut response =
+            Failure::method_not_allowed(request.method(), request.uri().path()).into_response();
+        if let Ok(value) = allowed.join(", ").parse() {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+        return response;
+    };
+    let Ok(_place) = app.places.try_acquire() else {
+        return Failure::busy("the server works on as many requests as it can").into_response();
+    };
+    match admit(&app, row, request).await {
+        Ok(request) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn admit(app: &App, row: &'static Row, mut request: Request) -> Result<Request, Failure> {
+    let now = app.plane.now();
+    let connection = request.extensions().get::<Connection>().cloned();
+    let connection = connection.ok_or_else(|| Failure::unavailable(&"a request without a connection"))?;
+    take_address(app, row, connection.peer.ip(), now)?;
+    let peer = app.peers.identify(&connection, now)?;
+    let params: RawPathParams =
+        request.extract_parts().await.map_err(|_| Failure::not_found("such path: it is not UTF-8"))?;
+    let params: Vec<(String, String)> =
+        params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    check_role(row, &peer, &params)?;
+    take_peer(app, row, &peer, now)?;
+
+    let target = Target::received(request.method(), request.uri(), request.headers())?;
+    check_authority(app, &target)?;
+    let head = SignedHead::read(&target, request.headers())?;
+    let facts = head.verify(peer.key())?;
+    let (created, nonce, digest) = (facts.created, facts.nonce, facts.digest);
+    let skew = app.plane.constitution(|law| law.request_clock_skew);
+    check_clock(created, skew, now)?;
+    if row.role.is_instance() {
+        check_record(app, row, &peer, now).await?;
+    }
+
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (request, body) = match row.body {
+        BodyKind::Json { bytes_max } => {
+            let (parts, body) = request.into_parts();
+            let body = read_json(app, &parts.headers, body, bytes_max).await?;
+            if Digest::of(&body) != digest {
+                return Err(HeaderError::Request(RequestError::Digest).into());
+            }
+            (Request::from_parts(parts, Body::empty()), body)
+        }
+        BodyKind::File { bytes_max } => {
+            check_media(request.headers(), "application/octet-stream")?;
+            check_length(request.headers(), bytes_max, "a file")?;
+            (request, Vec::new())
+        }
+    };
+    let key = peer.key().id();
+    let life = skew.times(2);
+    match app.nonces.spend(key, &nonce, life, now) {
+        Spent::Fresh => {}
+        Spent::Replayed => return Err(plane::PlaneError::from(plane::StoreError::NonceSpent).into()),
+        Spent::Full => return Err(Failure::busy("the memory for nonces is full")),
+    }
+    let nonce = Nonce { key: key.to_string(), nonce: nonce_text(&nonce), expires: created + life };
+    let call = Call { peer, request: head.with_body(body), digest, nonce, params, query };
+    let mut request = request;
+    request.extensions_mut().insert(call);
+    Ok(request)
+}
+
+fn take_address(app: &App, row: &Row, address: IpAddr, now: Timestamp) -> Result<(), Failure> {
+    let per_minute = app.plane.constitution(|law| law.rate_address);
+    app.addresses
+        .take((row.budget, counted(address)), per_minute, now)
+        .map_err(|seconds| Failure::rate_limited("address", per_minute, seconds))
+}
+
+/// By key, not by id: a certificate that was superseded does not use up the budget of the one in force.
+fn take_peer(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Result<(), Failure> {
+    if !matches!(peer, Peer::Instance { .. }) {
+        return Ok(());
+    }
+    let per_minute = app.plane.constitution(|law| law.rate_instance);
+    app.instances
+        .take((row.budget, peer.key().id()), per_minute, now)
+        .map_err(|seconds| Failure::rate_limited("instance", per_minute, seconds))
+}
+
+fn not_authorised(role: Role, peer: &Peer) -> Failure {
+    let who = match peer {
+        Peer::Instance { id, .. } => format!("instance {id}"),
+        Peer::Operator { name, .. } => format!("operator {name}"),
+        Peer::SelfSigned { .. } => {
+            return Failure::unauthorised(
+                "not-registered",
+                "HS-1",
+                format!("the certificate is self-signed; this call is for {}", role.as_str()),
+                "register first, and use the certificate that this federation issued",
+            );
+        }
+    };
+    Failure::forbidden(
+        "not-authorised",
+        "AU-1",
+        format!("this call is for {}, not for {who}", role.as_str()),
+        "use the certificate of whoever may do this",
+    )
+}
+
+fn check_role(row: &Row, peer: &Peer, params: &[(String, String)]) -> Result<(), Failure> {
+    let named =
+        || params.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.parse::<InstanceId>().ok());
+    let may = match (row.role, peer) {
+        (Role::Unregistered, Peer::SelfSigned { .. }) | (Role::Operator, Peer::Operator { .. }) => true,
+        (Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo, Peer::Instance { id, .. }) => {
+            named() == Some(*id)
+        }
+        _ => false,
+    };
+    if may { Ok(()) } else { Err(not_authorised(row.role, peer)) }
+}
+
+fn check_authority(app: &App, target: &Target) -> Result<(), Failure> {
+    if app.authorities.contains(&target.authority) {
+        return Ok(());
+    }
+    let detail = format!("this server is not {}", target.authority.chars().take(128).collect::<String>());
+    let hint =
+        "call the server by a name it serves; its operator lists them in listen.names and listen.authorities";
+    Err(Failure::new(axum::http::StatusCode::MISDIRECTED_REQUEST, "authority-unknown", "HS-6", detail, hint))
+}
+
+fn check_clock(created: Timestamp, skew: Span, now: Timestamp) -> Result<(), Failure> {
+    // Whole seconds are signed: the part of the second that was cut off is nobody's fault.
+    let early = created.since(now);
+    let late = Timestamp::from_millis(now.as_seconds() * 1_000).since(created);
+    if early <= skew && late <= skew {
+        return Ok(());
+    }
+    Err(Failure::unauthorised(
+        "clock-skew",
+        "HS-6",
+        format!("the request was signed at {created}, here it is {now}: {skew} at most may lie between"),
+        "set the clock and sign afresh",
+    ))
+}
+
+/// What is on record about the instance: the key in force, and whether it is revoked (HS-1, HS-2, LC-19).
+async fn check_record(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Result<(), Failure> {
+    let Peer::Instance { id, key, not_after, expired, .. } = peer else { return Ok(()) };
+    let instance = app.plane.instance(*id).await?.ok_or_else(|| {
+        let hint = "the record of this plane may have been lost: ask its operator, then register anew";
+        Failure::unauthorised(
+            "instance-unknown",
+            "ID-1",
+            format!("there is no instance {id} on record"),
+            hint,
+        )
+    })?;
+    if instance.key.as_bytes() != key.as_bytes() {
+        return Err(Failure::unauthorised(
+            "certificate-superseded",
+            "HS-1",
+            format!("instance {id} has another key by now"),
+            "use the newest certificate; if you have none, the instance was enrolled afresh elsewhere",
+        ));
+    }
+    if instance.state == governance::State::Revoked && row.role != Role::InstanceRevokedToo {
+        return Err(plane::PlaneError::from(governance::Refusal::from(
+            governance::Reason::InstanceRevoked { since: instance.since },
+        ))
+        .into());
+    }
+    let grace = app.plane.constitution(|law| law.identity_renewal_grace);
+    let within_grace = now <= *not_after + grace && row.role != Role::Instance;
+    if *expired && !within_grace {
+        return Err(Failure::unauthorised(
+            "certificate-expired",
+            "HS-2",
+            format!("the certificate ran out at {not_after}"),
+            "renew it within the grace, or ask an operator for a new enrolment",
+        ));
+    }
+    Ok(())
+}
+
+fn check_media(headers: &HeaderMap, wanted: &str) -> Result<(), Failure> {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    let detail = format!("the body is said to be `{}`", found.chars().take(64).collect::<String>());
+    let hint = format!("send it as {wanted}");
+    let status = axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Failure::new(status, "media-type-unsupported", "HS", detail, &hint))
+}
+
+fn check_length(headers: &HeaderMap, bytes_max: u64, what: &str) -> Result<u64, Failure> {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = length.unwrap_or(0);
+    if length > bytes_max { Err(Failure::too_large(bytes_max, what)) } else { Ok(length) }
+}
+
+/// Reads a JSON body whole, up to its limit, in bounded time.
+async fn read_json(app: &App, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let limit = bytes_max as u64;
+    check_length(headers, limit, "this call")?;
+    let read = Limited::new(body, bytes_max).collect();
+    let read = tokio::time::timeout(duration(app.settings.limits.body_within), read).await.map_err(|_| {
+        let detail = format!("the body did not arrive within {}", app.settings.limits.body_within);
+        let status = axum::http::StatusCode::REQUEST_TIMEOUT;
+        Failure::new(status, "body-too-slow", "HS-7", detail, "send it again, faster")
+    })?;
+    let bytes = read.map_err(|error| {
+        if error.downcast_ref::<LengthLimitError>().is_some() {
+            Failure::too_large(limit, "this call")
+        } else {
+            Failure::bad_request("body-cut", "the body broke off", "send it again, signed afresh")
+        }
+    })?;
+    let bytes = bytes.to_bytes().to_vec();
+    if !bytes.is_empty() {
+        check_media(headers, "application/json")?;
+    }
+    Ok(bytes)
+}
+
+fn nonce_text(nonce: &[u8; 16]) -> String {
+    nonce.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hs_6_the_clock_may_be_off_by_the_skew_and_no_more() {
+        let skew = Span::from_millis(5_000);
+        let now = Timestamp::from_millis(1_000_000_900);
+        for (created, good) in [
+            (1_000_000_000, true),
+            (999_995_000, true),
+            (999_994_000, false),
+            (1_000_005_000, true),
+            (1_000_006_000, false),
+        ] {
+            assert_eq!(check_clock(Timestamp::from_millis(created), skew, now).is_ok(), good, "{created}");
+        }
+    }
+}

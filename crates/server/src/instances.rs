@@ -1,0 +1,59 @@
+//! What instances call. Each handler reads its body, hands it to the use case, and answers.
+
+use axum::Json;
+use axum::extract::State;
+use plane::PlaneError;
+use wire::{
+    Register, Registered, Renew, Renewed, Report, Retry, Standing, Status, UpgradeBegin, UpgradeFinish,
+};
+
+use crate::app::App;
+use crate::gate::Call;
+use crate::problem::Answer;
+
+pub(crate) async fn register(State(app): State<App>, call: Call) -> Answer<Registered> {
+    let body: Register = call.json()?;
+    Ok(Json(app.plane.register(call.key(), &body).await?))
+}
+
+pub(crate) async fn renew(State(app): State<App>, call: Call) -> Answer<Renewed> {
+    let body: Renew = call.json()?;
+    Ok(Json(app.plane.renew(&call.signed()?, &body).await?))
+}
+
+pub(crate) async fn ready(State(app): State<App>, call: Call) -> Answer<Standing> {
+    call.nothing()?;
+    Ok(Json(app.plane.ready(&call.signed()?).await?))
+}
+
+pub(crate) async fn report(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: Report = call.json()?;
+    Ok(Json(app.plane.report(&call.signed()?, &body.statement).await?))
+}
+
+pub(crate) async fn check_in(State(app): State<App>, call: Call) -> Answer<Standing> {
+    call.nothing()?;
+    Ok(Json(app.plane.check_in(&call.signed()?).await?))
+}
+
+pub(crate) async fn upgrade_begin(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: UpgradeBegin = call.json()?;
+    Ok(Json(app.plane.upgrade_begin(&call.signed()?, body.release).await?))
+}
+
+pub(crate) async fn upgrade_finish(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: UpgradeFinish = call.json()?;
+    Ok(Json(app.plane.upgrade_finish(&call.signed()?, &body).await?))
+}
+
+pub(crate) async fn retry(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: Retry = call.json()?;
+    Ok(Json(app.plane.retry(&call.signed()?, body.release).await?))
+}
+
+pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {
+    let id = call.signed()?.id;
+    let instance = app.plane.instance(id).await?;
+    let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+    Ok(Json(Status { state: instance.state, since: instance.since }))
+}

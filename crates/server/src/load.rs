@@ -1,0 +1,186 @@
+//! Reads a federation's folder: documents that the Founder signed, and the online keys that they name.
+//!
+//! Believes the root keys in `founder.json` and nothing else: whatever they did not sign, and every online key that the
+//! keys document does not name for its purpose and for now, ends the start (AU-4).
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use governance::Timestamp;
+use plane::{Federation, PlaneError};
+use proof::jws::JwsError;
+use proof::keys::{KeysDocument, KeysError, Purpose};
+use proof::{Jws, KeySet, Sign as _};
+use rustls::pki_types::CertificateDer;
+use store::OpenError;
+use trust::tls::TlsError;
+use trust::tuf::PublishError;
+use trust::{CaError, IdentityError, Issuer, KeyFileError, RootCa, SigningKey};
+
+use crate::settings::Settings;
+
+/// The longest document or certificate in a federation's folder, in bytes.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Why the server does not start. Each names the file or the address at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file cannot be read or a folder not be made.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A document that is not what it should be.
+    #[error("{}: {why}", .path.display())]
+    Document {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// A private key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// An online key that the keys document does not name.
+    #[error(
+        "{}: the keys document does not name this key for `{purpose}` at this time (AU-4): have the Founder sign a keys document that does",
+        .path.display()
+    )]
+    KeyNotNamed {
+        /// The key's file.
+        path: PathBuf,
+        /// What it is used for.
+        purpose: Purpose,
+    },
+    /// Another server runs on this folder.
+    #[error("{}: another server runs on this folder; stop it first", .0.display())]
+    Locked(PathBuf),
+    /// The database.
+    #[error("{}: {source}", .path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// The TUF repository.
+    #[error("the TUF repository: {0}")]
+    Repository(#[from] PublishError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The federation could not be taken up.
+    #[error("the plane: {0}")]
+    Plane(#[from] PlaneError),
+    /// An address cannot be listened on.
+    #[error("listen.{listener}: cannot listen on {address}: {source}; free the port or set another")]
+    Listen {
+        /// Which listener.
+        listener: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Settings that cannot be.
+    #[error("{key}: {why}")]
+    Settings {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        why: String,
+    },
+}
+
+/// Everything read from the folder.
+pub(crate) struct Loaded {
+    pub(crate) federation: Federation,
+    pub(crate) root: RootCa,
+    pub(crate) server_key: SigningKey,
+    pub(crate) server_chain: Vec<CertificateDer<'static>>,
+}
+
+/// The keys that sign the TUF repository anew.
+pub(crate) struct TufKeys {
+    pub(crate) snapshot: SigningKey,
+    pub(crate) timestamp: SigningKey,
+}
+
+/// Reads the folder.
+pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKeys), StartError> {
+    let paths = &settings.paths;
+    let founder_path = settings.path(&paths.founder);
+    let founder: KeySet = serde_json::from_slice(&read(&founder_path)?)
+        .map_err(|error| document(&founder_path, &format!("not the root keys: {error}")))?;
+
+    let keys_path = settings.path(&paths.keys);
+    let keys_document = jws(&keys_path)?;
+    let keys = KeysDocument::open(&keys_document, &founder)
+        .map_err(|error: KeysError| document(&keys_path, &error.to_string()))?;
+    let root = RootCa::from_pem(&keys.root_ca)
+        .map_err(|error: IdentityError| document(&keys_path, &format!("root_ca: {error}")))?;
+    if *root.trust_domain() != keys.trust_domain {
+        return Err(document(&keys_path, &format!("root_ca is of the trust domain {}", root.trust_domain())));
+    }
+
+    let folder = settings.path(&paths.federation);
+    let online = |name: &str, purpose: Purpose| -> Result<SigningKey, StartError> {
+        let path = folder.join(name);
+        let key = SigningKey::load(&path)?;
+        match keys.find(purpose, key.key_id(), now) {
+            Some(_) => Ok(key),
+            None => Err(StartError::KeyNotNamed { path, purpose }),
+        }
+    };
+    let directives = online("directives.key", Purpose::Directives)?;
+    let ledger = online("ledger.key", Purpose::Ledger)?;
+    let snapshot = online("snapshot.key", Purpose::Snapshot)?;
+    let timestamp = online("timestamp.key", Purpose::Timestamp)?;
+
+    let ca_path = folder.join("instance-ca.pem");
+    let ca_key = SigningKey::load(&folder.join("instance-ca.key"))?;
+    let instance_ca = Issuer::instances(&text(&ca_path)?, ca_key, &root)
+        .map_err(|error: CaError| document(&ca_path, &error.to_string()))?;
+
+    let server_path = folder.join("server.pem");
+    let server_key = SigningKey::load(&folder.join("server.key"))?;
+    let server_chain = trust::pem::certificates(&text(&server_path)?)
+        .map_err(|error| document(&server_path, &error.to_string()))?;
+
+    let constitution_path = settings.path(&paths.constitution);
+    let constitution = jws(&constitution_path)?;
+    constitution
+        .verify(proof::jws::Typ::Constitution, &keys.founder)
+        .map_err(|error: JwsError| document(&constitution_path, &error.to_string()))?;
+
+    let bundle = keys.root_ca.clone();
+    let federation =
+        Federation { keys, keys_document, constitution, instance_ca, bundle, directives, ledger };
+    Ok((Loaded { federation, root, server_key, server_chain }, TufKeys { snapshot, timestamp }))
+}
+
+fn document(path: &Path, why: &str) -> StartError {
+    StartError::Document { path: path.to_path_buf(), why: why.to_owned() }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    let fail = |source| StartError::File { path: path.to_path_buf(), source };
+    let length = fs::metadata(path).map_err(fail)?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(document(path, &format!("{length} bytes: at most {FILE_BYTES_MAX}")));
+    }
+    fs::read(path).map_err(fail)
+}
+
+fn text(path: &Path) -> Result<String, StartError> {
+    String::from_utf8(read(path)?).map_err(|_| document(path, "not text"))
+}
+
+fn jws(path: &Path) -> Result<Jws, StartError> {
+    Jws::parse(&read(path)?).map_err(|error| document(path, &error.to_string()))
+}

@@ -1,0 +1,183 @@
+//! What operators call: enrolments, instances, rollouts, releases, orders, the ledger.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use governance::decide::Command;
+use governance::{FindingCode, InstanceId, Kind, ProviderId, State as InstanceState, Tier, Version};
+use plane::ports::{InstanceFilter, PAGE_MAX, Store as _};
+use plane::publication::{CHECKPOINT, Files as _};
+use plane::rollouts::RolloutVerb;
+use serde::Deserialize;
+use wire::{
+    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, InstanceView, Page, Publish,
+    RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
+};
+
+use crate::app::App;
+use crate::gate::Call;
+use crate::problem::{Answer, Failure};
+
+/// Instances on a page, when the query does not say.
+const PAGE_DEFAULT: usize = 100;
+/// Bytes of ledger entries in one answer, at most; one entry always fits.
+const ENTRIES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+pub(crate) async fn enrolment_create(
+    State(app): State<App>,
+    call: Call,
+) -> Result<(StatusCode, Json<EnrolmentCreated>), Failure> {
+    let body: EnrolmentRequest = call.json()?;
+    let created = app.plane.enrolment_create(call.operator()?, body).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstanceQuery {
+    state: Option<InstanceState>,
+    platform: Option<Version>,
+    kind: Option<Kind>,
+    tier: Option<Tier>,
+    provider: Option<ProviderId>,
+    finding: Option<FindingCode>,
+    after: Option<InstanceId>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn instance_list(State(app): State<App>, call: Call) -> Answer<Page<InstanceView>> {
+    let InstanceQuery { state, platform, kind, tier, provider, finding, after, limit } = call.query()?;
+    let filter = InstanceFilter { state, platform, kind, tier, provider };
+    let mut page = app.plane.instance_list(&filter, after, limit.unwrap_or(PAGE_DEFAULT)).await?;
+    if let Some(finding) = finding {
+        // A page may come out short; `next` still leads on.
+        let code = finding.to_string();
+        page.items.retain(|instance| instance.findings.iter().any(|found| found.code == code));
+    }
+    Ok(Json(page))
+}
+
+pub(crate) async fn instance_show(State(app): State<App>, call: Call) -> Answer<InstanceView> {
+    Ok(Json(app.plane.instance_view(call.param("id")?).await?))
+}
+
+pub(crate) async fn suspend(State(app): State<App>, call: Call) -> Answer<InstanceView> {
+    operate(&app, &call, Command::Suspend).await
+}
+
+pub(crate) async fn reactivate(State(app): State<App>, call: Call) -> Answer<InstanceView> {
+    operate(&app, &call, Command::Reactivate).await
+}
+
+async fn operate(app: &App, call: &Call, command: Command) -> Answer<InstanceView> {
+    call.nothing()?;
+    Ok(Json(app.plane.operate(call.operator()?, call.param("id")?, command).await?))
+}
+
+pub(crate) async fn subscription(State(app): State<App>, call: Call) -> Answer<InstanceView> {
+    let SubscriptionChange { tier, status } = call.json()?;
+    let command = Command::ChangeSubscription { tier, status };
+    Ok(Json(app.plane.operate(call.operator()?, call.param("id")?, command).await?))
+}
+
+pub(crate) async fn rollout_list(State(app): State<App>, _call: Call) -> Answer<Page<RolloutView>> {
+    Ok(Json(Page { items: app.plane.rollout_list().await?, next: None }))
+}
+
+pub(crate) async fn rollout_show(State(app): State<App>, call: Call) -> Answer<RolloutView> {
+    Ok(Json(app.plane.rollout_view(call.param("release")?).await?))
+}
+
+pub(crate) async fn rollout_steer(State(app): State<App>, call: Call) -> Answer<RolloutView> {
+    let verb: String = call.param("verb").unwrap_or_default();
+    let verb = match verb.as_str() {
+        "pause" => RolloutVerb::Pause,
+        "resume" => RolloutVerb::Resume,
+        "abort" => RolloutVerb::Abort,
+        "approve" => RolloutVerb::Approve,
+        _ => return Err(Failure::not_found("such step: one of pause, resume, abort, approve")),
+    };
+    call.nothing()?;
+    Ok(Json(app.plane.steer(call.operator()?, call.param("release")?, verb).await?))
+}
+
+/// Publishing measures packages and syncs files: off the async threads.
+pub(crate) async fn release_publish(
+    State(app): State<App>,
+    call: Call,
+) -> Result<(StatusCode, Json<ReleaseView>), Failure> {
+    let body: Publish = call.json()?;
+    let operator = call.operator()?.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let published = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async { app.plane.publish(&operator, &body).await })
+    });
+    let release = published.await.map_err(|error| Failure::unavailable(&error))??;
+    Ok((StatusCode::CREATED, Json(release)))
+}
+
+pub(crate) async fn release_list(State(app): State<App>, _call: Call) -> Answer<Page<ReleaseView>> {
+    Ok(Json(Page { items: app.plane.release_list(), next: None }))
+}
+
+pub(crate) async fn release_withdraw(State(app): State<App>, call: Call) -> Answer<ReleaseView> {
+    call.nothing()?;
+    Ok(Json(app.plane.withdraw(call.operator()?, call.param("release")?).await?))
+}
+
+pub(crate) async fn red_switch(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
+    let RedSwitch { on } = call.json()?;
+    app.plane.red_switch(call.operator()?, on).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn order_submit(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
+    let SubmitOrder { order } = call.json()?;
+    app.plane.order(&order).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn escalation_list(State(app): State<App>, _call: Call) -> Answer<Page<EscalationView>> {
+    Ok(Json(Page { items: app.plane.escalation_list().await?, next: None }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryQuery {
+    #[serde(default)]
+    from: u64,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn ledger_entries(State(app): State<App>, call: Call) -> Answer<EntryPage> {
+    let EntryQuery { from, limit } = call.query()?;
+    let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let page = app.plane.store().entry_page(from, limit).await.map_err(plane::PlaneError::from)?;
+    let mut bytes = 0;
+    let fits = |entry: &&Vec<u8>| {
+        bytes += entry.len();
+        bytes <= ENTRIES_BYTES_MAX
+    };
+    let entries = page.iter().take_while(fits).map(|entry| STANDARD.encode(entry)).collect();
+    Ok(Json(EntryPage { from, entries }))
+}
+
+pub(crate) async fn ledger_checkpoint(State(app): State<App>, _call: Call) -> Result<Response, Failure> {
+    let ledger = app.ledger.clone();
+    let read = tokio::task::spawn_blocking(move || ledger.read(CHECKPOINT)).await;
+    let bytes =
+        read.map_err(|error| Failure::unavailable(&error))?.map_err(|error| Failure::unavailable(&error))?;
+    let bytes = bytes.ok_or_else(|| Failure::not_found("checkpoint yet"))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], bytes).into_response())
+}
+
+pub(crate) async fn federation(State(app): State<App>, _call: Call) -> Answer<Federation> {
+    Ok(Json(app.plane.overview().await?))
+}
+
+pub(crate) async fn constitution(State(app): State<App>, _call: Call) -> Answer<proof::Jws> {
+    Ok(Json(app.plane.federation().constitution.clone()))
+}

@@ -1,0 +1,65 @@
+//! Who is at the other end of a connection: the chain it showed, read once and remembered for a while.
+//!
+//! Never remembers what is refused, and holds a certificate's end against the clock at every request.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use governance::{Digest, Span, Timestamp};
+use listener::Connection;
+use trust::{IdentityError, Peer, RootCa, classify};
+
+/// Chains remembered; when there are more, all are read again.
+const CHAINS_MAX: usize = 32_768;
+/// How long a chain is believed without verifying it again: what lies between it and the root may expire.
+const BELIEVED_FOR: Span = Span::from_millis(60_000);
+
+/// The peers of one listener.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    root: RootCa,
+    known: Mutex<HashMap<Digest, (Peer, Timestamp)>>,
+}
+
+impl Peers {
+    pub(crate) fn new(root: RootCa) -> Self {
+        Self { root, known: Mutex::new(HashMap::new()) }
+    }
+
+    /// Who this connection belongs to, now.
+    pub(crate) fn identify(&self, connection: &Connection, now: Timestamp) -> Result<Peer, IdentityError> {
+        let mark = mark(connection);
+        if let Some(peer) = self.remembered(mark, now) {
+            return Ok(peer);
+        }
+        let peer = classify(&connection.certificates, &self.root, self.root.trust_domain(), now)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= CHAINS_MAX {
+            known.clear();
+        }
+        known.insert(mark, (peer.clone(), now));
+        Ok(peer)
+    }
+
+    fn remembered(&self, mark: Digest, now: Timestamp) -> Option<Peer> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (peer, read_at) = known.get(&mark)?;
+        let counts = match peer {
+            Peer::Instance { not_after, .. } | Peer::Operator { not_after, .. } => {
+                now.as_seconds() <= not_after.as_seconds()
+            }
+            Peer::SelfSigned { .. } => true,
+        };
+        (counts && now.since(*read_at) <= BELIEVED_FOR).then(|| peer.clone())
+    }
+}
+
+/// A digest of the chain, each certificate behind its length.
+fn mark(connection: &Connection) -> Digest {
+    let lengths: Vec<[u8; 8]> =
+        connection.certificates.iter().map(|certificate| (certificate.len() as u64).to_be_bytes()).collect();
+    let certificates = connection.certificates.iter().map(AsRef::as_ref);
+    let parts: Vec<&[u8]> =
+        lengths.iter().zip(certificates).flat_map(|(length, bytes)| [length.as_slice(), bytes]).collect();
+    Digest::of_parts(&parts)
+}

@@ -1,0 +1,147 @@
+//! What anyone may read on 8445: keys, bundle, constitution, TUF repository, checkpoint and hash tiles. Read-only.
+//!
+//! Never serves ledger entries: they name unpatched instances. Never lists a folder, never leaves one. The root keys are
+//! not served either: whoever starts from them must have them from elsewhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use ledger::tile::{TileId, TileKind};
+use plane::publication::CHECKPOINT;
+use store::Folder;
+use tower::ServiceExt as _;
+use tower_http::services::ServeFile;
+
+use crate::app::Plane;
+use crate::metrics::{Metrics, live, observe};
+use crate::problem::{Failure, no_such_method, no_such_path};
+
+/// For what never changes under its name.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// For what is replaced by a newer one now and then.
+const MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+/// For what must be the newest.
+const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
+
+const JSON: &str = "application/json";
+const PEM: &str = "application/x-pem-file";
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+
+#[derive(Clone)]
+struct Public(Arc<Files>);
+
+struct Files {
+    plane: Arc<Plane>,
+    ledger: Folder,
+    tuf: PathBuf,
+}
+
+/// The router of the public listener.
+pub(crate) fn router(plane: Arc<Plane>, ledger: Folder, tuf: PathBuf, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/keys.json", get(keys))
+        .route("/constitution.json", get(constitution))
+        .route("/bundle.pem", get(bundle))
+        .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*path}", get(tile))
+        .route("/tuf/metadata/{name}", get(tuf_metadata))
+        .route("/tuf/targets/{name}", get(tuf_target))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(move |request, next| observe("public", metrics.clone(), request, next)))
+        .with_state(Public(Arc::new(Files { plane, ledger, tuf })))
+}
+
+fn document(kind: &'static str, bytes: String) -> Response {
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, MINUTE)];
+    (headers, bytes).into_response()
+}
+
+async fn keys(State(public): State<Public>) -> Response {
+    document(JSON, public.0.plane.federation().keys_document.to_json())
+}
+
+async fn constitution(State(public): State<Public>) -> Response {
+    document(JSON, public.0.plane.federation().constitution.to_json())
+}
+
+async fn bundle(State(public): State<Public>) -> Response {
+    document(PEM, public.0.plane.federation().bundle.clone())
+}
+
+async fn checkpoint(State(public): State<Public>, request: Request) -> Result<Response, Failure> {
+    let path = public.0.ledger.locate(CHECKPOINT).map_err(|_| Failure::not_found("checkpoint"))?;
+    serve(path, TEXT, FRESH, request).await
+}
+
+async fn tile(State(public): State<Public>, request: Request) -> Result<Response, Failure> {
+    let path = request.uri().path().trim_start_matches('/').to_owned();
+    let id = TileId::parse(&path).map_err(|error| Failure::not_found(format!("tile there: {error}")))?;
+    if id.kind() == TileKind::Entries {
+        return Err(Failure::forbidden(
+            "not-public",
+            "LG-2",
+            "ledger entries name instances that are not patched yet",
+            "auditors read them with a certificate of their own at /v1/ledger/entries on the instances' listener",
+        ));
+    }
+    let path = public.0.ledger.locate(&path).map_err(|_| Failure::not_found("tile there"))?;
+    serve(path, BYTES, FOREVER, request).await
+}
+
+async fn tuf_metadata(
+    State(public): State<Public>,
+    params: RawPathParams,
+    request: Request,
+) -> Result<Response, Failure> {
+    let name = flat(&params)?;
+    let versioned = name.split_once('.').is_some_and(|(number, _)| number.parse::<u64>().is_ok());
+    let cache = if versioned { FOREVER } else { FRESH };
+    serve(public.0.tuf.join("metadata").join(name), JSON, cache, request).await
+}
+
+async fn tuf_target(
+    State(public): State<Public>,
+    params: RawPathParams,
+    request: Request,
+) -> Result<Response, Failure> {
+    serve(public.0.tuf.join("targets").join(flat(&params)?), BYTES, FOREVER, request).await
+}
+
+/// The name in the path, when it is a flat one: no folder, no dot in front, nothing that a file system could read otherwise.
+fn flat(params: &RawPathParams) -> Result<String, Failure> {
+    let name = params.iter().next().map_or("", |(_, name)| name);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-+".contains(&b);
+    let good = (1..=255).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain);
+    if good { Ok(name.to_owned()) } else { Err(Failure::not_found("such file")) }
+}
+
+/// Serves one file: whole, a range of it, or that it has not changed.
+async fn serve(
+    path: PathBuf,
+    kind: &'static str,
+    cache: HeaderValue,
+    request: Request,
+) -> Result<Response, Failure> {
+    let Ok(response) = ServeFile::new(path).oneshot(request).await;
+    let status = response.status();
+    if status == StatusCode::NOT_FOUND {
+        return Err(Failure::not_found("such file"));
+    }
+    let mut response = response.map(Body::new);
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, cache);
+    }
+    Ok(response)
+}

@@ -1,0 +1,447 @@
+//! `fedplane.toml`: what the operator sets that is no law. Every key is known, every value checked when it is read.
+//!
+//! Never holds a rule of the constitution: those are signed by the Founder.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use governance::Span;
+use serde::{Deserialize, Serialize};
+
+/// The longest settings file, in bytes.
+pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
+/// The longest pause between two publications of the ledger.
+pub const PUBLISH_EVERY_MAX: Span = Span::from_millis(1_000);
+/// The shortest pause of any loop.
+pub const PAUSE_MIN: Span = Span::from_millis(10);
+
+/// The settings of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The folder that relative paths start from: that of the settings file.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where its files lie.
+    pub paths: Paths,
+    /// How often it does what.
+    pub pace: Pace,
+    /// How much it takes on.
+    pub limits: Limits,
+}
+
+/// Where the server listens. Port 0 takes any free port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Instances and operators: mutual TLS.
+    pub instances: SocketAddr,
+    /// Anyone: keys, bundle, TUF, packages, checkpoint, tiles; read-only.
+    pub public: SocketAddr,
+    /// Metrics and health: plain HTTP, loopback only.
+    pub metrics: SocketAddr,
+    /// The host names and addresses by which the instances' listener is reached.
+    pub names: Vec<String>,
+    /// Further authorities (`host:port`) that requests may be signed for: a balancer's, a forwarded port's.
+    pub authorities: Vec<String>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            instances: local(8443),
+            public: local(8445),
+            metrics: local(9464),
+            names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            authorities: Vec::new(),
+        }
+    }
+}
+
+/// Where the files lie; relative paths start at the settings file's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Paths {
+    /// The root keys.
+    pub founder: PathBuf,
+    /// The keys document.
+    pub keys: PathBuf,
+    /// The signed constitution.
+    pub constitution: PathBuf,
+    /// The online keys.
+    pub federation: PathBuf,
+    /// The TUF repository.
+    pub tuf: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+    /// Tiles and checkpoint.
+    pub ledger: PathBuf,
+    /// Uploads on their way.
+    pub incoming: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            founder: "founder.json".into(),
+            keys: "keys.json".into(),
+            constitution: "constitution.sig".into(),
+            federation: "keys/federation".into(),
+            tuf: "tuf".into(),
+            database: "data/fedplane.db".into(),
+            ledger: "data/ledger".into(),
+            incoming: "data/incoming".into(),
+        }
+    }
+}
+
+/// How often the server does what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pace {
+    /// How often an instance should check in, before jitter.
+    pub check_in_every: Span,
+    /// How long a directive may be followed.
+    pub directive_lifetime: Span,
+    /// Pause between two sweeps.
+    pub sweep_every: Span,
+    /// The same while a rollout can move.
+    pub sweep_rolling_every: Span,
+    /// Pause between two publications of the ledger.
+    pub publish_every: Span,
+    /// Pause between two looks at the TUF metadata's age.
+    pub resign_every: Span,
+    /// How long a TUF snapshot stays good.
+    pub snapshot_lifetime: Span,
+    /// How long a TUF timestamp stays good.
+    pub timestamp_lifetime: Span,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let seconds = |seconds: i64| Span::from_millis(seconds * 1_000);
+        Self {
+            check_in_every: seconds(60),
+            directive_lifetime: seconds(600),
+            sweep_every: seconds(30),
+            sweep_rolling_every: seconds(2),
+            publish_every: Span::from_millis(500),
+            resign_every: seconds(60),
+            snapshot_lifetime: Span::hours(7 * 24),
+            timestamp_lifetime: Span::hours(24),
+        }
+    }
+}
+
+/// How much the server takes on at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections open at once, per listener.
+    pub connections: usize,
+    /// Requests worked on at once by the instances' listener.
+    pub requests: usize,
+    /// Uploads at once.
+    pub uploads: usize,
+    /// Nonces remembered.
+    pub nonces: usize,
+    /// Addresses whose rate is counted.
+    pub addresses: usize,
+    /// From a request's header to the end of its body (uploads excepted).
+    pub body_within: Span,
+    /// From the signal to stop until what is busy is cut.
+    pub shutdown_within: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            requests: 1_024,
+            uploads: 4,
+            nonces: 1_000_000,
+            addresses: 65_536,
+            body_within: Span::from_millis(30_000),
+            shutdown_within: Span::from_millis(10_000),
+        }
+    }
+}
+
+/// Why settings cannot be used: the file, the line and the key, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The key, with its table.
+    pub key: Option<String>,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.why)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// The defaults in a folder.
+    #[must_use]
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), ..Self::default() }
+    }
+
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    /// When it cannot be read, has an unknown key, or a value that cannot be.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let fail = |why: String| SettingsError { file: path.to_path_buf(), line: None, key: None, why };
+        let metadata = fs::metadata(path)
+            .map_err(|error| fail(format!("{error}; name the file that `fedplane init` made")))?;
+        if metadata.len() > SETTINGS_BYTES_MAX {
+            return Err(fail(format!("{} bytes: at most {SETTINGS_BYTES_MAX}", metadata.len())));
+        }
+        let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        Self::parse(&text, folder, path)
+    }
+
+    /// Reads settings from a text; `file` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn parse(text: &str, folder: PathBuf, file: &Path) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map(|span| span.start);
+            let (line, key) = start.map_or((None, None), |start| locate(text, start));
+            SettingsError { file: file.to_path_buf(), line, key, why: error.message().trim().to_owned() }
+        })?;
+        let settings = Self { folder, ..settings };
+        settings.check().map_err(|(key, why)| SettingsError {
+            file: file.to_path_buf(),
+            line: line_of(text, key),
+            key: Some(key.to_owned()),
+            why,
+        })?;
+        Ok(settings)
+    }
+
+    /// Whether the values can be: the first that cannot, by its key.
+    ///
+    /// # Errors
+    /// The key, and what is wrong with its value.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let Self { listen, pace, limits, .. } = self;
+        if !listen.metrics.ip().is_loopback() {
+            let why =
+                format!("{} is no loopback address: metrics are for this machine alone", listen.metrics);
+            return Err(("listen.metrics", why));
+        }
+        if listen.names.is_empty() && listen.authorities.is_empty() {
+            return Err(("listen.names", "name at least one host by which the server is reached".to_owned()));
+        }
+        for (key, span) in [
+            ("pace.check_in_every", pace.check_in_every),
+            ("pace.directive_lifetime", pace.directive_lifetime),
+            ("pace.sweep_every", pace.sweep_every),
+            ("pace.sweep_rolling_every", pace.sweep_rolling_every),
+            ("pace.publish_every", pace.publish_every),
+            ("pace.resign_every", pace.resign_every),
+            ("pace.snapshot_lifetime", pace.snapshot_lifetime),
+            ("pace.timestamp_lifetime", pace.timestamp_lifetime),
+            ("limits.body_within", limits.body_within),
+            ("limits.shutdown_within", limits.shutdown_within),
+        ] {
+            if span < PAUSE_MIN {
+                return Err((key, format!("{span} is too short: at least {PAUSE_MIN}")));
+            }
+        }
+        if pace.publish_every > PUBLISH_EVERY_MAX {
+            let why = format!("{} is too long: at most {PUBLISH_EVERY_MAX}", pace.publish_every);
+            return Err(("pace.publish_every", why));
+        }
+        if pace.directive_lifetime < pace.check_in_every {
+            let why = "shorter than pace.check_in_every: directives would end before the next one".to_owned();
+            return Err(("pace.directive_lifetime", why));
+        }
+        for (key, number) in [
+            ("limits.connections", limits.connections),
+            ("limits.requests", limits.requests),
+            ("limits.uploads", limits.uploads),
+            ("limits.nonces", limits.nonces),
+            ("limits.addresses", limits.addresses),
+        ] {
+            if number == 0 {
+                return Err((key, "0 lets nobody in: at least 1".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A path of the settings as seen from here.
+    #[must_use]
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The settings as a file with every field explained: what `fedplane init` writes.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let Self { listen, paths, pace, limits, .. } = self;
+        let text = |value: &dyn fmt::Display| toml::Value::String(value.to_string()).to_string();
+        let file = |path: &Path| text(&path.display());
+        let list = |items: &[String]| items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ");
+        format!(
+            include_str!("settings.toml.txt"),
+            instances = text(&listen.instances),
+            public = text(&listen.public),
+            metrics = text(&listen.metrics),
+            names = list(&listen.names),
+            authorities = list(&listen.authorities),
+            founder = file(&paths.founder),
+            keys = file(&paths.keys),
+            constitution = file(&paths.constitution),
+            federation = file(&paths.federation),
+            tuf = file(&paths.tuf),
+            database = file(&paths.database),
+            ledger = file(&paths.ledger),
+            incoming = file(&paths.incoming),
+            check_in_every = text(&pace.check_in_every),
+            directive_lifetime = text(&pace.directive_lifetime),
+            sweep_every = text(&pace.sweep_every),
+            sweep_rolling_every = text(&pace.sweep_rolling_every),
+            publish_every = text(&pace.publish_every),
+            resign_every = text(&pace.resign_every),
+            snapshot_lifetime = text(&pace.snapshot_lifetime),
+            timestamp_lifetime = text(&pace.timestamp_lifetime),
+            connections = limits.connections,
+            requests = limits.requests,
+            uploads = limits.uploads,
+            nonces = limits.nonces,
+            addresses = limits.addresses,
+            body_within = text(&limits.body_within),
+            shutdown_within = text(&limits.shutdown_within),
+        )
+    }
+}
+
+/// The default settings as a file: what `fedplane init` writes.
+#[must_use]
+pub fn template() -> String {
+    Settings::default().to_toml()
+}
+
+/// A span of the settings as the runtime counts it.
+pub(crate) fn duration(span: Span) -> Duration {
+    Duration::from_millis(span.as_millis().unsigned_abs())
+}
+
+/// The line, from 1, and the key that stands there, for an offset into the text.
+fn locate(text: &str, offset: usize) -> (Option<usize>, Option<String>) {
+    let before = text.get(..offset).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let table = before.lines().rev().find_map(|line| line.trim().strip_prefix('[')?.strip_suffix(']'));
+    let key = line.split_once('=').map(|(key, _)| match table {
+        Some(table) => format!("{table}.{}", key.trim()),
+        None => key.trim().to_owned(),
+    });
+    (Some(number), key)
+}
+
+/// The line, from 1, on which a key of a table is set.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let (table, field) = key.split_once('.')?;
+    let mut within = false;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            within = name == table;
+        } else if within && line.split_once('=').is_some_and(|(name, _)| name.trim() == field) {
+            return Some(index + 1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(text, "/f".into(), Path::new("/f/fedplane.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_template_is_the_defaults() {
+        assert_eq!(parse(&template()).unwrap(), Settings::in_folder("/f"));
+        assert_eq!(parse("").unwrap(), Settings::in_folder("/f"));
+        let odd = Settings {
+            listen: Listen {
+                authorities: vec!["plane.example".into(), "10.0.0.1:9".into()],
+                ..Listen::default()
+            },
+            paths: Paths { tuf: "/a \"b\"\\c".into(), ..Paths::default() },
+            ..Settings::in_folder("/f")
+        };
+        assert_eq!(parse(&odd.to_toml()).unwrap(), odd);
+    }
+
+    #[test]
+    fn every_field_of_the_template_is_explained() {
+        let text = template();
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ")) {
+            if !line.starts_with('#') {
+                assert!(index > 0 && lines[index - 1].starts_with('#'), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        let check = |text: &str, parts: &[&str]| {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("/f/fedplane.toml"), "{error}");
+            for part in parts {
+                assert!(error.contains(part), "{error} lacks {part}");
+            }
+        };
+        check("\n[pace]\nsweep_evry = \"1s\"\n", &[":3:", "sweep_evry", "unknown field"]);
+        check("[pace]\nsweep_every = 5\n", &[":2:", "pace.sweep_every"]);
+        check("[pace]\nsweep_every = \"soon\"\n", &[":2:", "pace.sweep_every", "duration"]);
+        check("[pace]\npublish_every = \"2s\"\n", &[":2:", "pace.publish_every", "at most 1s"]);
+        check("[listen]\nmetrics = \"0.0.0.0:9464\"\n", &[":2:", "listen.metrics", "loopback"]);
+        check("[listen]\ninstances = \"here\"\n", &[":2:", "listen.instances"]);
+        check("[limits]\n\nrequests = 0\n", &[":3:", "limits.requests"]);
+        check("[elsewhere]\n", &["elsewhere"]);
+        check("[pace\n", &[":1"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Settings::load(Path::new("/nowhere/fedplane.toml")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/fedplane.toml") && error.contains("fedplane init"), "{error}");
+    }
+}

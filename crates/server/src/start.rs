@@ -1,0 +1,386 @@
+//! Starting and stopping: the folder is read, the store opened, the listeners bound, the loops begun.
+//!
+//! A loop that ends by itself ends the server: half a plane serves nobody.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use plane::publication::Publisher;
+use plane::{Clock as _, PlaneError};
+use rustls::ServerConfig;
+use store::{Folder, Options, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use trust::tuf::{Lifetimes, Repository};
+
+use crate::app::{App, Plane, router};
+use crate::load::{Loaded, StartError, TufKeys, load};
+use crate::metrics::Metrics;
+use crate::settings::{Settings, duration};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::{metrics, public};
+
+/// How long a loop may take to finish its turn once the listeners have ended.
+const LOOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where a running server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Instances and operators.
+    pub instances: SocketAddr,
+    /// Anyone.
+    pub public: SocketAddr,
+    /// Metrics and health.
+    pub metrics: SocketAddr,
+}
+
+/// How a server came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that were cut because they did not end in time.
+    pub cut: usize,
+    /// The part that ended though nobody asked it to: a defect, told in the log.
+    pub failed: Option<&'static str>,
+}
+
+/// A running server. Dropping it does not stop it in order: call [`Running::stop`].
+pub struct Running {
+    addresses: Addresses,
+    shutdown: CancellationToken,
+    listeners: JoinSet<(&'static str, usize)>,
+    loops: JoinSet<&'static str>,
+    /// The loops go on until the last request is answered.
+    loops_end: CancellationToken,
+    plane: Arc<Plane>,
+    metrics: Metrics,
+    /// Held while the server runs; the system lets go of it whatever happens.
+    lock: File,
+}
+
+/// Starts a server and waits until it listens.
+///
+/// # Errors
+/// [`StartError`], naming the file, key or address at fault; nothing runs then.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    settings.check().map_err(|(key, why)| StartError::Settings { key, why })?;
+    let ready = {
+        let settings = settings.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&settings)).await;
+        prepared.map_err(|error| PlaneError::Unavailable(error.to_string()))??
+    };
+    let Prepared { loaded, store, repository, ledger, lock } = ready;
+    let Loaded { federation, root, server_key, server_chain } = loaded;
+    let pace = plane::Settings {
+        check_in_every: settings.pace.check_in_every,
+        directive_lifetime: settings.pace.directive_lifetime,
+    };
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let plane = Plane::open(store, clock, entropy, federation, repository, pace).await?;
+    let plane = Arc::new(plane);
+    let publisher = {
+        let (plane, files) = (Arc::clone(&plane), ledger.clone());
+        let opened = tokio::task::spawn_blocking(move || Publisher::open(&plane, files)).await;
+        opened.map_err(|error| PlaneError::Unavailable(error.to_string()))??
+    };
+
+    let mutual = Arc::new(trust::tls::server_config(server_chain.clone(), &server_key)?);
+    let anyone = Arc::new(trust::tls::public_server_config(server_chain, &server_key)?);
+    let sockets = Sockets::bind(&settings).await?;
+    let addresses = sockets.addresses;
+    let metrics = Metrics::new();
+    let authorities = authorities(&settings, addresses.instances.port());
+    let app =
+        App::new(Arc::clone(&plane), settings.clone(), root, authorities, ledger.clone(), metrics.clone());
+    let tuf = settings.path(&settings.paths.tuf);
+    let routers = Routers {
+        instances: router(&app),
+        public: public::router(Arc::clone(&plane), ledger, tuf, metrics.clone()),
+        metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
+    };
+    let shutdown = CancellationToken::new();
+    let listeners = sockets.serve(routers, mutual, anyone, &settings, &shutdown);
+    let loops_end = CancellationToken::new();
+    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end);
+    let Addresses { instances, public, metrics: health } = addresses;
+    tracing::info!(%instances, %public, metrics = %health, "the plane listens");
+    Ok(Running { addresses, shutdown, listeners, loops, loops_end, plane, metrics, lock })
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Cancel it, and the server comes to its end: [`Running::join`] returns.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// The plane behind the listeners.
+    #[must_use]
+    pub const fn plane(&self) -> &Arc<Plane> {
+        &self.plane
+    }
+
+    /// Asks it to end, and waits for that: bounded by `limits.shutdown_within` and a little more.
+    pub async fn stop(self) -> Stopped {
+        self.shutdown.cancel();
+        self.join().await
+    }
+
+    /// Waits until the server has ended: by its shutdown handle, or because a part of it failed.
+    pub async fn join(mut self) -> Stopped {
+        let mut stopped = Stopped { cut: 0, failed: None };
+        tokio::select! {
+            // First: a listener that ended because it was asked to has not failed.
+            biased;
+            () = self.shutdown.cancelled() => {}
+            ended = self.loops.join_next() => stopped.failed = Some(ended.and_then(Result::ok).unwrap_or("a loop")),
+            ended = self.listeners.join_next() => {
+                stopped.failed = Some(ended.and_then(Result::ok).map_or("a listener", |(name, _)| name));
+            }
+        }
+        if let Some(part) = stopped.failed {
+            tracing::error!(part, "a part of the server ended by itself: the server ends");
+        }
+        self.metrics.stopping();
+        self.shutdown.cancel();
+        // Each listener bounds its own end.
+        while let Some(ended) = self.listeners.join_next().await {
+            stopped.cut += ended.map_or(0, |(_, cut)| cut);
+        }
+        self.loops_end.cancel();
+        let finish = async { while self.loops.join_next().await.is_some() {} };
+        if tokio::time::timeout(LOOPS_WITHIN, finish).await.is_err() {
+            self.loops.abort_all();
+            stopped.failed = stopped.failed.or(Some("a loop"));
+        }
+        // Closing the store folds its log into the file; the lock falls behind it.
+        let (plane, lock) = (self.plane, self.lock);
+        let closed = tokio::task::spawn_blocking(move || {
+            drop(plane);
+            drop(lock);
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the store did not close in order");
+        }
+        tracing::info!(cut = stopped.cut, "the plane has ended");
+        stopped
+    }
+}
+
+/// What is read, opened and locked before anything listens. Blocks.
+struct Prepared {
+    loaded: Loaded,
+    store: SqliteStore,
+    repository: Repository,
+    ledger: Folder,
+    lock: File,
+}
+
+fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
+    let paths = &settings.paths;
+    let (loaded, TufKeys { snapshot, timestamp }) = load(settings, SystemClock.now())?;
+    let database = settings.path(&paths.database);
+    if let Some(folder) = database.parent() {
+        make_folder(folder)?;
+    }
+    make_folder(&settings.path(&paths.incoming))?;
+    let lock = lock(&database.with_extension("lock"))?;
+    let ledger = settings.path(&paths.ledger);
+    let ledger = Folder::open(&ledger).map_err(|source| StartError::File { path: ledger, source })?;
+    let store = SqliteStore::open(&database, Options::default())
+        .map_err(|source| StartError::Store { path: database, source })?;
+    let lifetimes =
+        Lifetimes { snapshot: settings.pace.snapshot_lifetime, timestamp: settings.pace.timestamp_lifetime };
+    let tuf = settings.path(&paths.tuf);
+    let repository = Repository::open(&tuf, Box::new(snapshot), Box::new(timestamp), lifetimes)?;
+    Ok(Prepared { loaded, store, repository, ledger, lock })
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    fs::create_dir_all(path).map_err(|source| StartError::File { path: path.to_path_buf(), source })
+}
+
+fn lock(path: &Path) -> Result<File, StartError> {
+    let fail = |source| StartError::File { path: path.to_path_buf(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked(path.to_path_buf())),
+        Err(TryLockError::Error(source)) => Err(fail(source)),
+    }
+}
+
+/// What requests may be signed for: each name with the port, without it where it is that of https.
+fn authorities(settings: &Settings, port: u16) -> BTreeSet<String> {
+    let named = settings.listen.names.iter().map(|name| {
+        let name = name.to_ascii_lowercase();
+        let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name };
+        if port == 443 { name } else { format!("{name}:{port}") }
+    });
+    let further = settings.listen.authorities.iter().map(|authority| {
+        let authority = authority.to_ascii_lowercase();
+        authority.strip_suffix(":443").map_or(authority.clone(), str::to_owned)
+    });
+    named.chain(further).collect()
+}
+
+struct Sockets {
+    instances: TcpListener,
+    public: TcpListener,
+    metrics: TcpListener,
+    addresses: Addresses,
+}
+
+struct Routers {
+    instances: Router,
+    public: Router,
+    metrics: Router,
+}
+
+impl Sockets {
+    async fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = async |listener: &'static str, address: SocketAddr| {
+            let fail = |source| StartError::Listen { listener, address, source };
+            let socket = TcpListener::bind(address).await.map_err(fail)?;
+            let bound = socket.local_addr().map_err(fail)?;
+            Ok::<_, StartError>((socket, bound))
+        };
+        let (instances, at_instances) = bind("instances", settings.listen.instances).await?;
+        let (public, at_public) = bind("public", settings.listen.public).await?;
+        let (metrics, at_metrics) = bind("metrics", settings.listen.metrics).await?;
+        let addresses = Addresses { instances: at_instances, public: at_public, metrics: at_metrics };
+        Ok(Self { instances, public, metrics, addresses })
+    }
+
+    fn serve(
+        self,
+        routers: Routers,
+        mutual: Arc<ServerConfig>,
+        anyone: Arc<ServerConfig>,
+        settings: &Settings,
+        shutdown: &CancellationToken,
+    ) -> JoinSet<(&'static str, usize)> {
+        let limits = listener::Limits {
+            connections_max: settings.limits.connections,
+            shutdown: duration(settings.limits.shutdown_within),
+            ..listener::Limits::default()
+        };
+        let small = listener::Limits { shutdown: limits.shutdown, ..listener::Limits::small() };
+        let mut listeners = JoinSet::new();
+        for (name, socket, tls, router, limits) in [
+            ("instances", self.instances, Some(mutual), routers.instances, limits),
+            ("public", self.public, Some(anyone), routers.public, limits),
+            ("metrics", self.metrics, None, routers.metrics, small),
+        ] {
+            let shutdown = shutdown.clone();
+            listeners.spawn(async move {
+                (name, listener::serve(socket, tls, router, limits, shutdown).await.cut)
+            });
+        }
+        listeners
+    }
+}
+
+fn begin_loops(
+    plane: &Arc<Plane>,
+    publisher: Publisher<Folder>,
+    settings: &Settings,
+    metrics: &Metrics,
+    end: &CancellationToken,
+) -> JoinSet<&'static str> {
+    let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
+    let pace = settings.pace.clone();
+    let mut loops = JoinSet::new();
+    loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
+    loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
+    loops.spawn(shared("resign").resign(duration(pace.resign_every)));
+    loops
+}
+
+/// A background loop: one turn after another with a pause between, until the server is asked to end.
+struct Loop {
+    task: &'static str,
+    plane: Arc<Plane>,
+    metrics: Metrics,
+    end: CancellationToken,
+}
+
+impl Loop {
+    /// Counts a turn; a failure is told and tried again at the next.
+    fn turned<T>(&self, result: Result<T, PlaneError>) -> Option<T> {
+        self.metrics.ran(self.task, result.is_ok());
+        result.inspect_err(|error| tracing::warn!(task = self.task, %error, "a turn failed")).ok()
+    }
+
+    /// Waits; `false` when the server is to end.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.end.cancelled() => false,
+        }
+    }
+
+    async fn sweep(self, every: Duration, rolling: Duration) -> &'static str {
+        loop {
+            let swept = self.plane.sweep().await;
+            self.turned(swept);
+            if let Ok(view) = self.plane.overview().await {
+                self.metrics.fleet(&view);
+            }
+            // A rollout may begin at any moment: look for one at the quicker pace, sweep at its own.
+            let mut waited = Duration::ZERO;
+            while waited < every {
+                let step = rolling.min(every.saturating_sub(waited));
+                if !self.pause(step).await {
+                    return self.task;
+                }
+                waited = waited.saturating_add(step);
+                if self.plane.is_rolling() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Publishes once more at the end, so that the files hold everything that was decided.
+    async fn publish(self, mut publisher: Publisher<Folder>, every: Duration) -> &'static str {
+        loop {
+            let more = self.pause(every).await;
+            let plane = Arc::clone(&self.plane);
+            let turn = tokio::task::spawn_blocking(move || {
+                let published = Handle::current().block_on(publisher.publish(&plane));
+                (publisher, published)
+            });
+            let Ok((back, published)) = turn.await else { return self.task };
+            publisher = back;
+            if let Some(size) = self.turned(published) {
+                self.metrics.published(size, self.plane.now());
+            }
+            if !more {
+                return self.task;
+            }
+        }
+    }
+
+    async fn resign(self, every: Duration) -> &'static str {
+        while self.pause(every).await {
+            let plane = Arc::clone(&self.plane);
+            let turn = tokio::task::spawn_blocking(move || plane.repository_resign());
+            let Ok(signed) = turn.await else { return self.task };
+            self.turned(signed);
+        }
+        self.task
+    }
+}

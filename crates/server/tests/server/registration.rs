@@ -1,0 +1,146 @@
+//! HS-1, HS-2: registering and renewing over real TLS.
+
+use crate::common::{Raw, Who, World, certified, refused, registration, statement};
+use governance::{Span, State};
+use wire::Renew;
+
+#[tokio::test]
+async fn hs_1_an_instance_registers_reports_and_checks_in() {
+    let mut world = World::start().await;
+    let (id, who) = world.instance().await;
+    let client = world.client(&who);
+    assert_eq!(client.status(id).await.unwrap().state, State::Registered);
+    assert_eq!(client.ready(id).await.unwrap().state, State::Active);
+    let first = statement(id, &who.key, 1, None);
+    let standing = client.report(id, first.clone()).await.unwrap();
+    assert!(standing.findings.is_empty(), "{:?}", standing.findings);
+    client.report(id, first.clone()).await.unwrap();
+    client.report(id, statement(id, &who.key, 2, Some(first.digest()))).await.unwrap();
+    let before = world.ledger_size().await;
+    let standing = client.check_in(id).await.unwrap();
+    assert_eq!((standing.state, standing.interval_ms), (State::Active, 60_000));
+    assert_eq!(world.ledger_size().await, before, "a check-in writes nothing");
+    let listed = world.client(&world.operator()).instances(&client::InstanceQuery::default()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|instance| instance.id).collect::<Vec<_>>(), [id]);
+    let stopped = world.stop().await;
+    assert_eq!((stopped.cut, stopped.failed), (0, None));
+}
+
+#[tokio::test]
+async fn hs_1_the_same_key_and_secret_get_the_same_certificate_again() {
+    let world = World::start().await;
+    let who = Who::fresh();
+    let request = registration(&world.enrol().await, &who.key);
+    let first = world.client(&who).register(&request).await.unwrap();
+    let size = world.ledger_size().await;
+    let again = world.client(&who).register(&request).await.unwrap();
+    assert_eq!((first.instance, &first.certificate), (again.instance, &again.certificate));
+    assert_eq!(world.ledger_size().await, size);
+    // Another key does not.
+    let other = Who::fresh();
+    let request = registration(&request.secret, &other.key);
+    refused(world.client(&other).register(&request).await, 409, "enrolment-used");
+    assert_eq!(world.ledger_size().await, size);
+}
+
+#[tokio::test]
+async fn hs_1_what_is_refused_uses_nothing_up() {
+    let world = World::start().await;
+    let who = Who::fresh();
+    let secret = world.enrol().await;
+    let client = world.client(&who);
+    let size = world.ledger_size().await;
+    refused(client.register(&registration("enrol-unknown", &who.key)).await, 403, "enrolment-unknown");
+    let other = Who::fresh();
+    refused(client.register(&registration(&secret, &other.key)).await, 403, "key-mismatch");
+    let mut request = registration(&secret, &who.key);
+    request.metadata.tier = governance::Tier::Pro;
+    refused(client.register(&request).await, 409, "tier-mismatch");
+    let mut request = registration(&secret, &who.key);
+    request.csr = "-----BEGIN NOTHING-----".to_owned();
+    refused(client.register(&request).await, 400, "csr-malformed");
+    assert_eq!(world.ledger_size().await, size);
+    client.register(&registration(&secret, &who.key)).await.unwrap();
+}
+
+#[tokio::test]
+async fn hs_1_an_enrolment_expires() {
+    let world = World::start_with(|law, _| law.enrolment_lifetime = Span::from_millis(1)).await;
+    let secret = world.enrol().await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let who = Who::fresh();
+    refused(world.client(&who).register(&registration(&secret, &who.key)).await, 403, "enrolment-expired");
+}
+
+#[tokio::test]
+async fn hs_1_a_race_for_one_enrolment_has_one_winner() {
+    let world = World::start().await;
+    let secret = world.enrol().await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let who = Who::fresh();
+        let (client, request) = (world.client(&who), registration(&secret, &who.key));
+        calls.spawn(async move { client.register(&request).await });
+    }
+    let results = calls.join_all().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    for error in results.into_iter().filter_map(Result::err) {
+        assert_eq!(error.code(), Some("enrolment-used"));
+    }
+}
+
+#[tokio::test]
+async fn hs_2_a_certificate_is_renewed_over_a_new_key_and_the_old_one_is_done() {
+    let world = World::start().await;
+    let (id, who) = world.active().await;
+    let next = Who::fresh();
+    let csr = trust::ca::make_csr(&next.key).unwrap();
+    let renewed = world.client(&who).renew(id, &Renew { csr, chain_head: None }).await.unwrap();
+    let next = Who { chain: trust::pem::certificates(&renewed.certificate).unwrap(), ..next };
+    world.client(&next).check_in(id).await.unwrap();
+    refused(world.client(&who).check_in(id).await, 401, "certificate-superseded");
+}
+
+#[tokio::test]
+async fn hs_2_an_expired_certificate_renews_within_its_grace_and_does_nothing_else() {
+    let world =
+        World::start_with(|law, _| law.identity_certificate_lifetime = Span::from_millis(1_500)).await;
+    let (id, who) = world.instance().await;
+    let client = world.client(&who);
+    client.check_in(id).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(3_000)).await;
+    refused(client.check_in(id).await, 401, "certificate-expired");
+    let csr = trust::ca::make_csr(&who.key).unwrap();
+    let renewed = client.renew(id, &Renew { csr, chain_head: None }).await.unwrap();
+    let who = Who { chain: trust::pem::certificates(&renewed.certificate).unwrap(), ..who };
+    world.client(&who).check_in(id).await.unwrap();
+}
+
+#[tokio::test]
+async fn hs_2_past_the_grace_nothing_renews() {
+    let world = World::start_with(|law, _| {
+        law.identity_certificate_lifetime = Span::from_millis(1_000);
+        law.identity_renewal_grace = Span::from_millis(100);
+    })
+    .await;
+    let (id, who) = world.instance().await;
+    tokio::time::sleep(std::time::Duration::from_millis(3_200)).await;
+    let csr = trust::ca::make_csr(&who.key).unwrap();
+    refused(world.client(&who).renew(id, &Renew { csr, chain_head: None }).await, 401, "certificate-expired");
+}
+
+#[tokio::test]
+async fn hs_1_who_is_not_registered_may_register_and_nothing_else() {
+    let world = World::start().await;
+    let (id, registered) = world.instance().await;
+    let who = Who::fresh();
+    for path in [format!("/v1/instances/{id}/check-in"), "/v1/red-switch".to_owned()] {
+        Raw::post(path, "{}").send(&world, &who).await.refused(401, "not-registered");
+    }
+    let request = registration(&world.enrol().await, &registered.key);
+    refused(world.client(&registered).register(&request).await, 403, "not-authorised");
+    let again = Who { chain: vec![trust::tls::self_signed(&registered.key).unwrap()], ..registered };
+    let second = world.client(&again).register(&request).await.unwrap();
+    assert_ne!(second.instance, id);
+    let _ = certified(&again, &second);
+}

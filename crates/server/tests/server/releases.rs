@@ -1,0 +1,178 @@
+//! A release on its way: signed offline, published, offered, installed, withdrawn (RL-1, RL-3, RO).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use client::RolloutVerb;
+use governance::release::RollbackInstructions;
+use governance::{
+    Class, Digest, InstanceId, LayerContent, LayerStructure, Package, Release, Span, State, VersionRange,
+};
+use proof::directive::{Directive, OfferAction};
+use proof::statement::VersionStatement;
+use proof::{Jws, Typ};
+use trust::tuf::{TargetFile, TargetsChange, draft};
+use wire::{Publish, UpgradeBegin, UpgradeFinish, UpgradeOutcome};
+
+use crate::common::{Who, World, bytes_of, layers, now, refused, statement, version};
+
+fn release(number: &str, package: &[u8]) -> Release {
+    let layers =
+        layers().into_iter().map(|LayerContent { id, digest }| LayerStructure { id, digest, needs: vec![] });
+    Release {
+        version: version(number),
+        class: Class::Minor,
+        advisory: None,
+        package: Package {
+            name: format!("package-{number}"),
+            digest: Digest::of(package),
+            length: package.len() as u64,
+        },
+        layers: layers.collect(),
+        ships_runtime: None,
+        runtime: VersionRange { min: version("0.1.0"), max: version("0.2.0") },
+        from: None,
+        rollback: Some(RollbackInstructions { instructions: "put the old one back".to_owned() }),
+        migration: None,
+        notes: String::new(),
+    }
+}
+
+/// Signs and uploads a release as `release sign` and `release publish` do.
+async fn prepare(world: &World, release: &Release, package: &[u8], after: &str) -> Publish {
+    let operator = world.client(&world.operator());
+    let signed = Jws::sign_json(Typ::Release, release, &world.organism).unwrap();
+    let manifest = signed.to_json().into_bytes();
+    let mut put = BTreeMap::new();
+    for (name, bytes) in [
+        (release.package.name.clone(), package.to_vec()),
+        (format!("release-{}.json", release.version), manifest),
+    ] {
+        put.insert(name.clone(), TargetFile::new(bytes.len() as u64, Digest::of(&bytes).as_bytes()));
+        operator.target_put(&name, bytes).await.unwrap();
+    }
+    let previous = bytes_of(&world.path("tuf/metadata").join(after));
+    let change = TargetsChange { put, remove: vec![] };
+    let mut targets = draft::targets_next(&previous, change, now() + Span::hours(100)).unwrap();
+    targets.sign(&world.organism).unwrap();
+    let targets = STANDARD.encode(targets.to_bytes().unwrap());
+    Publish { release: signed, targets, only: Default::default(), approval: vec![] }
+}
+
+/// Publishes what all run already: the first release of a federation needs no phases. Then signs and uploads 0.1.1.
+async fn prepare_update(world: &World, package: &[u8]) -> Publish {
+    let base = prepare(world, &release("0.1.0", b"the old one"), b"the old one", "1.targets.json").await;
+    let operator = world.client(&world.operator());
+    assert_eq!(operator.release_publish(&base).await.unwrap().phase.as_deref(), Some("done"));
+    prepare(world, &release("0.1.1", package), package, "2.targets.json").await
+}
+
+async fn offered(world: &World, id: InstanceId, who: &Who) -> Directive {
+    let client = world.client(who);
+    let wait = async {
+        loop {
+            let standing = client.check_in(id).await.unwrap();
+            let directives = world.path("keys/federation/directives.key");
+            let key = trust::SigningKey::load(&directives).unwrap();
+            standing.directive.verify_one(Typ::Directive, proof::Sign::public_key(&key)).unwrap();
+            let directive: Directive = standing.directive.parse_unverified().unwrap();
+            if directive.offer.is_some() {
+                return directive;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
+}
+
+#[tokio::test]
+async fn rl_3_a_release_is_published_offered_and_installed() {
+    let world = World::start_with(|law, settings| {
+        law.rollout_canary_duration = Span::from_millis(200);
+        law.rollout_beta_duration = Span::from_millis(200);
+        settings.pace.sweep_rolling_every = Span::from_millis(50);
+    })
+    .await;
+    let (id, who) = world.active().await;
+    let client = world.client(&who);
+    let first = statement(id, &who.key, 1, None);
+    client.report(id, first.clone()).await.unwrap();
+    let operator = world.client(&world.operator());
+    let package = b"the new one".as_slice();
+    let publish = prepare_update(&world, package).await;
+
+    let forged = Jws::sign_json(Typ::Release, &release("0.1.1", package), &world.founder).unwrap();
+    let wrong = Publish { release: forged, ..publish.clone() };
+    refused(operator.release_publish(&wrong).await, 403, "release-untrusted");
+    let published = operator.release_publish(&publish).await.unwrap();
+    assert_eq!((published.version, published.phase.as_deref()), (version("0.1.1"), Some("canary")));
+    assert_eq!(operator.releases().await.unwrap().items.len(), 2);
+
+    let directive = offered(&world, id, &who).await;
+    let offer = directive.offer.unwrap();
+    assert_eq!((offer.release, offer.action), (version("0.1.1"), OfferAction::Update));
+    let served = world
+        .public()
+        .file(&format!("/tuf/targets/{}.package-0.1.1", Digest::of(package)), 100)
+        .await
+        .unwrap();
+    assert_eq!(served.as_deref(), Some(package));
+
+    let begin = UpgradeBegin { release: version("0.1.1"), directive_serial: directive.serial };
+    assert_eq!(client.upgrade_begin(id, &begin).await.unwrap().state, State::UpgradeInProgress);
+    let mut finish = UpgradeFinish {
+        release: version("0.1.1"),
+        outcome: UpgradeOutcome::Succeeded,
+        reason: None,
+        statement: None,
+    };
+    refused(client.upgrade_finish(id, &finish).await, 400, "statement-missing");
+    finish.statement = Some(statement(id, &who.key, 2, Some(first.digest())));
+    refused(client.upgrade_finish(id, &finish).await, 409, "not-running");
+    let running = VersionStatement {
+        instance: id,
+        sequence: 2,
+        previous: Some(first.digest()),
+        at: now(),
+        platform: version("0.1.1"),
+        runtime: version("0.1.0"),
+        layers: layers(),
+        domains: vec![],
+    };
+    finish.statement = Some(Jws::sign_json(Typ::Statement, &running, &*who.key).unwrap());
+    assert_eq!(client.upgrade_finish(id, &finish).await.unwrap().state, State::Active);
+
+    let done = async {
+        while operator.rollout(version("0.1.1")).await.unwrap().phase != "done" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(10), done).await;
+    assert!(done.is_ok(), "{:?}", operator.rollout(version("0.1.1")).await);
+    let rollout = operator.rollout(version("0.1.1")).await.unwrap();
+    assert_eq!((rollout.offered, rollout.installed, rollout.failed), (1, 1, 0));
+    assert!(operator.escalations().await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn ro_6_operators_steer_rollouts_and_the_red_switch() {
+    let world = World::start().await;
+    world.active().await;
+    let operator = world.client(&world.operator());
+    let package = b"the new one".as_slice();
+    let publish = prepare_update(&world, package).await;
+    operator.release_publish(&publish).await.unwrap();
+    let steer = |verb| operator.rollout_steer(version("0.1.1"), verb);
+    assert_eq!(steer(RolloutVerb::Pause).await.unwrap().phase, "paused");
+    refused(steer(RolloutVerb::Pause).await, 409, "state-forbids");
+    assert_eq!(steer(RolloutVerb::Resume).await.unwrap().phase, "canary");
+    let on =
+        crate::common::Raw::post("/v1/red-switch", r#"{"on":true}"#).send(&world, &world.operator()).await;
+    assert_eq!(on.status, 204);
+    assert!(operator.federation().await.unwrap().red_switch);
+    assert_eq!(steer(RolloutVerb::Abort).await.unwrap().phase, "aborted");
+    assert!(operator.release_withdraw(version("0.1.1")).await.unwrap().withdrawn);
+    refused(operator.release_withdraw(version("9.9.9")).await, 404, "unknown-release");
+}
