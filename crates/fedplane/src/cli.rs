@@ -1,0 +1,144 @@
+//! The command line: every command and option, with what it is for.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    constitution, enrolment, federation, init, instance, ledger, order, release, rollout, serve,
+};
+use crate::demo;
+use crate::{Failure, Output};
+
+/// The operator's tool of a WebWaka federation: makes it, serves it, governs it, audits it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "fedplane", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Answers as JSON on the standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Makes a new federation: the key ceremony.
+    Init(init::InitArgs),
+    /// Runs the Federation Plane.
+    Serve(serve::ServeArgs),
+    /// Plays the story of a federation on real processes.
+    Demo(demo::DemoArgs),
+    /// The federation at a glance.
+    Status(federation::StatusArgs),
+    /// Makes enrolments for instances to be.
+    Enrolment(enrolment::EnrolmentArgs),
+    /// Lists, shows and steers instances.
+    Instance(instance::InstanceArgs),
+    /// Signs, publishes, lists and withdraws releases.
+    Release(release::ReleaseArgs),
+    /// Lists, shows and steers rollouts.
+    Rollout(rollout::RolloutArgs),
+    /// Signs and hands in the Founder's orders.
+    Order(order::OrderArgs),
+    /// Lists what lies before the Founder.
+    Escalation(federation::EscalationArgs),
+    /// Stops every offer at once, or lets them go on.
+    RedSwitch(federation::RedSwitchArgs),
+    /// Verifies and shows the ledger.
+    Ledger(ledger::LedgerArgs),
+    /// Shows and checks constitutions.
+    Constitution(constitution::ConstitutionArgs),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When it cannot be done: code, cause, rule, hint.
+    pub async fn run(self, out: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Init(args) => init::run(&args, out),
+            Self::Serve(args) => serve::run(args, out).await,
+            Self::Demo(args) => demo::run(args, out).await,
+            Self::Status(args) => federation::status(args, out).await,
+            Self::Enrolment(args) => enrolment::run(args, out).await,
+            Self::Instance(args) => instance::run(args, out).await,
+            Self::Release(args) => release::run(args, out).await,
+            Self::Rollout(args) => rollout::run(args, out).await,
+            Self::Order(args) => order::run(args, out).await,
+            Self::Escalation(args) => federation::escalation(args, out).await,
+            Self::RedSwitch(args) => federation::red_switch(args, out).await,
+            Self::Ledger(args) => ledger::run(args, out).await,
+            Self::Constitution(args) => constitution::run(&args, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_says_what_it_is_for() {
+        fn check(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path} {}", argument.get_id());
+            }
+            for sub in command.get_subcommands() {
+                check(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        check(&Cli::command(), "fedplane");
+    }
+
+    #[test]
+    fn the_documented_command_lines_parse() {
+        let id = "07070707-0707-4707-8707-070707070707";
+        for line in [
+            "init d --founders 5 --threshold 3 --organisms 2 --organism-threshold 2 --host plane.example --trust-domain a.b",
+            "serve --config d/fedplane.toml --log-json",
+            "demo --json --keep --instances 5",
+            "enrolment create --kind dedicated --tier enterprise --provider acme --label eu --federation d",
+            "instance list --state active --platform 0.1.0 --kind dedicated --tier free --json",
+            &format!(
+                "instance subscription {id} --status lapsed --url https://a:8443 --cert c --key k --root r"
+            ),
+            &format!("instance suspend {id}"),
+            "rollout approve 0.1.1",
+            "release sign --manifest m.toml --package p --key a b --key c --out d",
+            "release publish d --kind dedicated --approval ga",
+            "release withdraw 0.1.1",
+            &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
+            "order submit o --federation d",
+            "escalation list",
+            "red-switch on",
+            "ledger verify --root founder.json --url https://a:8445",
+            "ledger verify --root founder.json --dir d --json",
+            "ledger tail -f",
+            "ledger show 3",
+            "constitution check c.toml",
+            "status",
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
+        }
+        for line in [
+            "instance subscription 07070707-0707-4707-8707-070707070707",
+            "ledger verify --url a --dir b",
+            "fly",
+        ] {
+            assert!(
+                Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' '))).is_err(),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The federation at a glance, what lies before the Founder, and the red switch (RO-6).
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use wire::EscalationView;
+
+use crate::connect::ConnectArgs;
+use crate::{Failure, Output};
+
+/// The federation at a glance: states, ledger, law.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What lies before the Founder (FO-2, CO-13).
+#[derive(Args, Clone, Debug)]
+pub struct EscalationArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(subcommand)]
+    command: EscalationCommand,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum EscalationCommand {
+    /// Lists what lies before the Founder.
+    List,
+}
+
+/// Stops every offer at once, or lets them go on (RO-6).
+#[derive(Args, Clone, Debug)]
+pub struct RedSwitchArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// `on` stops every offer, `off` lets them go on.
+    #[arg(value_enum)]
+    turn: Turn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Turn {
+    /// Every offer stops.
+    On,
+    /// Offers go on.
+    Off,
+}
+
+#[derive(Serialize)]
+struct RedSwitch {
+    on: bool,
+}
+
+/// `fedplane status`.
+///
+/// # Errors
+/// When the plane refuses or cannot be reached.
+pub async fn status(args: StatusArgs, out: &Output) -> Result<(), Failure> {
+    let federation = args.connect.client()?.federation().await?;
+    out.show(&federation, || {
+        let states: BTreeMap<String, u64> =
+            federation.states.iter().map(|(state, number)| (state.to_string(), *number)).collect();
+        let total: u64 = states.values().sum();
+        let pairs = Output::pairs(&[
+            ("federation", federation.trust_domain.clone()),
+            ("instances", total.to_string()),
+            ("ledger entries", federation.ledger.to_string()),
+            (
+                "constitution",
+                federation.constitution.map_or_else(|| "-".to_owned(), |digest| digest.to_string()),
+            ),
+            ("red switch", if federation.red_switch { "on" } else { "off" }.to_owned()),
+        ]);
+        let rows = states.into_iter().map(|(state, number)| vec![state, number.to_string()]);
+        Output::parts(&[pairs, out.table(&["state", "instances"], rows)])
+    })
+}
+
+/// `fedplane escalation`.
+///
+/// # Errors
+/// When the plane refuses or cannot be reached.
+pub async fn escalation(args: EscalationArgs, out: &Output) -> Result<(), Failure> {
+    let EscalationCommand::List = args.command;
+    let items = args.connect.client()?.escalations().await?.items;
+    out.show(&items, || {
+        if items.is_empty() {
+            return "Nothing lies before the Founder.".to_owned();
+        }
+        escalation_table(&items, out)
+    })
+}
+
+/// Escalations as a table.
+pub(crate) fn escalation_table(items: &[EscalationView], out: &Output) -> String {
+    let row = |view: &EscalationView| {
+        let EscalationView { rule, subject, since, facts } = view.clone();
+        vec![subject, rule, since.to_string(), facts]
+    };
+    out.table(&["before the Founder", "rule", "since", "facts"], items.iter().map(row))
+}
+
+/// `fedplane red-switch`.
+///
+/// # Errors
+/// When the plane refuses or cannot be reached.
+pub async fn red_switch(args: RedSwitchArgs, out: &Output) -> Result<(), Failure> {
+    let turn = RedSwitch { on: args.turn == Turn::On };
+    let client = args.connect.client()?;
+    let _: serde_json::Value = client.post("/v1/red-switch", &turn).await?;
+    out.show(&turn, || {
+        let now = if turn.on { "on: no offer leaves the plane" } else { "off: offers go on" };
+        format!("The red switch is {now}.")
+    })
+}

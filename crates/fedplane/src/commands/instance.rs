@@ -1,0 +1,172 @@
+//! Instances: which there are, where each stands, and what an operator may do about it.
+
+use clap::{Args, Subcommand};
+use client::{Client, InstanceQuery};
+use governance::{InstanceId, Kind, State, SubscriptionStatus, Tier, Version};
+use wire::{InstanceView, SubscriptionChange};
+
+use crate::connect::ConnectArgs;
+use crate::{Failure, Output};
+
+/// Instances asked for at a time.
+const PAGE: u32 = 500;
+
+/// Instances: which there are, where each stands, and what is found against it.
+#[derive(Args, Clone, Debug)]
+pub struct InstanceArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(subcommand)]
+    command: InstanceCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum InstanceCommand {
+    /// Lists instances.
+    List(ListArgs),
+    /// Shows one instance with its findings and what clears them.
+    Show {
+        /// The instance's id.
+        id: InstanceId,
+    },
+    /// Suspends an instance for its subscription (LC-8, LC-15).
+    Suspend {
+        /// The instance's id.
+        id: InstanceId,
+    },
+    /// Reactivates a suspended instance whose subscription and audit are in order (LC-9).
+    Reactivate {
+        /// The instance's id.
+        id: InstanceId,
+    },
+    /// Changes an instance's subscription.
+    Subscription(SubscriptionArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+struct ListArgs {
+    /// Only in this state, as `active` or `out-of-compliance`.
+    #[arg(long)]
+    state: Option<State>,
+    /// Only with this platform version.
+    #[arg(long, value_name = "VERSION")]
+    platform: Option<Version>,
+    /// Only of this kind.
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// Only of this tier.
+    #[arg(long)]
+    tier: Option<Tier>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    limit: usize,
+}
+
+#[derive(Args, Clone, Debug)]
+struct SubscriptionArgs {
+    /// The instance's id.
+    id: InstanceId,
+    /// Its tier from now on.
+    #[arg(long, required_unless_present = "status")]
+    tier: Option<Tier>,
+    /// Its status from now on: active, lapsed, revoked.
+    #[arg(long)]
+    status: Option<SubscriptionStatus>,
+}
+
+/// `fedplane instance`.
+///
+/// # Errors
+/// When the plane refuses or cannot be reached.
+pub async fn run(args: InstanceArgs, out: &Output) -> Result<(), Failure> {
+    let client = args.connect.client()?;
+    let view = match args.command {
+        InstanceCommand::List(filter) => {
+            let items = list(&client, &filter).await?;
+            return out.show(&items, || listing(&items, out));
+        }
+        InstanceCommand::Show { id } => client.instance(id).await?,
+        InstanceCommand::Suspend { id } => client.instance_suspend(id).await?,
+        InstanceCommand::Reactivate { id } => client.instance_reactivate(id).await?,
+        InstanceCommand::Subscription(SubscriptionArgs { id, tier, status }) => {
+            client.instance_subscription(id, &SubscriptionChange { tier, status }).await?
+        }
+    };
+    out.show(&view, || shown(&view, out))
+}
+
+async fn list(client: &Client, filter: &ListArgs) -> Result<Vec<InstanceView>, Failure> {
+    let text = |value: Option<&dyn ToString>| value.map(ToString::to_string);
+    let mut query = InstanceQuery {
+        state: text(filter.state.as_ref().map(|value| value as _)),
+        platform: text(filter.platform.as_ref().map(|value| value as _)),
+        kind: text(filter.kind.as_ref().map(|value| value as _)),
+        tier: text(filter.tier.as_ref().map(|value| value as _)),
+        limit: Some(PAGE),
+        ..InstanceQuery::default()
+    };
+    let mut items = Vec::new();
+    while items.len() < filter.limit {
+        let page = client.instances(&query).await?;
+        items.extend(page.items);
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    items.truncate(filter.limit);
+    Ok(items)
+}
+
+fn listing(items: &[InstanceView], out: &Output) -> String {
+    let row = |view: &InstanceView| {
+        let offer = view.offer.as_ref();
+        vec![
+            view.id.to_string(),
+            view.kind.to_string(),
+            view.tier.to_string(),
+            view.state.to_string(),
+            view.since.to_string(),
+            view.platform.to_string(),
+            offer.map_or_else(|| "-".to_owned(), |offer| format!("{} {}", offer.action, offer.release)),
+            if view.findings.is_empty() {
+                "-".to_owned()
+            } else {
+                view.findings.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>().join(" ")
+            },
+        ]
+    };
+    let header = ["instance", "kind", "tier", "state", "since", "platform", "offer", "findings"];
+    let table = out.table(&header, items.iter().map(row));
+    if items.is_empty() { "No instance.".to_owned() } else { format!("{table}\n\n{} instances", items.len()) }
+}
+
+fn shown(view: &InstanceView, out: &Output) -> String {
+    let none = || "-".to_owned();
+    let labels = view.labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let offer = view.offer.as_ref().map_or_else(none, |offer| {
+        let deadline = offer.deadline.map_or_else(String::new, |at| format!(", due {at}"));
+        format!("{} {} since {}{deadline}", offer.action, offer.release, offer.phase)
+    });
+    let pairs = Output::pairs(&[
+        ("instance", view.id.to_string()),
+        ("kind", view.kind.to_string()),
+        ("tier", view.tier.to_string()),
+        ("subscription", view.subscription.to_string()),
+        ("provider", view.provider.as_ref().map_or_else(none, ToString::to_string)),
+        ("labels", if labels.is_empty() { none() } else { labels }),
+        ("state", format!("{} since {}", view.state, view.since)),
+        ("platform", view.platform.to_string()),
+        ("runtime", view.runtime.to_string()),
+        ("endpoint", view.endpoint.to_string()),
+        ("reported", view.reported.to_string()),
+        ("offer", offer),
+        ("installing", view.installing.map_or_else(none, |version| version.to_string())),
+    ]);
+    let row = |finding: &wire::FindingView| {
+        let wire::FindingView { code, rule, since, cleared_by } = finding.clone();
+        vec![code, rule, since.to_string(), cleared_by]
+    };
+    let findings = out.table(&["finding", "rule", "since", "cleared by"], view.findings.iter().map(row));
+    Output::parts(&[pairs, findings, super::federation::escalation_table(&view.escalations, out)])
+}

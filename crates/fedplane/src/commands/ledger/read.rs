@@ -1,0 +1,116 @@
+//! Where a log's entries come from: the files of a federation, or a running plane.
+//!
+//! Never judges: what is read here is held against the root keys by the verifier.
+
+use std::path::{Path, PathBuf};
+
+use client::{Client, Public};
+use ledger::SignedCheckpoint;
+use proof::{Jws, KeysDocument, RootKeys};
+use store::SqliteReader;
+use trust::RootCa;
+
+use super::{PAGE, decoded};
+use crate::Failure;
+use crate::connect::{ConnectArgs, read_settings, tls_failure};
+use crate::folder::{Folder, read_bytes};
+
+/// The longest checkpoint, in bytes.
+const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
+
+/// A source of entries.
+pub(super) enum Source {
+    /// A store's file.
+    File(SqliteReader),
+    /// A running plane.
+    Plane(Box<Client>),
+}
+
+impl Source {
+    /// Entries from a position on; none at the end.
+    pub(super) async fn page(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, Failure> {
+        match self {
+            Self::File(store) => Ok(store.entry_page(from, limit as usize).await?),
+            Self::Plane(client) => decoded(&client.ledger_entries(from, limit).await?.entries),
+        }
+    }
+
+    /// Entries of at most `limit` from a position on, in pages of a fixed size.
+    pub(super) async fn next(&self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, Failure> {
+        let left = u32::try_from(until.saturating_sub(from)).unwrap_or(PAGE);
+        self.page(from, left.min(PAGE)).await
+    }
+}
+
+/// The checkpoint and the entries in a federation's folder, or in its data folder.
+pub(super) fn folder(path: &Path) -> Result<(SignedCheckpoint, Source), Failure> {
+    let (database, ledger) = places(path)?;
+    let checkpoint = ledger.join(plane::publication::CHECKPOINT);
+    let signed = parse_checkpoint(&read_bytes(&checkpoint, CHECKPOINT_BYTES_MAX)?)?;
+    let store = SqliteReader::open(&database).map_err(|error| {
+        let hint = "name the federation's folder, or the folder that holds its fedplane.db";
+        Failure::new("store", "LG-1", error.to_string(), hint)
+    })?;
+    Ok((signed, Source::File(store)))
+}
+
+/// Where the database and the ledger's files are: as the settings say, or by their usual names.
+fn places(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
+    let settings = Folder::new(path).settings();
+    if !settings.exists() {
+        return Ok((path.join("fedplane.db"), path.join("ledger")));
+    }
+    let settings = read_settings(&settings)?;
+    Ok((settings.path(&settings.paths.database), settings.path(&settings.paths.ledger)))
+}
+
+/// The checkpoint that a plane publishes at `public`, and its entries by way of `plane`.
+pub(super) async fn plane(
+    public: &str,
+    plane: &str,
+    connect: &ConnectArgs,
+    root: &RootKeys,
+) -> Result<(SignedCheckpoint, Source), Failure> {
+    // Asks a server nobody vouches for yet: what it answers counts only as far as the root keys signed it.
+    let anyone = trust::tls::unverified_client_config().map_err(|error| tls_failure(&error))?;
+    let keys =
+        file(&Public::new(public, anyone)?, "/keys.json", proof::jws::DOCUMENT_BYTES_MAX as u64).await?;
+    let untrusted = |why: String| {
+        Failure::new(
+            "keys-untrusted",
+            "AU-4",
+            format!("{public}/keys.json: {why}"),
+            "is --root of this federation?",
+        )
+    };
+    let document = Jws::parse(&keys).map_err(|error| untrusted(error.to_string()))?;
+    let keys = KeysDocument::open(&document, root).map_err(|error| untrusted(error.to_string()))?;
+    let root_ca = RootCa::from_pem(&keys.root_ca)?;
+    let tls = trust::tls::anonymous_client_config(&root_ca).map_err(|error| tls_failure(&error))?;
+    let signed =
+        parse_checkpoint(&file(&Public::new(public, tls)?, "/checkpoint", CHECKPOINT_BYTES_MAX).await?)?;
+    Ok((signed, Source::Plane(Box::new(connect.client_of(plane, &root_ca)?))))
+}
+
+async fn file(public: &Public, path: &str, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    public.file(path, bytes_max).await?.ok_or_else(|| {
+        Failure::new(
+            "not-found",
+            "LG-2",
+            format!("{path} is not published there"),
+            "give the public listener's address (8445)",
+        )
+    })
+}
+
+/// Reads a signed checkpoint; its signature is not verified yet.
+pub(super) fn parse_checkpoint(bytes: &[u8]) -> Result<SignedCheckpoint, Failure> {
+    SignedCheckpoint::parse(bytes).map_err(|error| {
+        Failure::new(
+            "ledger-breach",
+            "LG-2",
+            error.to_string(),
+            "the checkpoint is damaged: keep it as evidence",
+        )
+    })
+}

@@ -1,0 +1,186 @@
+//! `ledger verify`: the whole log, from the root keys alone (LG-3).
+//!
+//! Never believes the plane: not its database, not its certificate, not its counts.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ledger::verify::{Breach, Report, Verifier};
+use serde::Serialize;
+
+use super::read::{self, Source};
+use crate::connect::{ConnectArgs, plane_url, public_url};
+use crate::folder::{Folder, read_bytes, read_root_keys, write_whole};
+use crate::{Failure, Output};
+
+/// Which log to verify, and by which root keys.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// The root keys, got by a way you trust [default: founder.json of --federation, else of --dir].
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// Reads a running plane: the address of its public listener, as `https://plane.example:8445`.
+    #[arg(long, value_name = "URL", conflicts_with = "dir")]
+    pub url: Option<String>,
+    /// Reads files: a federation's folder, or a copy of its data folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// With --url: the address for operators, where the entries are read [default: the same host, port 8443].
+    #[arg(long, value_name = "URL")]
+    pub plane: Option<String>,
+    /// With --url: the operator's or auditor's certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// With --url: the private key of that certificate.
+    #[arg(long = "operator-key", visible_alias = "key", value_name = "FILE")]
+    pub operator_key: Option<PathBuf>,
+    /// The federation's folder: gives what is not said.
+    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+    pub federation: PathBuf,
+    /// A checkpoint file: the log must go on from the one it holds, and the one verified now is kept in it.
+    #[arg(long, value_name = "FILE")]
+    pub remember: Option<PathBuf>,
+}
+
+impl VerifyArgs {
+    /// The log in a federation's folder, by the root keys in it.
+    pub fn of(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self {
+            root: None,
+            url: None,
+            dir: Some(folder.clone()),
+            plane: None,
+            cert: None,
+            operator_key: None,
+            federation: folder,
+            remember: None,
+        }
+    }
+}
+
+/// A log found lawful.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// Always true: what is not lawful is a failure.
+    pub verified: bool,
+    /// What it says.
+    #[serde(flatten)]
+    pub report: Report,
+    /// Entries behind the checkpoint, which no checkpoint covers yet and nobody judged.
+    pub uncovered: u64,
+}
+
+/// Verifies a log.
+///
+/// # Errors
+/// `ledger-breach` with the first entry that is not lawful; else when the log cannot be read.
+pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
+    let folder = Folder::new(&args.federation);
+    let root = read_root_keys(&root_of(args))?;
+    let (checkpoint, source) = match (&args.url, &args.dir) {
+        (None, Some(dir)) => read::folder(dir)?,
+        (None, None) if args.plane.is_none() => read::folder(folder.path())?,
+        (url, _) => {
+            let public = url.clone().map_or_else(|| public_url(&folder), Ok)?;
+            let plane = args.plane.clone().map_or_else(|| plane_of(&public, &folder), Ok)?;
+            let connect = ConnectArgs {
+                cert: args.cert.clone(),
+                operator_key: args.operator_key.clone(),
+                ..ConnectArgs::of(folder.path())
+            };
+            read::plane(&public, &plane, &connect, &root).await?
+        }
+    };
+    let mut verifier = Verifier::new(root, None);
+    if let Some(path) = args.remember.as_ref().filter(|path| path.exists()) {
+        let seen = read::parse_checkpoint(&read_bytes(path, 64 * 1024)?)?;
+        verifier = verifier.remembering(*seen.unverified().head());
+    }
+    let size = checkpoint.unverified().head().size;
+    feed(&mut verifier, &source, size).await?;
+    let uncovered = source.next(size, size + 1).await?.len() as u64;
+    let report = verifier.finish(&checkpoint).map_err(|breach| found(&breach))?;
+    if let Some(path) = &args.remember {
+        write_whole(path, checkpoint.to_string().as_bytes())?;
+    }
+    Ok(Verified { verified: true, report, uncovered })
+}
+
+/// The file of the root keys: those held before ahead of those that lie beside the log.
+fn root_of(args: &VerifyArgs) -> PathBuf {
+    let held = Folder::new(&args.federation).founder();
+    match (&args.root, &args.dir) {
+        (Some(root), _) => root.clone(),
+        (None, Some(dir)) if !held.exists() => Folder::new(dir).founder(),
+        _ => held,
+    }
+}
+
+async fn feed(verifier: &mut Verifier, source: &Source, size: u64) -> Result<(), Failure> {
+    while verifier.size() < size {
+        let entries = source.next(verifier.size(), size).await?;
+        if entries.is_empty() {
+            // Too few: `finish` says so, with both numbers.
+            break;
+        }
+        for entry in &entries {
+            verifier.push(entry).map_err(|breach| found(&breach))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the plane is, when only its public address is said.
+fn plane_of(public: &str, folder: &Folder) -> Result<String, Failure> {
+    if public_url(folder).is_ok_and(|known| known == public.trim_end_matches('/')) {
+        return plane_url(folder);
+    }
+    let base = public.trim_end_matches('/');
+    let (host, port) = base.rsplit_once(':').unwrap_or((base, ""));
+    let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(format!("{}:8443", if has_port { host } else { base }))
+}
+
+fn found(breach: &Breach) -> Failure {
+    let hint = "the ledger is not lawful from here on: keep a copy as evidence, and tell the Founder";
+    Failure::new("ledger-breach", &breach.rule, breach.to_string(), hint)
+}
+
+/// The report for people.
+pub(super) fn report(verified: &Verified, out: &Output) -> String {
+    let report = &verified.report;
+    let none = || "-".to_owned();
+    let pairs = Output::pairs(&[
+        ("federation", report.trust_domain.as_ref().map_or_else(none, ToString::to_string)),
+        ("entries", report.entries.to_string()),
+        ("root", report.root.to_string()),
+        ("last decided", report.latest.to_string()),
+        ("keys document", format!("serial {}", report.keys_serial)),
+        ("constitution", report.constitution.map_or_else(none, |digest| digest.to_string())),
+        ("instances", report.instances.to_string()),
+    ]);
+    let states = report.states.iter().map(|(state, number)| vec![state.to_string(), number.to_string()]);
+    let row = |rollout: &ledger::verify::RolloutReport| {
+        vec![
+            rollout.release.to_string(),
+            rollout.status.to_owned(),
+            rollout.offered.to_string(),
+            rollout.installed.to_string(),
+            rollout.failed.to_string(),
+            rollout.rolled_back.to_string(),
+        ]
+    };
+    let header = ["release", "phase", "offered", "installed", "failed", "rolled back"];
+    let uncovered = match verified.uncovered {
+        0 => "",
+        _ => "Newer entries follow, which no checkpoint covers yet.",
+    };
+    Output::parts(&[
+        "Verified: every decision in the ledger is lawful and by the right authority.".to_owned(),
+        pairs,
+        out.table(&["state", "instances"], states),
+        out.table(&header, report.rollouts.iter().map(row)),
+        uncovered.to_owned(),
+    ])
+}

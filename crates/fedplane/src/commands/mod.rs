@@ -1,0 +1,12 @@
+//! One module a command: each takes its arguments, does one thing, and shows the answer.
+
+pub mod constitution;
+pub mod enrolment;
+pub mod federation;
+pub mod init;
+pub mod instance;
+pub mod ledger;
+pub mod order;
+pub mod release;
+pub mod rollout;
+pub mod serve;

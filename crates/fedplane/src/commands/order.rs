@@ -1,0 +1,344 @@
+//! The Founder's orders (FO-1): signed offline by one holder after another, handed in by anyone with an operator's certificate.
+//!
+//! Never signs what differs from what the holders before have signed: the file itself is what gathers signatures.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use governance::{InstanceId, Span, Timestamp};
+use proof::order::{Order, OrderAction};
+use proof::{Jws, KeySet, Typ};
+use serde::Serialize;
+use trust::SigningKey;
+
+use crate::connect::ConnectArgs;
+use crate::folder::{Folder, read_document, read_root_keys, write_whole};
+use crate::{Failure, Output, clock};
+
+/// The Founder's orders (FO-1).
+#[derive(Args, Clone, Debug)]
+pub struct OrderArgs {
+    #[command(subcommand)]
+    command: OrderCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum OrderCommand {
+    /// Signs an order, offline; run again on the same file with another key to add a signature.
+    Sign(OrderSignArgs),
+    /// Hands a signed order to the plane, which carries it out at once.
+    Submit(SubmitArgs),
+}
+
+/// What to order, and with which keys to sign it.
+#[derive(Args, Clone, Debug)]
+pub struct OrderSignArgs {
+    /// What to order; not needed where FILE holds the order already.
+    #[arg(long = "do", value_enum)]
+    pub action: Option<OrderWord>,
+    /// The instance it is about.
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<InstanceId>,
+    /// Why; it stands in the ledger for good.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The order's number, above the last order's [default: the present time in milliseconds].
+    #[arg(long, value_name = "N")]
+    pub serial: Option<u64>,
+    /// How long it may be handed in [default: 1h].
+    #[arg(long, value_name = "DURATION")]
+    pub expires: Option<Span>,
+    /// A Founder key to sign with; may be repeated.
+    #[arg(long = "key", value_name = "FILE", required = true, num_args = 1..)]
+    pub keys: Vec<PathBuf>,
+    /// The order's file.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The root keys, to say how many signatures are missing [default: founder.json of --federation, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// The federation's folder.
+    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+    pub federation: PathBuf,
+}
+
+/// What the command line can order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OrderWord {
+    /// Suspends the instance and holds it so (LC-16).
+    Suspend,
+    /// Revokes the instance: locks it out (LC-10).
+    Revoke,
+    /// Restores a revoked instance, or lifts the Founder's hold (LC-17).
+    Restore,
+}
+
+#[derive(Args, Clone, Debug)]
+struct SubmitArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// The order's file.
+    file: PathBuf,
+}
+
+/// How far a document has come.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignedOrder {
+    /// Its file.
+    pub file: PathBuf,
+    /// The order.
+    pub order: Order,
+    /// Signatures that count; all of them where the root keys are not known.
+    pub signatures: usize,
+    /// Signatures needed, where the root keys are known.
+    pub needed: Option<u32>,
+}
+
+impl SignedOrder {
+    /// Whether enough keys have signed, as far as is known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.needed
+            .and_then(|needed| usize::try_from(needed).ok())
+            .is_none_or(|needed| self.signatures >= needed)
+    }
+}
+
+/// `fedplane order`.
+///
+/// # Errors
+/// When the order cannot be made, signed or handed in.
+pub async fn run(args: OrderArgs, out: &Output) -> Result<(), Failure> {
+    match args.command {
+        OrderCommand::Sign(args) => {
+            let signed = sign(&args, clock::now())?;
+            out.show(&signed, || report(&signed))
+        }
+        OrderCommand::Submit(SubmitArgs { connect, file }) => {
+            let document = read_document(&file)?;
+            let order = opened(&document)?;
+            connect.client()?.order_submit(document).await?;
+            out.show(&order, || {
+                format!("Order {} to {} is carried out.", order.serial, order.action.as_str())
+            })
+        }
+    }
+}
+
+/// Makes or reads the order's file and adds signatures.
+///
+/// # Errors
+/// When the order says too little, or differs from the one in the file, or a key is not the Founder's.
+pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure> {
+    let root = root_keys(args)?;
+    let keys = args.keys.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(root) = &root {
+        keys.iter().zip(&args.keys).try_for_each(|(key, path)| must_hold(root, key, path))?;
+    }
+    let mut document = match args.out.exists() {
+        true => Some(read_document(&args.out)?),
+        false => None,
+    };
+    let order = match &document {
+        Some(document) => {
+            let order = opened(document)?;
+            must_agree(args, &order)?;
+            order
+        }
+        None => draft(args, now)?,
+    };
+    order.check(0, now).map_err(|error| {
+        Failure::new("order", "FO-1", error.to_string(), "sign a new order with a reason and a later expiry")
+    })?;
+    for key in &keys {
+        let signed = match &mut document {
+            Some(document) => document.add_signature(Typ::Order, key),
+            None => Jws::sign_json(Typ::Order, &order, key).map(|new| document = Some(new)),
+        };
+        signed.map_err(|error| Failure::untrusted("the order", "FO-1", &error))?;
+    }
+    let document =
+        document.ok_or_else(|| Failure::usage("no key to sign with", "name one with --key FILE"))?;
+    write_whole(&args.out, document.to_json().as_bytes())?;
+    let (signatures, needed) = progress(&document, Typ::Order, root.as_ref());
+    Ok(SignedOrder { file: args.out.clone(), order, signatures, needed })
+}
+
+/// How many distinct keys of the set have validly signed, and how many must.
+#[must_use]
+pub fn progress(document: &Jws, typ: Typ, keys: Option<&KeySet>) -> (usize, Option<u32>) {
+    let Some(keys) = keys else { return (document.key_ids().count(), None) };
+    let valid = keys.keys().iter().filter(|key| document.verify_one(typ, key).is_ok()).count();
+    (valid, Some(keys.threshold()))
+}
+
+/// Refuses a key that is not of the set: its signature would count for nothing.
+///
+/// # Errors
+/// With the key's file and name.
+pub fn must_hold(keys: &KeySet, key: &SigningKey, path: &Path) -> Result<(), Failure> {
+    let id = proof::Sign::key_id(key);
+    if keys.find(id).is_some() {
+        return Ok(());
+    }
+    let detail =
+        format!("{}: the key {id} is none of the {} that may sign this", path.display(), keys.keys().len());
+    Err(Failure::new(
+        "unknown-key",
+        "AU-4",
+        detail,
+        "use a key of the authority that signs this: see the keys document",
+    ))
+}
+
+fn root_keys(args: &OrderSignArgs) -> Result<Option<KeySet>, Failure> {
+    let default = Folder::new(&args.federation).founder();
+    match &args.root {
+        Some(path) => read_root_keys(path).map(Some),
+        None if default.exists() => read_root_keys(&default).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn opened(document: &Jws) -> Result<Order, Failure> {
+    document.parse_unverified().map_err(|error| Failure::untrusted("the order", "FO-1", &error))
+}
+
+fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
+    let missing = |what: &str| {
+        let detail = format!("{} does not exist yet, and {what} is not said", args.out.display());
+        Failure::usage(detail, "a new order needs --do, --instance and --reason")
+    };
+    let action = args.action.ok_or_else(|| missing("--do"))?;
+    let instance = args.instance.ok_or_else(|| missing("--instance"))?;
+    let reason = args.reason.clone().ok_or_else(|| missing("--reason"))?;
+    Ok(Order {
+        serial: args.serial.unwrap_or_else(|| now.as_millis().unsigned_abs()),
+        expires: now + args.expires.unwrap_or(Span::hours(1)),
+        action: match action {
+            OrderWord::Suspend => OrderAction::Suspend { instance, reason },
+            OrderWord::Revoke => OrderAction::Revoke { instance, reason },
+            OrderWord::Restore => OrderAction::Restore { instance, reason },
+        },
+    })
+}
+
+/// Whatever the command line says beside the file must be what the file says.
+fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
+    let word = |word: OrderWord| match word {
+        OrderWord::Suspend => "suspend",
+        OrderWord::Revoke => "revoke",
+        OrderWord::Restore => "restore",
+    };
+    let differs = [
+        ("--do", args.action.is_some_and(|action| word(action) != order.action.as_str())),
+        ("--instance", args.instance.is_some_and(|id| order.action.instance() != Some(id))),
+        ("--reason", args.reason.as_deref().is_some_and(|reason| order.action.reason() != Some(reason))),
+        ("--serial", args.serial.is_some_and(|serial| serial != order.serial)),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let detail = format!("{} holds another order: {name} differs", args.out.display());
+            let hint = "leave the order's options out to sign it as it is, or choose another --out";
+            Err(Failure::new("order-differs", "FO-1", detail, hint))
+        }
+    }
+}
+
+fn report(signed: &SignedOrder) -> String {
+    let order = &signed.order;
+    let signatures = match signed.needed {
+        Some(needed) => format!("{} of {needed}", signed.signatures),
+        None => signed.signatures.to_string(),
+    };
+    let pairs = Output::pairs(&[
+        ("order", format!("{} (serial {})", order.action.as_str(), order.serial)),
+        ("instance", order.action.instance().map_or_else(|| "-".to_owned(), |id| id.to_string())),
+        ("reason", order.action.reason().unwrap_or("-").to_owned()),
+        ("good until", order.expires.to_string()),
+        ("signatures", signatures),
+    ]);
+    let file = signed.file.display();
+    let next = if signed.is_complete() {
+        format!("Hand it in: fedplane order submit {file}")
+    } else {
+        format!("Next holder: fedplane order sign --out {file} --key KEY")
+    };
+    format!("{pairs}\n\n{next}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::Sign as _;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    struct Ceremony {
+        folder: tempfile::TempDir,
+        root: KeySet,
+    }
+
+    impl Ceremony {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let key = |name: &str| *SigningKey::create(&folder.path().join(name)).unwrap().public_key();
+            let root = KeySet::new(2, vec![key("1.key"), key("2.key"), key("3.key")]).unwrap();
+            key("stranger.key");
+            let text = serde_json::to_string(&root).unwrap();
+            std::fs::write(folder.path().join("founder.json"), text).unwrap();
+            Self { folder, root }
+        }
+
+        fn args(&self, key: &str) -> OrderSignArgs {
+            OrderSignArgs {
+                action: Some(OrderWord::Revoke),
+                instance: Some(InstanceId::from_random([1; 16])),
+                reason: Some("stolen".to_owned()),
+                serial: None,
+                expires: None,
+                keys: vec![self.folder.path().join(key)],
+                out: self.folder.path().join("order.json"),
+                root: None,
+                federation: self.folder.path().to_owned(),
+            }
+        }
+    }
+
+    #[test]
+    fn fo_1_holders_sign_one_after_another() {
+        let ceremony = Ceremony::new();
+        let first = sign(&ceremony.args("1.key"), NOW).unwrap();
+        assert_eq!((first.signatures, first.needed, first.is_complete()), (1, Some(2), false));
+        let document = read_document(&first.file).unwrap();
+        assert!(document.verify(Typ::Order, &ceremony.root).is_err());
+        let again = sign(&ceremony.args("1.key"), NOW).unwrap();
+        assert_eq!(again.signatures, 1, "one key counts once");
+        let bare = OrderSignArgs { action: None, instance: None, reason: None, ..ceremony.args("3.key") };
+        let second = sign(&bare, NOW).unwrap();
+        assert!(second.is_complete());
+        let document = read_document(&second.file).unwrap();
+        let order = Order::open(&document, &ceremony.root, 0, NOW).unwrap();
+        assert_eq!((order.clone(), order.serial), (first.order, 1_700_000_000_000));
+        assert_eq!(order.expires, NOW + Span::hours(1));
+    }
+
+    #[test]
+    fn fo_1_what_cannot_be_signed_is_refused() {
+        let ceremony = Ceremony::new();
+        let refused = |args: OrderSignArgs, now, code: &str| {
+            let failure = sign(&args, now).unwrap_err();
+            assert_eq!(failure.code(), code, "{failure}");
+        };
+        refused(OrderSignArgs { action: None, ..ceremony.args("1.key") }, NOW, "usage");
+        refused(ceremony.args("stranger.key"), NOW, "unknown-key");
+        refused(ceremony.args("none.key"), NOW, "key-file");
+        refused(OrderSignArgs { reason: Some(" ".into()), ..ceremony.args("1.key") }, NOW, "order");
+        assert!(!ceremony.args("1.key").out.exists(), "nothing was written");
+        sign(&ceremony.args("1.key"), NOW).unwrap();
+        let other = Some(InstanceId::from_random([2; 16]));
+        refused(OrderSignArgs { instance: other, ..ceremony.args("2.key") }, NOW, "order-differs");
+        refused(ceremony.args("2.key"), NOW + Span::hours(2), "order");
+    }
+}

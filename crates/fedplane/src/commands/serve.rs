@@ -1,0 +1,76 @@
+//! The server as a command: runs until it is told to stop.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::connect::read_settings;
+use crate::{Failure, Output};
+
+/// Runs the Federation Plane until SIGTERM or SIGINT.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// The settings file that `init` made.
+    #[arg(long, env = "FEDPLANE_CONFIG", value_name = "FILE", default_value = "fedplane.toml")]
+    pub config: PathBuf,
+    /// Writes the log as JSON lines.
+    #[arg(long)]
+    pub log_json: bool,
+    /// What to log, as `info` or `server=debug,info`.
+    #[arg(long, env = "FEDPLANE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// `fedplane serve`.
+///
+/// # Errors
+/// When the settings, the folder or an address cannot be used, or a part of the server ended by itself.
+pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
+    log_to_stderr(&args)?;
+    let settings = read_settings(&args.config)?;
+    // Before anything is opened: a signal that comes early is not lost.
+    let listen = |kind| signal(kind).map_err(|error| Failure::new("signal", "CLI", error.to_string(), ""));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let running = server::start(settings).await.map_err(|error| {
+        let hint = "mend what is named, and start again; `fedplane init` makes a whole folder";
+        Failure::new("start", "CLI", error.to_string(), hint)
+    })?;
+    let shutdown = running.shutdown_handle();
+    let asked = tokio::spawn(async move {
+        let which = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = which, "the server ends");
+        shutdown.cancel();
+    });
+    let stopped = running.join().await;
+    asked.abort();
+    if stopped.cut > 0 {
+        tracing::warn!(connections = stopped.cut, "connections were cut: they did not end in time");
+    }
+    match stopped.failed {
+        None => Ok(()),
+        Some(part) => {
+            let hint = "the log says why; what was acknowledged is on the disk, so start it again";
+            Err(Failure::new("server-failed", "CLI", format!("{part} ended by itself"), hint))
+        }
+    }
+}
+
+fn log_to_stderr(args: &ServeArgs) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&args.log).map_err(|error| {
+        Failure::usage(format!("--log {}: {error}", args.log), "write as `info` or `server=debug,info`")
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A subscriber that is set already, by whoever calls this as a library, stays.
+    let _ = if args.log_json {
+        log.json().try_init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+    Ok(())
+}

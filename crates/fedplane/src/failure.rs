@@ -1,0 +1,207 @@
+//! Why a command was not carried out, in the words of the law: code, cause, rule, hint.
+//!
+//! Never guesses: what the plane refused is shown as the plane said it.
+
+use std::fmt;
+use std::path::Path;
+
+use client::ClientError;
+use plane::StoreError;
+use proof::JwsError;
+use serde::Serialize;
+use trust::tuf::PublishError;
+use trust::{CaError, IdentityError, KeyFileError, RandomError};
+use wire::ProblemReason;
+
+/// A command refused or failed: every reason, each with its code, rule and hint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Why; never empty.
+    pub reasons: Vec<ProblemReason>,
+    /// Whether the command line itself is at fault.
+    #[serde(skip)]
+    usage: bool,
+}
+
+impl Failure {
+    /// A failure of one reason.
+    #[must_use]
+    pub fn new(code: &str, rule: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::of(vec![ProblemReason {
+            code: code.to_owned(),
+            rule: rule.to_owned(),
+            detail: detail.into(),
+            hint: hint.into(),
+        }])
+    }
+
+    /// A failure of several reasons.
+    #[must_use]
+    pub const fn of(reasons: Vec<ProblemReason>) -> Self {
+        Self { reasons, usage: false }
+    }
+
+    /// A command line that says too little, too much, or two things at once. Exit code 2.
+    #[must_use]
+    pub fn usage(detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::new("usage", "CLI", detail, hint) }
+    }
+
+    /// A file that cannot be read or written.
+    #[must_use]
+    pub fn file(path: &Path, what: &str, error: &dyn fmt::Display) -> Self {
+        Self::new(
+            "file",
+            "CLI",
+            format!("{}: cannot {what}: {error}", path.display()),
+            "check the name, and who may read and write there",
+        )
+    }
+
+    /// A file that holds something else than it should.
+    #[must_use]
+    pub fn malformed(path: &Path, error: &dyn fmt::Display, hint: &str) -> Self {
+        Self::new("malformed", "CLI", format!("{}: {}", path.display(), error.to_string().trim_end()), hint)
+    }
+
+    /// A signed document that was not signed as it must be.
+    #[must_use]
+    pub fn untrusted(what: &str, rule: &str, error: &JwsError) -> Self {
+        Self::new(
+            "untrusted",
+            rule,
+            format!("{what}: {error}"),
+            "check the root keys, and whose keys signed it",
+        )
+    }
+
+    /// The first reason's stable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.reasons.first().map_or("internal", |reason| reason.code.as_str())
+    }
+
+    /// What the process ends with: 2 when the command line is at fault, else 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        if self.usage { 2 } else { 1 }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.reasons.iter().enumerate() {
+            let ProblemReason { code, rule, detail, hint } = reason;
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}error: {detail}\n  code: {code}\n  rule: {rule}")?;
+            if !hint.is_empty() {
+                write!(f, "\n  hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let hint = match &error {
+            KeyFileError::Generate | KeyFileError::Io { .. } => {
+                "try again; check the disk and its access rights"
+            }
+            KeyFileError::NotEd25519 | KeyFileError::Malformed(_) => {
+                "name a key file that `fedplane init` made"
+            }
+            KeyFileError::Exists(_) => "choose another place",
+            KeyFileError::Missing(_) => "bring the medium that the key was taken to, and name its file",
+            KeyFileError::Readable { .. } => "chmod 600 FILE",
+        };
+        Self::new("key-file", "AU-2", error.to_string(), hint)
+    }
+}
+
+impl From<CaError> for Failure {
+    fn from(error: CaError) -> Self {
+        let hint = match &error {
+            CaError::Name(_) => "use DNS names and IP addresses only",
+            _ => "check the certificate and the key it belongs to",
+        };
+        Self::new("certificate", "ID-1", error.to_string(), hint)
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        Self::new(error.code(), "ID-1", error.to_string(), error.hint())
+    }
+}
+
+impl From<RandomError> for Failure {
+    fn from(error: RandomError) -> Self {
+        Self::new("random", "AU-2", error.to_string(), "try again on a healthy system")
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        Self::new(error.code(), "RL-3", error.to_string(), "see which keys the root of the repository names")
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(
+            "store",
+            "LG-1",
+            error.to_string(),
+            "check the disk, and that the file is this federation's",
+        )
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let detail = error.to_string();
+        let (code, hint) = match error {
+            ClientError::Refused { problem, .. } if !problem.reasons.is_empty() => {
+                return Self::of(problem.reasons);
+            }
+            ClientError::Refused { problem, .. } => {
+                return Self::new(&problem.code, "", problem.detail.clone(), "");
+            }
+            ClientError::Setup(_) => ("client-setup", "check the address: https://HOST:8443"),
+            ClientError::Unsigned(_) => ("unsigned", "check the operator's key"),
+            ClientError::Unreachable { .. } => {
+                ("unreachable", "is `fedplane serve` running there, and is it this federation's? See --url")
+            }
+            ClientError::Answer { .. } => {
+                ("answer", "is this the plane's own listener (8443), of this version?")
+            }
+            ClientError::TooLong { .. } => ("answer-too-long", "ask for less at a time"),
+        };
+        Self::new(code, "CLI", detail, hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_code_cause_rule_and_hint() {
+        let failure = Failure::new("too-few", "FO-1", "1 of 2", "sign again");
+        assert_eq!(failure.to_string(), "error: 1 of 2\n  code: too-few\n  rule: FO-1\n  hint: sign again");
+        assert_eq!((failure.exit_code(), Failure::usage("a", "b").exit_code()), (1, 2));
+    }
+
+    #[test]
+    fn a_refusal_is_shown_as_the_plane_said_it() {
+        let problem =
+            wire::Problem::new(409, "skips-major", "RL-6", "0.2.0 lies between", "install it first");
+        let refused = ClientError::Refused { problem: Box::new(problem), retry_after_seconds: None };
+        let failure = Failure::from(refused);
+        assert_eq!((failure.code(), failure.reasons.len()), ("skips-major", 1));
+        assert!(failure.to_string().contains("install it first"));
+    }
+}

@@ -1,0 +1,27 @@
+//! The operator's program as a library: every command as a function that other programs and tests may call.
+//!
+//! Never decides a rule and never judges a document itself: `governance`, `proof`, `trust` and `ledger` do.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`commands`] | one module a command |
+//! | [`connect`] | how an operator reaches the plane |
+//! | [`folder`] | where the files of a federation are |
+//! | [`law`] | the constitution as a file |
+//! | [`output`] | tables for people, JSON for programs |
+//! | [`failure`] | code, cause, rule, hint |
+//! | [`demo`] | the story of a federation |
+
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod connect;
+pub mod demo;
+pub mod failure;
+pub mod folder;
+pub mod law;
+pub mod output;
+
+pub use failure::Failure;
+pub use output::Output;

@@ -1,0 +1,193 @@
+//! The one place that writes to the standard output: tables for people, JSON for programs.
+//!
+//! Never mixes the two: with `--json` the standard output holds JSON alone; notes and errors go to the standard error.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::Failure;
+
+type Sink = Mutex<Box<dyn Write + Send>>;
+
+/// Where answers go.
+pub struct Output {
+    json: bool,
+    terminal: bool,
+    out: Sink,
+    err: Sink,
+}
+
+impl Output {
+    /// The process's own standard output and error.
+    #[must_use]
+    pub fn stdio(json: bool) -> Self {
+        Self {
+            json,
+            terminal: io::stdout().is_terminal(),
+            out: Mutex::new(Box::new(io::stdout())),
+            err: Mutex::new(Box::new(io::stderr())),
+        }
+    }
+
+    /// An output that keeps what it is told, for tests.
+    #[must_use]
+    pub fn captured(json: bool) -> (Self, Captured) {
+        let captured = Captured::default();
+        let out = Mutex::new(Box::new(captured.clone()) as Box<dyn Write + Send>);
+        (Self { json, terminal: false, out, err: Mutex::new(Box::new(io::sink())) }, captured)
+    }
+
+    /// Whether a program reads it.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person watches it.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// The answer: the value for programs, the text for people.
+    ///
+    /// # Errors
+    /// When the output cannot be written; a reader that went away is no error.
+    pub fn show<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = if self.json { json(serde_json::to_string_pretty(value))? } else { text() };
+        self.write(&self.out, &text)
+    }
+
+    /// One line of an answer that goes on: JSON lines for programs.
+    ///
+    /// # Errors
+    /// As [`Output::show`].
+    pub fn line<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = if self.json { json(serde_json::to_string(value))? } else { text() };
+        self.write(&self.out, &text)
+    }
+
+    /// A remark for people, on the standard error.
+    pub fn note(&self, text: &str) {
+        // Whoever closed the standard error wants no remarks.
+        let _ = self.write(&self.err, text);
+    }
+
+    /// A failure, on the standard error: JSON for programs.
+    pub fn failure(&self, failure: &Failure) {
+        match serde_json::to_string(failure) {
+            Ok(text) if self.json => self.note(&text),
+            _ => self.note(&failure.to_string()),
+        }
+    }
+
+    /// A table: ruled for a terminal, plain columns for a pipe; nothing without rows.
+    #[must_use]
+    pub fn table(&self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+        let mut table = Table::new();
+        if self.terminal {
+            table.load_style(UTF8_HORIZONTAL_ONLY);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        } else {
+            table.load_style(NOTHING);
+        }
+        table.set_header(header.iter().copied());
+        for row in rows {
+            table.add_row(row);
+        }
+        if table.row_count() == 0 { String::new() } else { table.trim_fmt() }
+    }
+
+    /// Parts of an answer with a blank line between; empty ones are left out.
+    #[must_use]
+    pub fn parts(parts: &[String]) -> String {
+        parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Names with their values, one a line.
+    #[must_use]
+    pub fn pairs(pairs: &[(&str, String)]) -> String {
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let line = |(name, value): &(&str, String)| {
+            let value = value.replace('\n', &format!("\n{:width$}  ", ""));
+            format!("{name:width$}  {value}")
+        };
+        pairs.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn write(&self, sink: &Sink, text: &str) -> Result<(), Failure> {
+        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = if text.is_empty() { String::new() } else { format!("{}\n", text.trim_end_matches('\n')) };
+        match sink.write_all(line.as_bytes()).and_then(|()| sink.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                "output",
+                "CLI",
+                format!("cannot write: {error}"),
+                "check where the output goes",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn json(text: Result<String, serde_json::Error>) -> Result<String, Failure> {
+    text.map_err(|error| Failure::new("output", "CLI", format!("no JSON form: {error}"), ""))
+}
+
+/// What an output of [`Output::captured`] was told.
+#[derive(Clone, Debug, Default)]
+pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// The text so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_json_and_people_get_text() {
+        for (as_json, expected) in [(true, "[\n  1,\n  2\n]\n"), (false, "one, two\n")] {
+            let (out, captured) = Output::captured(as_json);
+            out.show(&[1, 2], || "one, two\n\n".to_owned()).unwrap();
+            assert_eq!(captured.text(), expected);
+        }
+    }
+
+    #[test]
+    fn a_pipe_gets_plain_columns() {
+        let (out, _) = Output::captured(false);
+        let table = out.table(&["a", "b"], [vec!["1".to_owned(), "long".to_owned()]]);
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(table.is_ascii());
+        assert_eq!(Output::parts(&["a".into(), out.table(&["a"], []), "b".into()]), "a\n\nb");
+        assert_eq!(Output::pairs(&[("a", "1\n2".into()), ("bcd", "3".into())]), "a    1\n     2\nbcd  3");
+    }
+}

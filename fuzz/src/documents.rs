@@ -1,0 +1,132 @@
+//! Signed documents and signed requests.
+
+use governance::Timestamp;
+use proof::key::KEY_SET_MAX;
+use proof::order::OrderAction;
+use proof::{
+    Directive, Jws, KeySet, KeysDocument, Order, Purpose, RequestFacts, RequestHead, Sign as _,
+    SignedRequest, Typ, VersionStatement,
+};
+
+use crate::json;
+use crate::seeds::{INSTANCE, NOW_MILLIS, founder, key};
+
+/// A signed document: read, written, read; verification gives an answer, and only the payload it read.
+pub fn jws(data: &[u8]) -> bool {
+    let Ok(document) = Jws::parse(data) else { return false };
+    let written = document.to_json();
+    assert_eq!(Jws::parse(written.as_bytes()).as_ref(), Ok(&document), "read again, it says something else");
+    for typ in Typ::ALL {
+        if let Ok(verified) = document.verify(*typ, &founder()) {
+            assert_eq!(verified.payload(), document.payload_unverified());
+            assert!(!verified.signers().is_empty(), "verified, and nobody signed");
+        }
+    }
+    let mut merged = document.clone();
+    let _ = merged.merge(&document);
+    assert_eq!(merged.digest(), document.digest());
+    // The payload of one found in the wild may be any of these.
+    let payload = document.payload_unverified();
+    for target in [keys_document, statement, directive, order] {
+        target(payload);
+    }
+    true
+}
+
+/// The bytes as the payload of a document that the founder of the tests signed.
+fn signed(typ: Typ, payload: &[u8]) -> Option<Jws> {
+    Jws::sign(typ, payload.to_vec(), &key(1)).ok()
+}
+
+/// The payload of a keys document, and the Founder's keys as an auditor holds them.
+pub fn keys_document(data: &[u8]) -> bool {
+    let roots = json::<KeySet>(data).is_some();
+    let Some(keys) = json::<KeysDocument>(data) else { return roots };
+    let at = Timestamp::from_millis(NOW_MILLIS);
+    let valid = keys.validate().is_ok();
+    for purpose in Purpose::ALL {
+        let count = keys.online(*purpose, at).count();
+        match keys.online_set(*purpose, at) {
+            Some(set) => assert_eq!(set.keys().len(), count),
+            // None, more than a set may hold, or one twice.
+            None => assert!(count == 0 || count > KEY_SET_MAX || !valid),
+        }
+    }
+    if let Some(document) = signed(Typ::Keys, data) {
+        let opened = KeysDocument::open(&document, &founder());
+        assert!(valid || opened.is_err(), "opened, though it contradicts itself");
+        if let Ok(opened) = opened {
+            assert!(opened.open_successor(&document).is_err(), "a document succeeds itself");
+        }
+    }
+    true
+}
+
+/// The payload of a version statement.
+pub fn statement(data: &[u8]) -> bool {
+    let Some(statement) = json::<VersionStatement>(data) else { return false };
+    let whole = statement.validate().is_ok();
+    assert!(
+        !statement.follows(Some((statement.sequence, statement.previous.unwrap_or(proof::Digest::of(b"")))))
+    );
+    if let Some(document) = signed(Typ::Statement, data) {
+        let opened = VersionStatement::open(&document, statement.instance, key(1).public_key());
+        assert_eq!(opened.is_ok(), whole, "a statement opens when it is whole");
+    }
+    true
+}
+
+/// The payload of a directive.
+pub fn directive(data: &[u8]) -> bool {
+    let Some(directive) = json::<Directive>(data) else { return false };
+    if let Some(document) = signed(Typ::Directive, data) {
+        let now = Timestamp::from_millis(NOW_MILLIS);
+        let open = |seen| Directive::open(&document, &founder(), directive.instance, seen, now);
+        assert_eq!(open(0).is_ok(), now <= directive.expires);
+        let other = INSTANCE.parse().expect("an id");
+        let misread = Directive::open(&document, &founder(), other, 0, now).is_ok();
+        assert!(!misread || directive.instance == other, "opened by another instance");
+        if let Some(later) = directive.serial.checked_add(1) {
+            assert!(open(later).is_err(), "an older directive is followed");
+        }
+    }
+    true
+}
+
+/// The payload of a Founder's order.
+pub fn order(data: &[u8]) -> bool {
+    let Some(order) = json::<Order>(data) else { return false };
+    let now = Timestamp::from_millis(NOW_MILLIS);
+    assert!(order.check(order.serial, now).is_err(), "an order is carried out twice");
+    if let Some(document) = signed(Typ::Order, data) {
+        assert_eq!(Order::open(&document, &founder(), 0, now).is_ok(), order.check(0, now).is_ok());
+    }
+    let inner = match &order.action {
+        OrderAction::Amend { constitution: document, .. } | OrderAction::Keys { document } => document,
+        _ => return true,
+    };
+    assert_eq!(Jws::parse(inner.to_json().as_bytes()).as_ref(), Ok(inner));
+    true
+}
+
+/// A signature base, or a whole signed request: one request has one text.
+pub fn request(data: &[u8]) -> bool {
+    let base = core::str::from_utf8(data).is_ok_and(base_has_one_text);
+    let kept = json::<SignedRequest>(data).is_some_and(|request| {
+        if let Ok(facts) = request.verify(key(1).public_key()) {
+            assert_eq!(facts.digest, proof::Digest::of(&request.body));
+        }
+        base_has_one_text(&request.base);
+        true
+    });
+    base | kept
+}
+
+pub(crate) fn base_has_one_text(base: &str) -> bool {
+    let Ok(facts) = RequestFacts::parse(base) else { return false };
+    let RequestFacts { method, authority, digest, created, nonce, .. } = facts;
+    let head =
+        RequestHead { method, authority, path_and_query: facts.path_and_query(), digest, created, nonce };
+    assert_eq!(head.base(facts.key).as_deref(), Ok(base), "a second text for the same request is read");
+    true
+}
