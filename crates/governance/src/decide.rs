@@ -2,22 +2,25 @@
 //!
 //! Never finds out what is due by itself: `reconcile` does, right behind every decision.
 
+mod world;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::event::{InstanceEvent, Registration, WorldEvent};
+use crate::event::{InstanceEvent, Registration};
 use crate::finding::FindingCode;
-use crate::id::{Digest, DomainCode, InstanceKey, RolloutId};
+use crate::id::{Digest, DomainCode, InstanceKey};
 use crate::instance::{Instance, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition_by};
 use crate::reconcile::moved;
 use crate::refusal::{Reason, Refusal};
-use crate::release::{Class, Release, Restriction, StepError, check_step};
-use crate::rollout::{PauseCause, Phase, Rollout, RolloutStatus};
+use crate::release::{StepError, check_step};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
 use crate::time::Timestamp;
 use crate::version::Version;
 use crate::world::World;
+
+pub use world::{WorldCommand, decide_world};
 
 /// A version statement whose signature was verified (ID-4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,23 @@ pub struct Statement {
     pub running: Running,
     /// The domains it says are active.
     pub domains: Vec<DomainCode>,
+}
+
+/// A renewal that the instance asked for, its signature verified (HS-2), with the certificate it is to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The key that signed the request.
+    pub by: InstanceKey,
+    /// The key to be certified.
+    pub key: InstanceKey,
+    /// Digest of the last statement, as the instance knows it.
+    pub head: Option<Digest>,
+    /// Digest of the one it signed behind that, where no answer came: an honest instance cannot know which is on record.
+    pub pending: Option<Digest>,
+    /// Serial number of the new certificate.
+    pub serial: String,
+    /// When it ends.
+    pub not_after: Timestamp,
 }
 
 /// What can be asked about one instance.
@@ -78,14 +98,17 @@ pub enum Command {
     OrderRevoke,
     /// The Founder restores (LC-17), or lifts his hold (LC-19).
     OrderRestore,
-    /// The instance enrolled afresh under its id (HS-1, LC-17).
+    /// The Runtime: a new certificate, over the same key or a new one (HS-2). A restored instance shakes hands afresh
+    /// by it (LC-17).
+    Renew(Renewal),
+    /// The instance enrolled afresh under its id (HS-1).
     Handshake {
         /// Its new key.
         key: InstanceKey,
     },
-    /// A certificate is to be issued (HS-1, HS-2).
+    /// A certificate is to be issued (HS-1).
     Certify {
-        /// Over this key.
+        /// Over this key: the one on record.
         key: InstanceKey,
         /// With this serial number.
         serial: String,
@@ -103,7 +126,8 @@ impl Command {
             | Self::Report(_)
             | Self::BeginUpgrade { .. }
             | Self::FailUpgrade { .. }
-            | Self::Retry { .. } => Authority::Runtime,
+            | Self::Retry { .. }
+            | Self::Renew(_) => Authority::Runtime,
             Self::OrderSuspend | Self::OrderRevoke | Self::OrderRestore => Authority::Founder,
             _ => Authority::Federation,
         }
@@ -137,7 +161,9 @@ pub fn decide(
         Command::ChangeKind { kind } if *kind == instance.kind => Ok(Vec::new()),
         Command::ChangeKind { kind } => Ok(alloc::vec![InstanceEvent::KindChanged { kind: *kind }]),
         Command::OrderSuspend | Command::OrderRevoke | Command::OrderRestore => order(instance, command),
+        Command::Renew(renewal) => renew(instance, renewal),
         Command::Handshake { key } => handshake(instance, *key),
+        Command::Certify { key, .. } if *key != instance.key => Err(Reason::KeySuperseded.into()),
         Command::Certify { key, serial, not_after } => Ok(alloc::vec![InstanceEvent::CertificateIssued {
             key: *key,
             serial: serial.clone(),
@@ -165,17 +191,7 @@ fn report(instance: &Instance, statement: &Statement) -> Result<Vec<InstanceEven
         return Ok(Vec::new());
     }
     if let Err(detail) = continues(instance.head, statement) {
-        let open = instance.finding(FindingCode::VersionChainBroken).is_some();
-        let rule = || String::from("CO-9");
-        let record = if open {
-            Vec::new()
-        } else {
-            alloc::vec![
-                InstanceEvent::FindingOpened { code: FindingCode::VersionChainBroken },
-                InstanceEvent::Escalated { rule: rule(), facts: detail.clone() },
-            ]
-        };
-        return Err(Refusal { reasons: alloc::vec![Reason::VersionChainBroken { detail }], record });
+        return Err(broken_chain(instance, detail));
     }
     let platform = statement.running.platform;
     if !may_run(instance, platform) {
@@ -192,6 +208,18 @@ fn report(instance: &Instance, statement: &Statement) -> Result<Vec<InstanceEven
         events.extend(moved(instance.state, Cause::UpgradeSucceeded));
     }
     Ok(events)
+}
+
+/// The refusal of what does not go on from the chain on record: it becomes a finding (ID-4, CO-9).
+fn broken_chain(instance: &Instance, detail: String) -> Refusal {
+    let code = FindingCode::VersionChainBroken;
+    let record = if instance.finding(code).is_some() {
+        Vec::new()
+    } else {
+        let escalated = InstanceEvent::Escalated { rule: String::from("CO-9"), facts: detail.clone() };
+        alloc::vec![InstanceEvent::FindingOpened { code }, escalated]
+    };
+    Refusal { reasons: alloc::vec![Reason::VersionChainBroken { detail }], record }
 }
 
 /// Whether the statement follows the head; if not, how.
@@ -339,6 +367,32 @@ fn order(instance: &Instance, command: &Command) -> Result<Vec<InstanceEvent>, R
     Ok(events)
 }
 
+fn renew(instance: &Instance, renewal: &Renewal) -> Result<Vec<InstanceEvent>, Refusal> {
+    let Renewal { by, key, head, pending, serial, not_after } = renewal;
+    let certificate =
+        InstanceEvent::CertificateIssued { key: *key, serial: serial.clone(), not_after: *not_after };
+    let on_record = instance.head.map(|head| head.digest);
+    let continues = *head == on_record || (pending.is_some() && *pending == on_record);
+    if *by != instance.key {
+        // The key before may repeat the renewal away from it: an answer was lost on the way. It opens no finding.
+        let repeats = instance.previous_key == Some(*by) && *key == instance.key && continues;
+        return if repeats { Ok(alloc::vec![certificate]) } else { Err(Reason::KeySuperseded.into()) };
+    }
+    if !continues {
+        let detail = String::from("the renewal names another head of the chain than the one on record");
+        return Err(broken_chain(instance, detail));
+    }
+    let mut events = Vec::new();
+    if *key != instance.key {
+        events.push(InstanceEvent::KeyRenewed { key: *key });
+    }
+    if instance.handshake_required {
+        events.push(InstanceEvent::Handshaken);
+    }
+    events.push(certificate);
+    Ok(events)
+}
+
 fn handshake(instance: &Instance, key: InstanceKey) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.state == State::Revoked {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());
@@ -378,221 +432,6 @@ pub fn check_enrolment(kind: Kind, tier: Tier, has_provider: bool, world: &World
         reasons.push(Reason::ProviderRequired { kind });
     }
     if reasons.is_empty() { Ok(()) } else { Err(reasons.into()) }
-}
-
-/// What can be asked about the federation as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorldCommand {
-    /// The Organism publishes a release, and its rollout begins (RL-1, RO-1).
-    Publish {
-        /// The release, its signatures verified.
-        release: alloc::boxed::Box<Release>,
-        /// Digest of what was signed.
-        digest: Digest,
-        /// A fresh id for its rollout.
-        rollout: RolloutId,
-        /// Whom it is for.
-        restriction: Restriction,
-        /// Phases that wait for an approval.
-        approval: Vec<Phase>,
-    },
-    /// The release is taken back.
-    Withdraw {
-        /// Which.
-        release: Version,
-    },
-    /// An operator stops the offers (RO-6).
-    Pause {
-        /// Of which release.
-        release: Version,
-    },
-    /// An operator, or for RO-5 the Founder, lets them go on.
-    Resume {
-        /// Of which release.
-        release: Version,
-        /// Who asks.
-        by: Authority,
-    },
-    /// An operator ends the rollout where it stands (RO-6).
-    Abort {
-        /// Of which release.
-        release: Version,
-    },
-    /// An operator approves the next phase (RO-6).
-    Approve {
-        /// Of which release.
-        release: Version,
-    },
-    /// No offers inside, except of security releases (RO-6).
-    Freeze {
-        /// From when.
-        from: Timestamp,
-        /// Until when.
-        until: Timestamp,
-    },
-    /// The red switch (RO-6).
-    RedSwitch {
-        /// On or off.
-        on: bool,
-    },
-    /// An order of the Founder, its signatures verified (FO-1).
-    AcceptOrder {
-        /// Its serial.
-        serial: u64,
-        /// Until when it is good.
-        expires: Timestamp,
-        /// Digest of the order.
-        digest: Digest,
-    },
-}
-
-/// Judges a command about the federation as a whole.
-///
-/// # Errors
-/// Every rule that forbids it.
-pub fn decide_world(
-    world: &World,
-    command: &WorldCommand,
-    now: Timestamp,
-) -> Result<Vec<WorldEvent>, Refusal> {
-    match command {
-        WorldCommand::Publish { release, digest, rollout, restriction, approval } => {
-            publish(world, release, *digest, *rollout, restriction, approval)
-        }
-        WorldCommand::Withdraw { release } => withdraw(world, *release),
-        WorldCommand::Pause { release } => pause(find(world, *release)?),
-        WorldCommand::Resume { release, by } => resume(find(world, *release)?, *by),
-        WorldCommand::Abort { release } => {
-            let rollout = find(world, *release)?;
-            allow(rollout, rollout.is_open(), "be aborted")?;
-            Ok(alloc::vec![WorldEvent::RolloutAborted { rollout: rollout.id }])
-        }
-        WorldCommand::Approve { release } => approve(find(world, *release)?),
-        WorldCommand::Freeze { from, until } => {
-            Ok(alloc::vec![WorldEvent::FreezeSet { from: *from, until: *until }])
-        }
-        WorldCommand::RedSwitch { on } if *on == world.red_switch => Ok(Vec::new()),
-        WorldCommand::RedSwitch { on } => Ok(alloc::vec![WorldEvent::RedSwitchTurned { on: *on }]),
-        WorldCommand::AcceptOrder { serial, expires, digest } => {
-            if *serial <= world.order_serial {
-                return Err(Reason::OrderReplayed { serial: *serial, last: world.order_serial }.into());
-            }
-            if *expires <= now {
-                return Err(Reason::OrderExpired { expired: *expires }.into());
-            }
-            Ok(alloc::vec![WorldEvent::OrderAccepted { serial: *serial, digest: *digest }])
-        }
-    }
-}
-
-fn find(world: &World, release: Version) -> Result<&Rollout, Refusal> {
-    world.rollout_of(release).ok_or_else(|| Reason::UnknownRelease { release }.into())
-}
-
-fn allow(rollout: &Rollout, holds: bool, verb: &'static str) -> Result<(), Refusal> {
-    if holds {
-        return Ok(());
-    }
-    Err(Reason::RolloutForbids { release: rollout.release, status: rollout.shown(), verb }.into())
-}
-
-fn publish(
-    world: &World,
-    release: &Release,
-    digest: Digest,
-    id: RolloutId,
-    restriction: &Restriction,
-    approval: &[Phase],
-) -> Result<Vec<WorldEvent>, Refusal> {
-    let version = release.version;
-    match world.releases.get(&version) {
-        Some(published) if published.digest == digest => return Ok(Vec::new()),
-        Some(_) => return Err(Reason::ReleaseExists { release: version }.into()),
-        None => {}
-    }
-    release.check(&world.matrix)?;
-    let boxed = alloc::boxed::Box::new(release.clone());
-    let mut events = alloc::vec![WorldEvent::ReleasePublished { digest, release: boxed }];
-    let overtaken = world.rollouts.iter().filter(|rollout| {
-        rollout.is_open()
-            && rollout.release.line() == version.line()
-            && rollout.release < version
-            // A security rollout gives way to another security release alone (RO-8).
-            && (rollout.class != Class::Security || release.class == Class::Security)
-    });
-    events
-        .extend(overtaken.map(|rollout| WorldEvent::RolloutSuperseded { rollout: rollout.id, by: version }));
-    events.push(WorldEvent::RolloutOpened {
-        rollout: id,
-        release: version,
-        restriction: restriction.clone(),
-        approval: approval.to_vec(),
-    });
-    if world.releases.is_empty() {
-        // Nothing comes before it: there is no change to stage.
-        events.push(WorldEvent::RolloutDone { rollout: id });
-    }
-    Ok(events)
-}
-
-fn withdraw(world: &World, release: Version) -> Result<Vec<WorldEvent>, Refusal> {
-    if world.release(release).is_none() {
-        return Err(Reason::UnknownRelease { release }.into());
-    }
-    let mut events = alloc::vec![WorldEvent::ReleaseWithdrawn { release }];
-    let ends = |rollout: &&Rollout| {
-        rollout.release == release
-            && matches!(
-                rollout.status,
-                RolloutStatus::Queued
-                    | RolloutStatus::Running
-                    | RolloutStatus::Done
-                    | RolloutStatus::Superseded
-            )
-    };
-    let ending = world.rollouts.iter().filter(ends);
-    events.extend(ending.map(|rollout| WorldEvent::RolloutWithdrawn { rollout: rollout.id }));
-    Ok(events)
-}
-
-fn pause(rollout: &Rollout) -> Result<Vec<WorldEvent>, Refusal> {
-    let can = rollout.paused.is_none() && (rollout.is_open() || rollout.status == RolloutStatus::Done);
-    allow(rollout, can, "be paused")?;
-    let mut events = alloc::vec![WorldEvent::RolloutPaused {
-        rollout: rollout.id,
-        cause: PauseCause::Operator,
-        failed: None,
-        finished: None,
-    }];
-    let open = rollout.escalations.iter().any(|escalation| escalation.rule == "RO-6");
-    if rollout.class == Class::Security && !open {
-        events.push(WorldEvent::RolloutEscalated {
-            rollout: rollout.id,
-            rule: String::from("RO-6"),
-            facts: String::from("an operator paused a security release"),
-        });
-    }
-    Ok(events)
-}
-
-fn resume(rollout: &Rollout, by: Authority) -> Result<Vec<WorldEvent>, Refusal> {
-    let Some(cause) = rollout.paused else {
-        allow(rollout, false, "be resumed")?;
-        return Ok(Vec::new());
-    };
-    if cause == PauseCause::FailureBound && by != Authority::Founder {
-        return Err(Reason::NotAuthorised { by }.into());
-    }
-    Ok(alloc::vec![WorldEvent::RolloutResumed { rollout: rollout.id, cause }])
-}
-
-fn approve(rollout: &Rollout) -> Result<Vec<WorldEvent>, Refusal> {
-    let next = rollout.next_phase().filter(|next| rollout.is_open() && rollout.awaits_approval(*next));
-    let Some(phase) = next else {
-        allow(rollout, false, "be approved")?;
-        return Ok(Vec::new());
-    };
-    Ok(alloc::vec![WorldEvent::PhaseApproved { rollout: rollout.id, phase }])
 }
 
 /// Whether the law has a row for this move (used by those who check the record).

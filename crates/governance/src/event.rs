@@ -52,12 +52,19 @@ pub struct Registration {
 pub enum InstanceEvent {
     /// It got its identity (HS-1).
     Registered(Box<Registration>),
-    /// It shook hands afresh under its id (HS-1, LC-17): new key, new chain.
+    /// It enrolled afresh under its id (HS-1): new key, new chain.
     HandshakeRenewed {
         /// Its new public key.
         key: InstanceKey,
     },
-    /// A certificate was issued over this key (HS-1, HS-2).
+    /// It renewed under another key (HS-2): it said so itself, under the key it had.
+    KeyRenewed {
+        /// Its public key from now on.
+        key: InstanceKey,
+    },
+    /// Restored, it shook hands afresh by a renewal (LC-17); its chain goes on.
+    Handshaken,
+    /// A certificate was issued over the key on record (HS-1, HS-2). It makes no key the instance's.
     CertificateIssued {
         /// The key certified.
         key: InstanceKey,
@@ -252,6 +259,13 @@ pub enum WorldEvent {
         /// On or off.
         on: bool,
     },
+    /// A matter of the whole federation was put before the Founder (CO-13).
+    FederationEscalated {
+        /// The rule that asks for it.
+        rule: String,
+        /// What happened.
+        facts: String,
+    },
     /// A rollout was made.
     RolloutOpened {
         /// Its id.
@@ -360,6 +374,8 @@ impl InstanceEvent {
     pub fn rule(&self) -> &str {
         match self {
             Self::Registered(_) | Self::HandshakeRenewed { .. } | Self::CertificateIssued { .. } => "HS-1",
+            Self::KeyRenewed { .. } => "HS-2",
+            Self::Handshaken => "LC-17",
             Self::Reported { .. } => "HS-3",
             Self::Moved { from, to, cause } => transition(*from, *to, *cause).map_or("LC", |row| row.rule),
             Self::Offered { action: Action::Update, .. } => "LC-2",
@@ -390,7 +406,11 @@ impl InstanceEvent {
             Self::Moved { from, to, cause } => {
                 transition(*from, *to, *cause).map_or(Authority::Federation, |row| row.by)
             }
-            Self::Reported { .. } | Self::AttemptBegun { .. } | Self::RetryAsked { .. } => Authority::Runtime,
+            Self::KeyRenewed { .. }
+            | Self::Handshaken
+            | Self::Reported { .. }
+            | Self::AttemptBegun { .. }
+            | Self::RetryAsked { .. } => Authority::Runtime,
             Self::AttemptFinished { outcome, .. } => match outcome {
                 Outcome::Stalled => Authority::Federation,
                 Outcome::Succeeded | Outcome::Failed => Authority::Runtime,
@@ -423,7 +443,7 @@ impl WorldEvent {
             Self::PhaseApproved { .. } | Self::RolloutAborted { .. } => "RO-6",
             Self::RolloutSuperseded { .. } => "RO-8",
             Self::RolloutWithdrawn { .. } => "RO-7",
-            Self::RolloutEscalated { rule, .. } => rule,
+            Self::RolloutEscalated { rule, .. } | Self::FederationEscalated { rule, .. } => rule,
         }
     }
 

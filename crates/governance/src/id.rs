@@ -32,6 +32,18 @@ pub struct InstanceId(Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RolloutId(Uuid);
 
+impl RolloutId {
+    /// The id of the rollout of a release: it follows from what the Organism signed, so that nobody who governs can
+    /// choose it until the canary holds whom he wants (RO-2).
+    #[must_use]
+    pub fn of_release(signed: Digest) -> Self {
+        let digest = Digest::of_parts(&[b"fedplane-rollout-v1\n", signed.as_bytes()]);
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+        Self::from_random(bytes)
+    }
+}
+
 macro_rules! uuid_v4 {
     ($($name:ident = $what:literal),+) => {$(
         impl $name {

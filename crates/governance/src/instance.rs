@@ -21,6 +21,8 @@ use crate::version::Version;
 
 /// Finished attempts remembered on the instance; the ledger holds them all.
 pub const ATTEMPTS_MAX: usize = 32;
+/// Rollouts remembered that offered the instance something; the ledger holds them all.
+pub const OFFERED_MAX: usize = 32;
 /// Failed releases remembered for RO-9.
 pub const FAILURES_MAX: usize = 16;
 
@@ -209,6 +211,10 @@ pub struct Instance {
     pub since: Timestamp,
     /// Its public key.
     pub key: InstanceKey,
+    /// The key it renewed away from, until it makes a statement under the new one: good for repeating that renewal,
+    /// should its answer have been lost (HS-2), and for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_key: Option<InstanceKey>,
     /// What it runs.
     pub running: Running,
     /// Its active domains, in the order of activation.
@@ -223,6 +229,8 @@ pub struct Instance {
     pub attempt: Option<Attempt>,
     /// What it owes.
     pub due: Option<Due>,
+    /// Rollouts that ever offered it an update, oldest first, the last [`OFFERED_MAX`].
+    pub offered: Vec<RolloutId>,
     /// Its finished attempts, oldest first, the last [`ATTEMPTS_MAX`].
     pub attempts: Vec<FinishedAttempt>,
     /// Releases that failed here.
@@ -258,6 +266,7 @@ impl Instance {
             state: State::Registered,
             since: at,
             key: registration.key,
+            previous_key: None,
             running: registration.running.clone(),
             domains: registration.domains.clone(),
             head: None,
@@ -265,6 +274,7 @@ impl Instance {
             offer: None,
             attempt: None,
             due: None,
+            offered: Vec::new(),
             attempts: Vec::new(),
             failures: Vec::new(),
             findings: Vec::new(),
@@ -303,9 +313,17 @@ impl Instance {
         match event {
             InstanceEvent::Registered(registration) => *self = Self::registered(self.id, registration, at),
             InstanceEvent::HandshakeRenewed { key } => self.shake_hands(*key, at),
-            InstanceEvent::CertificateIssued { key, .. } => self.key = *key,
+            InstanceEvent::KeyRenewed { key } => {
+                self.previous_key = Some(core::mem::replace(&mut self.key, *key))
+            }
+            InstanceEvent::Handshaken => {
+                self.reported = at;
+                self.handshake_required = false;
+            }
+            InstanceEvent::CertificateIssued { .. } => {}
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
+                self.previous_key = None;
                 self.running.clone_from(running);
                 self.domains.clone_from(domains);
                 self.reported = at;
@@ -322,6 +340,10 @@ impl Instance {
                 });
                 self.serial += 1;
                 if *action == Action::Update {
+                    if !self.offered.contains(rollout) {
+                        self.offered.push(*rollout);
+                        self.offered.drain(..self.offered.len().saturating_sub(OFFERED_MAX));
+                    }
                     self.due = Some(Due {
                         release: *release,
                         rollout: *rollout,
@@ -374,6 +396,7 @@ impl Instance {
 
     fn shake_hands(&mut self, key: InstanceKey, at: Timestamp) {
         self.key = key;
+        self.previous_key = None;
         self.head = None;
         self.reported = at;
         self.handshake_required = false;
@@ -387,6 +410,7 @@ impl Instance {
             self.due = None;
             self.findings.clear();
             self.failures.clear();
+            self.previous_key = None;
             self.handshake_required = to == State::Suspended;
         }
         if to == State::Suspended {

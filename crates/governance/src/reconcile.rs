@@ -252,6 +252,8 @@ fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) 
         return None;
     }
     let previous = instance.previous().filter(|previous| *previous < instance.running.platform)?;
+    // A directive names bytes; those of a version that was never released, or is withdrawn, it cannot.
+    world.release(previous)?;
     let blocked = is_blocked(instance, world, previous, Class::Security, now);
     (!blocked).then(|| Wanted {
         release: previous,

@@ -45,12 +45,21 @@ pub enum Reason {
     /// LC-17.
     #[error("a restored instance must shake hands afresh first")]
     HandshakeRequired,
+    /// HS-2.
+    #[error("another key is on record for the instance")]
+    KeySuperseded,
     /// LC-19.
     #[error("the Founder suspended the instance: only his `restore` lifts it")]
     HeldByFounder,
     /// IN-2.
     #[error("release {release} has no rollback instructions")]
     NoRollbackInstructions {
+        /// Which release.
+        release: Version,
+    },
+    /// RL-1.
+    #[error("major release {release} has no migration guide")]
+    NoMigrationGuide {
         /// Which release.
         release: Version,
     },
@@ -115,7 +124,7 @@ pub enum Reason {
         release: Version,
     },
     /// ID-4.
-    #[error("the statement does not continue the chain: {detail}")]
+    #[error("the chain of statements does not go on from the one on record: {detail}")]
     VersionChainBroken {
         /// How.
         detail: String,
@@ -197,7 +206,10 @@ impl Reason {
                 ("audit-not-clean", "LC-9", "clear the findings first: `instance show` says how")
             }
             Self::HandshakeRequired => {
-                ("handshake-required", "LC-17", "enrol the instance afresh under its id")
+                ("handshake-required", "LC-17", "let its agent run: it renews its certificate by itself")
+            }
+            Self::KeySuperseded => {
+                ("certificate-superseded", "HS-2", "use the newest certificate, with its key")
             }
             Self::HeldByFounder => ("not-authorised", "LC-19", "ask the Founder for a `restore` order"),
             Self::NoRollbackInstructions { .. } => (
@@ -205,6 +217,9 @@ impl Reason {
                 "IN-2",
                 "add [rollback] instructions to the manifest and sign again",
             ),
+            Self::NoMigrationGuide { .. } => {
+                ("no-migration-guide", "RL-1", "add `migration` to the manifest and sign again")
+            }
             Self::StackBroken { .. } => {
                 ("stack-broken", "RL-4", "mend the structure's `needs`, or ship what it needs")
             }

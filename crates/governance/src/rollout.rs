@@ -205,6 +205,8 @@ pub struct Census {
     places: BTreeMap<Stratum, Vec<Digest>>,
     /// Per phase, the counts of RO-3 and RO-4.
     phases: BTreeMap<Phase, PhaseCount>,
+    /// Instances, eligible or not, that run something else than the release.
+    lacking: u64,
 }
 
 /// The counts of one phase.
@@ -235,6 +237,7 @@ impl Census {
             count.failed += u64::from(attempt.outcome != Outcome::Succeeded);
             finished += 1;
         }
+        self.lacking += u64::from(instance.running.platform != rollout.release);
         if !world.is_eligible(rollout, instance) {
             return;
         }
@@ -348,6 +351,12 @@ pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp)
         // A security rollout of the line goes first (RO-8).
         (RolloutStatus::Queued, _) if rollout.class != Class::Security && world.secures(rollout) => {
             Vec::new()
+        }
+        // The first release ever, and nobody who lacks it: there is no change to stage.
+        (RolloutStatus::Queued, _)
+            if world.releases.len() == 1 && census.lacking == 0 && rollout.approval.is_empty() =>
+        {
+            alloc::vec![WorldEvent::RolloutDone { rollout: rollout.id }]
         }
         (RolloutStatus::Queued, _) if rollout.class == Class::Security => {
             open(rollout, Phase::Ga, census, world, now)

@@ -13,7 +13,7 @@ use crate::event::WorldEvent;
 use crate::finding::Escalation;
 use crate::id::{Digest, RolloutId};
 use crate::instance::Instance;
-use crate::release::{Matrix, Release, check_step};
+use crate::release::{Matrix, Release, Restriction, check_step};
 use crate::rollout::{OpenPhase, Phase, Rollout, RolloutStatus};
 use crate::time::{Span, Timestamp};
 use crate::version::Version;
@@ -64,6 +64,9 @@ pub struct World {
     pub freezes: Vec<Freeze>,
     /// Whether the red switch is on.
     pub red_switch: bool,
+    /// What lies before the Founder about the federation as a whole.
+    #[serde(default)]
+    pub escalations: Vec<Escalation>,
 }
 
 impl World {
@@ -80,6 +83,13 @@ impl World {
     #[must_use]
     pub fn rollout(&self, id: RolloutId) -> Option<&Rollout> {
         self.rollouts.iter().find(|rollout| rollout.id == id)
+    }
+
+    /// Whether the release is rolled out to just these, with just these approvals.
+    #[must_use]
+    pub fn rolls_out(&self, release: Version, restriction: &Restriction, approval: &[Phase]) -> bool {
+        let rollout = self.rollout_of(release);
+        rollout.is_some_and(|rollout| rollout.restriction == *restriction && rollout.approval == approval)
     }
 
     /// The rollout of this release, the latest if there are several.
@@ -176,6 +186,9 @@ impl World {
                 self.freezes.push(Freeze { from: *from, until: *until });
             }
             WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
+            WorldEvent::FederationEscalated { rule, facts } => {
+                self.escalations.push(Escalation { rule: rule.clone(), since: at, facts: facts.clone() });
+            }
             WorldEvent::RolloutOpened { rollout, release, restriction, approval } => {
                 let class = self.releases.get(release).map(|published| published.release.class);
                 self.rollouts.push(Rollout {
@@ -208,6 +221,9 @@ impl World {
     /// The red switch stops every phase's time, and lets it go on (RO-6).
     fn turn_red_switch(&mut self, on: bool, at: Timestamp) {
         self.red_switch = on;
+        if !on {
+            self.escalations.retain(|escalation| escalation.rule != "RO-6");
+        }
         for rollout in &mut self.rollouts {
             if on {
                 rollout.clock = rollout.clock.stopped(at);

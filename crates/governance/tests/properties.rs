@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use governance::decide::{Command, Statement, WorldCommand, decide, decide_world};
+use governance::decide::{Command, Renewal, Statement, WorldCommand, decide, decide_world};
 use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
@@ -45,6 +45,7 @@ enum Act {
     Reactivate(usize),
     Order(usize, usize),
     Handshake(usize),
+    Renew(usize, u8, u8, bool),
     Subscribe(usize, usize),
     Become(usize, usize),
     Retry(usize),
@@ -75,7 +76,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => n.clone().prop_map(Act::Suspend),
         3 => n.clone().prop_map(Act::Reactivate),
         2 => (n.clone(), 0..3usize).prop_map(|(n, order)| Act::Order(n, order)),
-        2 => n.clone().prop_map(Act::Handshake),
+        1 => n.clone().prop_map(Act::Handshake),
+        4 => (n.clone(), 0..3u8, 0..3u8, prop::bool::weighted(0.9))
+            .prop_map(|(n, by, key, continues)| Act::Renew(n, by, key, continues)),
         3 => (n.clone(), 0..7usize).prop_map(|(n, change)| Act::Subscribe(n, change)),
         1 => (n.clone(), 0..3usize).prop_map(|(n, kind)| Act::Become(n, kind)),
         2 => n.prop_map(Act::Retry),
@@ -110,7 +113,7 @@ fn release(version: Version, class: Class, ships: bool) -> Release {
         runtime: VersionRange { min: Version::new(0, 0, 0), max: Version::new(9, 0, 0) },
         from: None,
         rollback: Some(RollbackInstructions { instructions: "bind the version before".into() }),
-        migration: None,
+        migration: (class == Class::Major).then(|| "follow the notes".into()),
         notes: String::new(),
     }
 }
@@ -128,14 +131,21 @@ struct Timeline {
     offered: Vec<BTreeSet<Version>>,
     log: Vec<Event>,
     now: Timestamp,
-    rollouts: u8,
+    /// The key that a renewal under judgement was signed with.
+    renewing: Option<InstanceKey>,
 }
 
 impl Timeline {
     fn new() -> Self {
         let now = Timestamp::from_millis(1_767_225_600_000);
-        let mut timeline =
-            Self { world: World::default(), fleet: vec![], offered: vec![], log: vec![], now, rollouts: 0 };
+        let mut timeline = Self {
+            world: World::default(),
+            fleet: vec![],
+            offered: vec![],
+            log: vec![],
+            now,
+            renewing: None,
+        };
         let parameters = Constitution { rollout_halt_failures: 1, ..Constitution::default() };
         let document = Box::new(ConstitutionDocument { previous: None, effective: now, parameters });
         timeline.apply_world(WorldEvent::ConstitutionRatified { digest: Digest::of(b"law"), document });
@@ -187,7 +197,17 @@ impl Timeline {
     fn apply(&mut self, index: usize, events: Vec<InstanceEvent>) {
         for event in events {
             let instance = &mut self.fleet[index];
+            let (key, state) = (instance.key, instance.state);
             match &event {
+                InstanceEvent::KeyRenewed { .. } | InstanceEvent::Handshaken => {
+                    assert_ne!(state, State::Revoked, "LC-19: {event:?}");
+                    // A handshake may stand right behind the change of the key that asked for both.
+                    let asked = [Some(key), instance.previous_key];
+                    assert!(asked.contains(&self.renewing), "AU-1: {event:?} not asked for by the instance");
+                }
+                InstanceEvent::CertificateIssued { key: certified, .. } => {
+                    assert_eq!(*certified, key, "AU-2")
+                }
                 InstanceEvent::Moved { from, to, cause } => {
                     assert_eq!(*from, instance.state, "a move from where it does not stand: {event:?}");
                     assert!(lifecycle::transition(*from, *to, *cause).is_some(), "illegal: {event:?}");
@@ -212,6 +232,13 @@ impl Timeline {
                 _ => {}
             }
             instance.apply(&event, self.now);
+            let takes =
+                matches!(event, InstanceEvent::KeyRenewed { .. } | InstanceEvent::HandshakeRenewed { .. });
+            assert!(takes || instance.key == key, "AU-2: {event:?} changed the key");
+            assert!(
+                !instance.handshake_required || instance.state == State::Suspended,
+                "LC-17: {event:?} led a restored instance on before it shook hands"
+            );
             self.log.push(Event::Instance(instance.id, event));
         }
     }
@@ -276,11 +303,9 @@ impl Timeline {
 
     fn publish(&mut self, version: Version, class: Class, ships: bool, approval: bool) {
         let release = Box::new(release(version, class, ships));
-        self.rollouts += 1;
         self.world_command(&WorldCommand::Publish {
             digest: Digest::of(format!("{release:?}").as_bytes()),
             release,
-            rollout: RolloutId::from_random(sixteen(self.rollouts)),
             restriction: Restriction::default(),
             approval: if approval { vec![Phase::Beta] } else { vec![] },
         });
@@ -352,6 +377,17 @@ impl Timeline {
             }
             Act::Handshake(n) => {
                 self.command(n, &Command::Handshake { key: InstanceKey::from_bytes([1; 32]) })
+            }
+            Act::Renew(n, by, key, continues) => {
+                let head = self.fleet[n].head.map(|head| head.digest).filter(|_| continues);
+                let [by, key] = [by, key].map(|key| InstanceKey::from_bytes([key; 32]));
+                let not_after = self.now + Span::hours(24);
+                self.renewing = Some(by);
+                self.command(
+                    n,
+                    &Command::Renew(Renewal { by, key, head, pending: None, serial: "01".into(), not_after }),
+                );
+                self.renewing = None;
             }
             Act::Subscribe(n, change) => {
                 let status = SubscriptionStatus::ALL.get(change).copied();

@@ -13,11 +13,11 @@ mod federation;
 use std::sync::LazyLock;
 
 use federation::scenario::{everything, fleet, keys_rotated};
-use federation::{Federation, OPERATOR, id_of, v};
+use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, renew_body, v};
 use governance::decide::Command;
 use governance::{
-    Action, Authority, Cause, Class, Digest, Event, FindingCode, InstanceEvent, InstanceKey, Kind, Phase,
-    RolloutId, Span, State, Tier, WorldEvent,
+    Action, Authority, Cause, Class, Digest, Event, FindingCode, InstanceEvent, Kind, Phase, RolloutId, Span,
+    State, Tier, WorldEvent,
 };
 use ledger::{Breach, Entry, Evidence, Report, Verifier};
 use proof::{Jws, Order, OrderAction, SeedKey, Sign, Typ};
@@ -212,7 +212,7 @@ fn in_6_a_revived_revoked_instance_is_found() {
     f.entries.pop();
     let key = f.instances[&id_of(1)].key;
     f.forge(Event::Instance(id_of(1), InstanceEvent::HandshakeRenewed { key }));
-    check_last(&f, "LC-19", "revoked");
+    check_last(&f, "HS-1", "no enrolment on record");
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn hs_1_identities_rest_on_enrolments() {
     check_last(&f, "HS-1", "expired");
     // A certificate for ever.
     let mut f = fleet();
-    let key = InstanceKey::from_bytes([1; 32]);
+    let key = f.instances[&id_of(1)].key;
     let not_after = f.at + Span::hours(1000);
     f.forge(Event::Instance(
         id_of(1),
@@ -439,6 +439,92 @@ fn hs_1_identities_rest_on_enrolments() {
     };
     f.decision(None, None, vec![event], vec![]);
     check_last(&f, "AU-1", "operator");
+}
+
+/// Whoever holds every online key puts a key of his own in an instance's place, to sign in its name.
+#[test]
+fn au_2_a_key_that_the_instance_never_took_is_found() {
+    let stolen = SeedKey::new([66; 32]);
+    let key = instance_key(&stolen);
+    let certificate = |f: &Federation| InstanceEvent::CertificateIssued {
+        key,
+        serial: "66".into(),
+        not_after: f.at + Span::hours(24),
+    };
+    let about = |event| Event::Instance(id_of(1), event);
+    // A certificate over it, and at once what it signs.
+    let mut f = fleet();
+    let forged = certificate(&f);
+    f.forge(about(forged.clone()));
+    check_last(&f, "AU-2", "never took");
+    let from = f.entries.len() - 1;
+    f.instances.get_mut(&id_of(1)).unwrap().key = key;
+    let (_, statement) = f.statement(1, v("0.1.0"));
+    let request = f.request_by(&stolen, 1, "report", &json!({}));
+    f.command(id_of(1), &Command::Report(statement), Some(Evidence::Request(request)));
+    assert_eq!(breach(&f).position, from as u64);
+    // In the same breath as a registration.
+    let mut f = fleet();
+    let enrolment = f.enrol(9, Tier::Free);
+    let registration = f.registration(9, Tier::Free, enrolment);
+    f.forge(Event::Instance(id_of(9), InstanceEvent::Registered(Box::new(registration))));
+    f.forge(Event::Instance(id_of(9), forged.clone()));
+    check_last(&f, "AU-2", "never took");
+    // A new key by the Federation's word, and an enrolment afresh.
+    for (event, rule, words) in [
+        (InstanceEvent::KeyRenewed { key }, "AU-1", "signed request"),
+        (InstanceEvent::HandshakeRenewed { key }, "HS-1", "no enrolment on record"),
+        (InstanceEvent::Handshaken, "AU-1", "signed request"),
+    ] {
+        let mut f = fleet();
+        f.forge(about(event));
+        check_last(&f, rule, words);
+    }
+    // Proved by a request, but not of the key on record; not for this key; not naming the head.
+    let f = fleet();
+    let (own, head) = (f.instances[&id_of(1)].key, f.instances[&id_of(1)].head.map(|head| head.digest));
+    for (signer, body, rule, words) in [
+        (&stolen, renew_body(key, head), "HS-6", "signed with the key"),
+        (&key_of(1), renew_body(instance_key(&key_of(2)), head), "HS-2", "otherwise than the law decides"),
+        (&key_of(1), renew_body(own, head), "HS-2", "otherwise than the law decides"),
+        (&key_of(1), renew_body(key, None), "ID-4", "another head"),
+    ] {
+        let mut f = fleet();
+        let request = f.request_by(signer, 1, "renew", &body);
+        let event = InstanceEvent::KeyRenewed { key };
+        f.decision(Some(Evidence::Request(request)), None, vec![], vec![(id_of(1), event)]);
+        check_last(&f, rule, words);
+    }
+    // Lawfully renewed, and then certified under a third key; and the key before signs on.
+    let mut f = fleet();
+    f.renew(1, &next_key_of(1));
+    f.forge(about(forged));
+    check_last(&f, "AU-2", "never took");
+    f.entries.pop();
+    let body = renew_body(instance_key(&key_of(1)), head);
+    let request = f.request_by(&key_of(1), 1, "renew", &body);
+    let event = InstanceEvent::KeyRenewed { key: instance_key(&key_of(1)) };
+    f.decision(Some(Evidence::Request(request)), None, vec![], vec![(id_of(1), event)]);
+    check_last(&f, "HS-6", "signed with the key");
+}
+
+#[test]
+fn lc_17_a_handshake_that_nobody_made_or_needed_is_found() {
+    let mut f = fleet();
+    let instance = &f.instances[&id_of(1)];
+    let body = renew_body(instance.key, instance.head.map(|head| head.digest));
+    let request = f.request(1, "renew", &body);
+    let handshaken = vec![(id_of(1), InstanceEvent::Handshaken)];
+    f.decision(Some(Evidence::Request(request)), None, vec![], handshaken.clone());
+    check_last(&f, "LC-17", "otherwise than the law decides");
+    // Restored: by a statement instead of a renewal.
+    let mut f = fleet();
+    f.order(OrderAction::Revoke { instance: id_of(1), reason: "stolen".into() });
+    f.order(OrderAction::Restore { instance: id_of(1), reason: "found".into() });
+    let (jws, _) = f.statement(1, v("0.1.0"));
+    let request = f.request(1, "report", &json!({ "statement": jws }));
+    f.decision(Some(Evidence::Request(request)), None, vec![], handshaken);
+    check_last(&f, "LC-17", "otherwise than the law decides");
 }
 
 #[test]

@@ -9,7 +9,7 @@
 mod federation;
 
 use federation::scenario::{amendment, everything, fleet, halted, keys_rotated, reports, rolled_out};
-use federation::{Federation, OPERATOR, id_of, v};
+use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, v};
 use governance::decide::{Command, WorldCommand};
 use governance::{Class, FindingCode, InstanceEvent, Span, State, SubscriptionStatus, Tier};
 use ledger::{Entry, Report, Verifier};
@@ -95,7 +95,7 @@ fn lc_every_order_and_command_is_lawful() {
 }
 
 #[test]
-fn co_9_a_broken_chain_is_recorded_and_cured_by_a_fresh_handshake() {
+fn co_9_a_broken_chain_is_recorded() {
     let mut f = fleet();
     let id = id_of(1);
     let code = FindingCode::VersionChainBroken;
@@ -106,10 +106,46 @@ fn co_9_a_broken_chain_is_recorded_and_cured_by_a_fresh_handshake() {
     f.decision(None, None, vec![], record.map(|event| (id, event)).into());
     f.reconcile(id);
     assert_eq!(f.instances[&id].state, State::OutOfCompliance);
-    f.handshake(1);
-    f.sweep();
+    assert_eq!(lawful(&f).states[&State::OutOfCompliance], 1);
+}
+
+#[test]
+fn hs_2_renewals_under_the_same_key_a_new_one_and_once_more_are_lawful() {
+    let mut f = fleet();
+    f.renew(1, &key_of(1));
+    f.renew(1, &next_key_of(1));
+    assert_eq!(f.instances[&id_of(1)].key, instance_key(&next_key_of(1)));
+    // The answer was lost: the same certificate once more, asked for with the key before.
+    f.certify(id_of(1), instance_key(&next_key_of(1)));
     f.report(1);
+    f.renew(1, &key_of(1));
+    f.report(1);
+    f.sweep();
     assert_eq!(lawful(&f).states[&State::Active], 8);
+}
+
+#[test]
+fn lc_17_a_restored_instance_shakes_hands_afresh_by_a_renewal() {
+    for next in [key_of(1), next_key_of(1)] {
+        let mut f = fleet();
+        let id = id_of(1);
+        f.order(OrderAction::Revoke { instance: id, reason: "stolen".into() });
+        f.order(OrderAction::Restore { instance: id, reason: "found".into() });
+        f.wait(Span::hours(1));
+        assert!(f.instances[&id].handshake_required);
+        let head = f.instances[&id].head;
+        f.renew(1, &next);
+        let instance = &f.instances[&id];
+        assert!(!instance.handshake_required);
+        assert_eq!(
+            (instance.reported, instance.head),
+            (f.at, head),
+            "it counts as a report; the chain goes on"
+        );
+        f.command(id, &Command::Reactivate, None);
+        f.report(1);
+        assert_eq!(lawful(&f).states[&State::Active], 8);
+    }
 }
 
 #[test]

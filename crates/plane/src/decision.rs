@@ -189,19 +189,25 @@ impl<S: Store> Plane<S> {
         })
     }
 
-    /// Judges something about the federation as a whole and commits it.
+    /// Judges commands about the federation as a whole, each on what the one before made of it, and commits them as one.
     pub(crate) async fn decide_world(
         &self,
-        command: &WorldCommand,
+        commands: &[WorldCommand],
         by: &By,
-        documents: Option<Document>,
+        document: Option<Document>,
     ) -> Result<(), PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
             let seen = self.seen();
             let now = self.now();
-            let events = decide_world(&seen.world, command, now)?;
-            if self.settle_world(&seen, events, by, documents.clone(), now).await? {
+            let mut world = seen.world.clone();
+            let mut events = Vec::new();
+            for command in commands {
+                let decided = decide_world(&world, command, now)?;
+                decided.iter().for_each(|event| world.apply(event, now));
+                events.extend(decided);
+            }
+            if self.settle_world(&seen, events, by, document.clone(), now).await? {
                 return Ok(());
             }
         }

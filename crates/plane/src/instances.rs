@@ -1,6 +1,6 @@
 //! What instances and operators ask about one instance (HS-1…HS-3, LC).
 
-use governance::decide::{self, Command, Statement, check_enrolment};
+use governance::decide::{self, Command, Renewal, Statement, check_enrolment};
 use governance::{
     Action, Digest, Instance, InstanceId, InstanceKey, OperatorName, Reason, Registration, Running, Span,
     StatementHead, Timestamp, Version, World,
@@ -24,6 +24,8 @@ const CERTIFICATE_LEEWAY: Span = Span::from_millis(60_000);
 pub struct SignedCall {
     /// Which instance.
     pub id: InstanceId,
+    /// The key it signed with.
+    pub key: PublicKey,
     /// What it signed.
     pub request: Box<SignedRequest>,
     /// The nonce it spends (HS-6).
@@ -35,7 +37,8 @@ impl SignedCall {
         By::Instance(self.request.clone())
     }
     fn extra(&self) -> Extra {
-        Extra { nonce: Some(self.nonce.clone()), enrolment: None }
+        // Spent per instance, not per key, as the verifier counts them: a new key does not make an old nonce new.
+        Extra { nonce: Some(Nonce { key: self.id.to_string(), ..self.nonce.clone() }), enrolment: None }
     }
 }
 
@@ -107,7 +110,7 @@ impl<S: Store> Plane<S> {
             let enrolment = self.enrolment_find(digest, now, &key).await?;
             let enrolment = match enrolment {
                 Found::Answered(used) => {
-                    return Ok(self.registered(used.instance, used.certificate, now, &seen.world));
+                    return Ok(self.registered(used));
                 }
                 Found::Open(enrolment) => enrolment,
             };
@@ -189,27 +192,29 @@ impl<S: Store> Plane<S> {
             let events = decide::register(&registration, &seen.world).map_err(PlaneError::from)?;
             (Instance::registered(id, &registration, now), None, events)
         };
-        events.extend(decide::decide(&instance, &certified, now).map_err(PlaneError::from)?);
-        let certificate = issued.to_pem();
-        let used = EnrolmentUse { instance: id, key: instance_key(key), certificate: certificate.clone() };
-        let extra =
-            Extra { nonce: None, enrolment: Some(EnrolmentWrite::Use { digest: enrolment.digest, used }) };
+        let mut enrolled = instance.clone();
+        events.iter().for_each(|event| enrolled.apply(event, now));
+        events.extend(decide::decide(&enrolled, &certified, now).map_err(PlaneError::from)?);
+        let used = EnrolmentUse {
+            instance: id,
+            key: instance_key(key),
+            certificate: issued.to_pem(),
+            renew_at: renew_at(now, &seen.world),
+        };
+        let extra = Extra {
+            nonce: None,
+            enrolment: Some(EnrolmentWrite::Use { digest: enrolment.digest, used: used.clone() }),
+        };
         self.settle(seen, instance, revision, events, &By::Federation, &extra, now).await?;
-        Ok(self.registered(id, certificate, now, &seen.world))
+        Ok(self.registered(used))
     }
 
-    fn registered(
-        &self,
-        instance: InstanceId,
-        certificate: String,
-        now: Timestamp,
-        world: &World,
-    ) -> wire::Registered {
+    fn registered(&self, used: EnrolmentUse) -> wire::Registered {
         wire::Registered {
-            instance,
-            certificate,
+            instance: used.instance,
+            certificate: used.certificate,
             bundle: self.federation.bundle.clone(),
-            renew_at: renew_at(now, world),
+            renew_at: used.renew_at,
             interval_ms: interval_ms(self.settings.check_in_every),
             keys: self.federation.keys_document.clone(),
         }
@@ -232,10 +237,11 @@ impl<S: Store> Plane<S> {
             .map_err(|error| PlaneError::Unavailable(error.to_string()))
     }
 
-    /// Renews a certificate (HS-2); the head of the statement chain must be the one on record.
+    /// Renews a certificate over the same key or a new one (HS-2). A restored instance shakes hands afresh by it
+    /// (LC-17). The key before may repeat the renewal away from it.
     ///
     /// # Errors
-    /// When the instance is revoked, or the chain forked (CO-9).
+    /// When the instance is revoked, the chain forked (CO-9), or the key is not the one in force.
     pub async fn renew(&self, call: &SignedCall, request: &wire::Renew) -> Result<wire::Renewed, PlaneError> {
         let key = read_csr(&request.csr).map_err(|error| {
             Rejection::new(
@@ -245,21 +251,27 @@ impl<S: Store> Plane<S> {
                 "send a PKCS#10 request in PEM over an Ed25519 key",
             )
         })?;
+        if instance_key(&key) != request.key {
+            return Err(Rejection::new(
+                "key-mismatch",
+                "HS-2",
+                "the request is for another key than the one named beside it",
+                "name the key of the PKCS#10 request, in hexadecimal",
+            )
+            .into());
+        }
         let now = self.now();
         let issued = self.certify(call.id, &key, now, &self.seen().world)?;
-        let command = Command::Certify {
-            key: instance_key(&key),
+        let command = Command::Renew(Renewal {
+            by: instance_key(&call.key),
+            key: request.key,
+            head: request.chain_head,
+            pending: request.pending,
             serial: issued.serial.clone(),
             not_after: issued.not_after,
-        };
-        self.decide_instance(call.id, &call.by(), &call.extra(), |instance, _, now| {
-            if instance.head.map(|head| head.digest) != request.chain_head {
-                let detail = "the renewal names another head of the chain than the one on record".to_owned();
-                return Err(Reason::VersionChainBroken { detail }.into());
-            }
-            decide::decide(instance, &command, now)
-        })
-        .await?;
+        });
+        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
         Ok(wire::Renewed { certificate: issued.to_pem(), renew_at: renew_at(now, &self.seen().world) })
     }
 
@@ -276,33 +288,8 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When it is not the instance's, breaks the chain (ID-4), or claims what was never offered.
     pub async fn report(&self, call: &SignedCall, statement: &Jws) -> Result<wire::Standing, PlaneError> {
-        let statement = self.statement(call.id, statement).await?;
+        let statement = read_statement(call, statement)?;
         self.call(call, Command::Report(statement)).await
-    }
-
-    async fn statement(&self, id: InstanceId, document: &Jws) -> Result<Statement, PlaneError> {
-        let found = self.store.instance_load(id).await?;
-        let (instance, _) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-        let key = PublicKey::from_bytes(instance.key.as_bytes())
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))?;
-        let (statement, digest) = VersionStatement::open(document, id, &key).map_err(|error| {
-            Rejection::new(
-                "statement-malformed",
-                "ID-4",
-                error.to_string(),
-                "sign a version statement with the instance's own key",
-            )
-        })?;
-        Ok(Statement {
-            head: StatementHead { sequence: statement.sequence, digest },
-            previous: statement.previous,
-            running: Running {
-                platform: statement.platform,
-                runtime: statement.runtime,
-                layers: statement.layers,
-            },
-            domains: statement.domains,
-        })
     }
 
     /// Nothing new to say. Writes only when something is due.
@@ -357,7 +344,7 @@ impl<S: Store> Plane<S> {
                     )
                 };
                 let document = request.statement.as_ref().ok_or_else(missing)?;
-                let statement = self.statement(call.id, document).await?;
+                let statement = read_statement(call, document)?;
                 if statement.running.platform != request.release {
                     return Err(Rejection::new(
                         "not-running",
@@ -384,7 +371,13 @@ impl<S: Store> Plane<S> {
     }
 
     async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
-        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        let judge = |instance: &Instance, _: &World, now| {
+            if instance.key != instance_key(&call.key) {
+                // It renewed its key since the request was let in: what the old key signed proves nothing any more.
+                return Err(Reason::KeySuperseded.into());
+            }
+            decide::decide(instance, &command, now)
+        };
         let instance = self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
         self.standing(&instance)
     }
@@ -417,22 +410,26 @@ impl<S: Store> Plane<S> {
     pub(crate) fn standing(&self, instance: &Instance) -> Result<wire::Standing, PlaneError> {
         let seen = self.seen();
         let at = self.now();
-        let offer = instance.offer.and_then(|offer| {
-            let package = seen.world.release(offer.release)?.package.clone();
+        let offered = instance.offer.map(|offer| {
+            let Some(release) = seen.world.release(offer.release) else {
+                let unknown = format!("release {} is on offer, and not known here yet", offer.release);
+                return Err(PlaneError::Unavailable(unknown));
+            };
             let action = match offer.action {
                 Action::Rollback => OfferAction::Rollback,
                 Action::Update if instance.state == governance::State::Suspended => OfferAction::Remediation,
                 Action::Update => OfferAction::Update,
             };
-            Some(Offer {
+            Ok(Offer {
                 release: offer.release,
                 action,
                 rollout: Some(offer.rollout),
                 phase: Some(offer.phase),
-                package,
+                package: release.package.clone(),
                 deadline: offer.deadline,
             })
         });
+        let offer = offered.transpose()?;
         let directive = Directive {
             instance: instance.id,
             serial: instance.serial,
@@ -447,6 +444,7 @@ impl<S: Store> Plane<S> {
             state: instance.state,
             since: instance.since,
             findings: crate::views::finding_views(instance),
+            handshake_required: instance.handshake_required,
             directive,
             interval_ms: interval_ms(self.settings.check_in_every),
         })
@@ -475,6 +473,28 @@ fn registration(enrolment: &Enrolment, request: &wire::Register, key: &PublicKey
         },
         domains: metadata.domains.clone(),
     }
+}
+
+/// A version statement signed with the key that signed the request it came in (ID-4).
+fn read_statement(call: &SignedCall, document: &Jws) -> Result<Statement, PlaneError> {
+    let (statement, digest) = VersionStatement::open(document, call.id, &call.key).map_err(|error| {
+        Rejection::new(
+            "statement-malformed",
+            "ID-4",
+            error.to_string(),
+            "sign a version statement with the instance's own key",
+        )
+    })?;
+    Ok(Statement {
+        head: StatementHead { sequence: statement.sequence, digest },
+        previous: statement.previous,
+        running: Running {
+            platform: statement.platform,
+            runtime: statement.runtime,
+            layers: statement.layers,
+        },
+        domains: statement.domains,
+    })
 }
 
 /// The key as it stands on record.

@@ -134,6 +134,14 @@ impl<S: Store> Plane<S> {
         if let Some(bytes) = last.first() {
             let entry =
                 ledger::Entry::decode(bytes).map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+            let ahead = entry.at.since(self.clock.now());
+            if ahead > self.seen().world.constitution.request_clock_skew {
+                // Going on would hold every deadline against a clock that nobody shares.
+                return Err(PlaneError::Unavailable(format!(
+                    "the last decision on record was taken at {}, {ahead} ahead of this machine's clock: set the clock right",
+                    entry.at
+                )));
+            }
             self.latest.fetch_max(entry.at.as_millis(), Ordering::AcqRel);
         }
         Ok(())
@@ -151,7 +159,9 @@ impl<S: Store> Plane<S> {
     }
 
     pub(crate) fn see(&self, world: World, revision: ports::Revision) {
-        self.world.store(Arc::new(Seen { world, revision }));
+        let seen = Arc::new(Seen { world, revision });
+        // Whoever was slow to look does not hide what others saw meanwhile.
+        self.world.rcu(|current| if current.revision < revision { seen.clone() } else { current.clone() });
     }
 
     /// Reads the world again, after somebody else changed it.

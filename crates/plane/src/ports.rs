@@ -58,6 +58,8 @@ pub struct EnrolmentUse {
     pub key: InstanceKey,
     /// The certificate chain answered, PEM.
     pub certificate: String,
+    /// When it is to be renewed.
+    pub renew_at: Timestamp,
 }
 
 /// What a commit does to an enrolment, in the same transaction.

@@ -6,11 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use governance::decide::{Command, WorldCommand};
 use governance::event::WorldEvent;
-use governance::{Authority, OperatorName, Release, RolloutId, Version};
+use governance::{Authority, OperatorName, Release, Version};
 use proof::Jws;
 use proof::jws::Typ;
 use proof::order::{Order, OrderAction};
 use proof::tuf::{Document as TufDocument, TargetFile, Targets};
+use trust::tuf::PublishError;
 
 use crate::decision::By;
 use crate::ports::{Document, Enrolment, EnrolmentWrite, Store};
@@ -60,11 +61,9 @@ impl<S: Store> Plane<S> {
             Rejection::new("targets-malformed", "RL-3", error.to_string(), "send targets.json in base64")
         })?;
         check_targets(&release, &request.release, &targets)?;
-        let [random, _] = split(&self.entropy.bytes());
         let command = WorldCommand::Publish {
             release: Box::new(release.clone()),
             digest: request.release.digest(),
-            rollout: RolloutId::from_random(random),
             restriction: request.only.clone(),
             approval: request.approval.clone(),
         };
@@ -80,7 +79,7 @@ impl<S: Store> Plane<S> {
             name: release.version.to_string(),
             bytes: request.release.to_json().into_bytes(),
         };
-        self.decide_world(&command, &by, Some(document)).await?;
+        self.decide_world(&[command], &by, Some(document)).await?;
         self.sweep().await?;
         self.release_view(release.version).await
     }
@@ -94,7 +93,8 @@ impl<S: Store> Plane<S> {
         operator: &OperatorName,
         release: Version,
     ) -> Result<wire::ReleaseView, PlaneError> {
-        self.decide_world(&WorldCommand::Withdraw { release }, &By::Operator(operator.clone()), None).await?;
+        self.decide_world(&[WorldCommand::Withdraw { release }], &By::Operator(operator.clone()), None)
+            .await?;
         self.sweep().await?;
         self.release_view(release).await
     }
@@ -115,7 +115,7 @@ impl<S: Store> Plane<S> {
             RolloutVerb::Abort => WorldCommand::Abort { release },
             RolloutVerb::Approve => WorldCommand::Approve { release },
         };
-        self.decide_world(&command, &By::Operator(operator.clone()), None).await?;
+        self.decide_world(&[command], &By::Operator(operator.clone()), None).await?;
         self.sweep().await?;
         self.rollout_view(release).await
     }
@@ -125,7 +125,7 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer.
     pub async fn red_switch(&self, operator: &OperatorName, on: bool) -> Result<(), PlaneError> {
-        self.decide_world(&WorldCommand::RedSwitch { on }, &By::Operator(operator.clone()), None).await?;
+        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Operator(operator.clone()), None).await?;
         self.sweep().await
     }
 
@@ -153,9 +153,17 @@ impl<S: Store> Plane<S> {
             OrderAction::Suspend { .. } => Command::OrderSuspend,
             OrderAction::Revoke { .. } => Command::OrderRevoke,
             OrderAction::Restore { .. } => Command::OrderRestore,
+            OrderAction::Resume { release, .. } => {
+                let resume = WorldCommand::Resume { release: *release, by: Authority::Founder };
+                return self.order_world(&[accept, resume], &by, document).await;
+            }
+            OrderAction::Withdraw { release, .. } => {
+                let withdraw = WorldCommand::Withdraw { release: *release };
+                return self.order_world(&[accept, withdraw], &by, document).await;
+            }
             other => {
                 let detail = format!("orders to `{}` are not carried out by this version", other.as_str());
-                let hint = "this version carries out suspend, revoke and restore";
+                let hint = "this version carries out suspend, revoke, restore, resume and withdraw";
                 return Err(Rejection::new("order-not-supported", "FO-1", detail, hint).into());
             }
         };
@@ -168,14 +176,31 @@ impl<S: Store> Plane<S> {
         Ok(())
     }
 
+    /// An order about a rollout: its acceptance and what follows from it, in one commit (RO-5).
+    async fn order_world(
+        &self,
+        commands: &[WorldCommand],
+        by: &By,
+        document: Document,
+    ) -> Result<(), PlaneError> {
+        self.decide_world(commands, by, Some(document)).await?;
+        self.sweep().await
+    }
+
     /// Puts a file of a release into the repository, where nobody is offered it until the Organism's metadata lists it.
     ///
     /// # Errors
-    /// When the name is not flat, or the disk does not take it.
+    /// When the name is not flat, too much waits to be listed already, or the disk does not take it.
     pub fn target_put(&self, name: &str, source: &mut dyn std::io::Read) -> Result<TargetFile, PlaneError> {
         self.repository.target_put(name, source, wire::PACKAGE_BYTES_MAX).map_err(|error| {
-            Rejection::new("target-refused", "RL-3", error.to_string(), "send the file under a flat name")
-                .into()
+            let (code, hint) = match &error {
+                PublishError::Name(_) => ("target-refused", "send the file under a flat name"),
+                PublishError::Full { .. } => {
+                    ("incoming-full", "publish what was uploaded, or wait until it is removed")
+                }
+                _ => return PlaneError::Unavailable(error.to_string()),
+            };
+            Rejection::new(code, "RL-3", error.to_string(), hint).into()
         })
     }
 

@@ -87,15 +87,15 @@ impl<S: Store> Plane<S> {
         }
     }
 
-    /// Signs the repository's snapshot and timestamp anew when half of their life is over.
+    /// Signs the repository's snapshot and timestamp anew when half of their life is over, and removes files that
+    /// waited in vain to be listed.
     ///
     /// # Errors
     /// When the disk does not take it.
     pub fn repository_resign(&self) -> Result<(), PlaneError> {
-        self.repository
-            .resign_if_due(self.now())
-            .map(|_| ())
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+        let now = self.now();
+        let (resigned, cleaned) = (self.repository.resign_if_due(now), self.repository.incoming_clean(now));
+        resigned.and(cleaned).map(|_| ()).map_err(|error| PlaneError::Unavailable(error.to_string()))
     }
 }
 

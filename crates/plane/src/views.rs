@@ -70,15 +70,10 @@ impl Counts {
     fn add(&mut self, rollout: &Rollout, instance: &Instance) {
         let mine = || instance.attempts.iter().filter(|attempt| attempt.rollout == rollout.id);
         let updates = || mine().filter(|attempt| attempt.action == Action::Update);
-        let offered = updates().next().is_some()
-            || instance.due.is_some_and(|due| due.rollout == rollout.id)
-            || instance
-                .offer
-                .is_some_and(|offer| offer.rollout == rollout.id && offer.action == Action::Update);
         let failed = updates().filter(|attempt| attempt.outcome != Outcome::Succeeded).count() as u64;
         let directed =
             mine().any(|attempt| attempt.action == Action::Rollback && attempt.outcome == Outcome::Succeeded);
-        self.offered += u64::from(offered);
+        self.offered += u64::from(instance.offered.contains(&rollout.id));
         self.installed += u64::from(updates().any(|attempt| attempt.outcome == Outcome::Succeeded));
         self.failed += failed;
         self.rolled_back +=
@@ -86,14 +81,15 @@ impl Counts {
     }
 }
 
-fn rollout_view(rollout: &Rollout, census: &Census, counts: &Counts) -> wire::RolloutView {
+fn rollout_view(world: &World, rollout: &Rollout, census: &Census, counts: &Counts) -> wire::RolloutView {
     let phase_view = |open: &governance::rollout::OpenPhase| {
-        let PhaseCount { finished, failed, .. } = census.phase(open.phase);
+        let PhaseCount { cohort: added, finished, failed, .. } = census.phase(open.phase);
         wire::PhaseView {
             phase: open.phase,
             opened: open.opened,
             eligible: open.eligible,
             cohort: open.cohort,
+            added,
             finished,
             failed,
         }
@@ -103,7 +99,10 @@ fn rollout_view(rollout: &Rollout, census: &Census, counts: &Counts) -> wire::Ro
         release: rollout.release,
         class: rollout.class.to_string(),
         phase: rollout.shown().to_owned(),
-        holding: rollout.holding.clone(),
+        holding: match world.red_switch && rollout.is_open() {
+            true => Some("the red switch".to_owned()),
+            false => rollout.holding.clone(),
+        },
         opened: rollout.opened,
         phases: rollout.phases.iter().map(phase_view).collect(),
         offered: counts.offered,
@@ -181,7 +180,7 @@ impl<S: Store> Plane<S> {
             .rollout_of(release)
             .ok_or_else(|| PlaneError::NotFound(format!("rollout of {release}")))?;
         let (census, counts) = self.count(&seen.world, rollout).await?;
-        Ok(rollout_view(rollout, &census, &counts))
+        Ok(rollout_view(&seen.world, rollout, &census, &counts))
     }
 
     /// Every rollout, oldest first.
@@ -193,7 +192,7 @@ impl<S: Store> Plane<S> {
         let mut views = Vec::new();
         for rollout in &seen.world.rollouts {
             let (census, counts) = self.count(&seen.world, rollout).await?;
-            views.push(rollout_view(rollout, &census, &counts));
+            views.push(rollout_view(&seen.world, rollout, &census, &counts));
         }
         Ok(views)
     }
@@ -219,6 +218,7 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn escalation_list(&self) -> Result<Vec<wire::EscalationView>, PlaneError> {
         let mut all = Vec::new();
+        all.extend(escalation_views(&self.seen().world.escalations, "federation"));
         for rollout in &self.seen().world.rollouts {
             let subject = format!("rollout of {}", rollout.release);
             all.extend(escalation_views(&rollout.escalations, &subject));

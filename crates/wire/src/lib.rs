@@ -3,8 +3,8 @@
 //! Never validates by hand: fields are governance types, parsed once.
 
 use governance::{
-    Digest, DomainCode, Endpoint, InstanceId, Kind, Label, LayerContent, Package, Phase, ProviderId,
-    RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
+    Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Kind, Label, LayerContent, Package, Phase,
+    ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
 };
 use proof::jws::Jws;
 use serde::{Deserialize, Serialize};
@@ -67,8 +67,13 @@ pub struct Registered {
 pub struct Renew {
     /// PKCS#10 request, PEM.
     pub csr: String,
+    /// The key that the request is for, so that whoever checks the record need not read PKCS#10.
+    pub key: InstanceKey,
     /// The head of the statement chain as the instance knows it; none before the first.
     pub chain_head: Option<Digest>,
+    /// The statement signed behind that head, where its answer never came: the plane may or may not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Digest>,
 }
 
 /// Answer to a renewal.
@@ -141,6 +146,8 @@ pub struct Standing {
     pub since: Timestamp,
     /// What is found against it.
     pub findings: Vec<FindingView>,
+    /// It was restored, and renews its certificate to shake hands afresh (LC-17).
+    pub handshake_required: bool,
     /// What is asked of it, signed (RL-3).
     pub directive: Jws,
     /// How long to wait before the next check-in, before jitter.
@@ -302,8 +309,10 @@ pub struct PhaseView {
     pub opened: Timestamp,
     /// Eligible then.
     pub eligible: u64,
-    /// Inside then.
+    /// Inside then, those of earlier phases included.
     pub cohort: u64,
+    /// Instances the phase added that are still eligible and had, or have, something to install (RO-4).
+    pub added: u64,
     /// Attempts finished.
     pub finished: u64,
     /// Of those, failed.

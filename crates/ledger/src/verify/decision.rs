@@ -34,7 +34,7 @@ pub(super) enum Step {
     /// An escalation under this rule, whatever its words.
     Escalation(InstanceId, &'static str),
     /// The rollout of this release, under an id of its own; where it is the first release, done at once.
-    Opened { release: Version, done: bool },
+    Opened { release: Version, rollout: RolloutId },
     /// Whatever `reconcile` finds due for this instance by then.
     Reconcile(InstanceId),
 }
@@ -70,10 +70,13 @@ pub(super) fn of_world(events: Vec<WorldEvent>) -> Vec<Step> {
     events.into_iter().map(|event| Step::Exact(Event::World(event))).collect()
 }
 
-/// Steps that are exactly these events of an instance, then whatever is due.
+/// Steps that are these events of an instance, then whatever is due. A certificate is the Federation's to number.
 pub(super) fn of_instance(id: InstanceId, events: Vec<InstanceEvent>) -> Vec<Step> {
-    let exact = events.into_iter().map(|event| Step::Exact(Event::Instance(id, event)));
-    exact.chain([Step::Reconcile(id)]).collect()
+    let steps = events.into_iter().map(|event| match event {
+        InstanceEvent::CertificateIssued { key, .. } => Step::Certificate(id, key),
+        event => Step::Exact(Event::Instance(id, event)),
+    });
+    steps.chain([Step::Reconcile(id)]).collect()
 }
 
 impl Step {
@@ -91,9 +94,9 @@ impl Step {
                 Event::Instance(other, InstanceEvent::Escalated { rule: found, .. }),
             ) => id == other && rule == found,
             (
-                Self::Opened { release, .. },
-                Event::World(WorldEvent::RolloutOpened { release: found, .. }),
-            ) => release == found,
+                Self::Opened { release, rollout },
+                Event::World(WorldEvent::RolloutOpened { release: other, rollout: found, .. }),
+            ) => release == other && rollout == found,
             _ => false,
         };
         if fits {
@@ -112,16 +115,6 @@ impl Step {
             Self::Escalation(id, rule) => alloc::format!("an escalation of instance {id} under {rule}"),
             Self::Opened { release, .. } => alloc::format!("the rollout of release {release}"),
             Self::Reconcile(id) => alloc::format!("what is due for instance {id}"),
-        }
-    }
-
-    /// What comes right behind this step once it is known under which id.
-    pub(super) fn followed_by(&self, rollout: RolloutId) -> Option<Self> {
-        match self {
-            Self::Opened { done: true, .. } => {
-                Some(Self::Exact(Event::World(WorldEvent::RolloutDone { rollout })))
-            }
-            _ => None,
         }
     }
 }

@@ -6,8 +6,8 @@ use alloc::string::ToString;
 use governance::lifecycle::transition;
 use governance::reconcile::reconcile;
 use governance::{
-    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, Kind, Span, State, Tier, Timestamp,
-    TrustDomain, World, WorldEvent,
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Span, State, Tier,
+    Timestamp, TrustDomain, World, WorldEvent,
 };
 use proof::{KeyId, KeysDocument, Purpose, RootKeys};
 
@@ -79,7 +79,7 @@ impl Replay {
         self.check_derived(entry)?;
         self.check_time(entry)?;
         self.check_constitution(entry)?;
-        self.check_legal(&entry.event)?;
+        self.check_legal(&entry.event, entry.at)?;
         let step = match self.decision.steps.pop_front() {
             Some(step) if entry.at != self.decision.at => {
                 return Err(Fault::new(entry.event.rule(), "the decision before it is not complete")
@@ -100,7 +100,7 @@ impl Replay {
         };
         step.check(&entry.event)?;
         self.check_evidence(position, entry, &step)?;
-        self.apply(entry, &step);
+        self.apply(entry);
         self.settle();
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Replay {
     }
 
     /// What no decision whatever may do: said apart, so that the breach has its own name.
-    fn check_legal(&self, event: &Event) -> Result<(), Fault> {
+    fn check_legal(&self, event: &Event, at: Timestamp) -> Result<(), Fault> {
         let Event::Instance(id, event) = event else { return Ok(()) };
         let known = self.instances.get(id);
         match (event, known) {
@@ -203,6 +203,9 @@ impl Replay {
                         .found(alloc::format!("{from} to {to} because of {cause}"))
                 })
             }
+            (InstanceEvent::CertificateIssued { key, not_after, .. }, Some(instance)) => {
+                self.check_certificate(*key, *not_after, instance, at)
+            }
             (InstanceEvent::Offered { release, .. }, Some(_)) => match self.world.releases.get(release) {
                 None => Err(Fault::new("IN-5", "the release on offer was never signed by the Organism")
                     .found(release)),
@@ -213,6 +216,28 @@ impl Replay {
             },
             _ => Ok(()),
         }
+    }
+
+    /// A certificate is over the key that the instance itself put on record (AU-2), and ends in time (HS-1).
+    fn check_certificate(
+        &self,
+        key: InstanceKey,
+        not_after: Timestamp,
+        instance: &Instance,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
+        if key != instance.key {
+            let message =
+                "the certificate is over a key that the instance never took by a request of its own";
+            return Err(Fault::new("AU-2", message).expected(instance.key).found(key));
+        }
+        let limit = at + self.world.constitution.identity_certificate_lifetime;
+        if not_after > limit {
+            return Err(Fault::new("HS-1", "the certificate lives longer than the law allows")
+                .expected(limit)
+                .found(not_after));
+        }
+        Ok(())
     }
 
     /// The evidence is of the kind the authority gives, and proves this decision (AU-1).
@@ -255,7 +280,7 @@ impl Replay {
         entry.verify_federation(known).map_err(|error| Fault::new("AU-1", error.to_string()))
     }
 
-    fn apply(&mut self, entry: &Entry, step: &Step) {
+    fn apply(&mut self, entry: &Entry) {
         let at = entry.at;
         self.latest = self.latest.max(at);
         match &entry.event {
@@ -264,7 +289,7 @@ impl Replay {
                     self.world_at = at;
                 }
                 self.world.apply(event, at);
-                self.note_world(event, step);
+                self.note_world(event);
             }
             Event::Instance(id, event) => {
                 self.instance_at.insert(*id, at);
@@ -278,7 +303,7 @@ impl Replay {
         }
     }
 
-    fn note_world(&mut self, event: &WorldEvent, step: &Step) {
+    fn note_world(&mut self, event: &WorldEvent) {
         match event {
             WorldEvent::KeysPublished { .. } => {
                 if let Some(keys) = self.decision.keys.take() {
@@ -288,11 +313,6 @@ impl Replay {
             WorldEvent::EnrolmentCreated { digest, kind, tier, expires } => {
                 let enrolment = Enrolment { kind: *kind, tier: *tier, expires: *expires, used: false };
                 self.enrolments.insert(*digest, enrolment);
-            }
-            WorldEvent::RolloutOpened { rollout, .. } => {
-                if let Some(next) = step.followed_by(*rollout) {
-                    self.decision.steps.push_front(next);
-                }
             }
             _ => {}
         }

@@ -4,8 +4,8 @@
 
 use alloc::string::{String, ToString};
 
-use governance::decide::{Command, Statement};
-use governance::{Instance, Running, Span, StatementHead, Timestamp, Version, World};
+use governance::decide::{Command, Renewal, Statement};
+use governance::{Digest, Instance, InstanceKey, Running, Span, StatementHead, Timestamp, Version, World};
 use proof::{Jws, PublicKey, SignedRequest, VersionStatement};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,15 @@ struct FinishBody {
     reason: Option<String>,
     #[serde(default)]
     statement: Option<Jws>,
+}
+
+#[derive(Deserialize)]
+struct RenewBody {
+    key: InstanceKey,
+    #[serde(default)]
+    chain_head: Option<Digest>,
+    #[serde(default)]
+    pending: Option<Digest>,
 }
 
 /// A request that was proved: what it asked for, and what makes it unrepeatable.
@@ -87,6 +96,7 @@ pub(super) fn read(
         "upgrade/begin" => Command::BeginUpgrade { release: body::<ReleaseBody>(facts.body)?.release },
         "upgrade/finish" => finish(body(facts.body)?, instance, &key)?,
         "retry" => Command::Retry { release: body::<ReleaseBody>(facts.body)?.release },
+        "renew" => renew(&body(facts.body)?, instance, at),
         other => {
             return Err(Fault::new("HS-6", "a request for this changes nothing on record").found(other));
         }
@@ -97,6 +107,18 @@ pub(super) fn read(
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes)
         .map_err(|error| Fault::new("HS-6", alloc::format!("the request's body: {error}")))
+}
+
+/// Of the certificate the request says nothing but the key: serial number and end are the Federation's to choose.
+fn renew(body: &RenewBody, instance: &Instance, at: Timestamp) -> Command {
+    Command::Renew(Renewal {
+        by: instance.key,
+        key: body.key,
+        head: body.chain_head,
+        pending: body.pending,
+        serial: String::new(),
+        not_after: at,
+    })
 }
 
 fn finish(body: FinishBody, instance: &Instance, key: &PublicKey) -> Result<Command, Fault> {

@@ -105,17 +105,14 @@ impl Replay {
         let command = WorldCommand::Publish {
             release: Box::new(release),
             digest: document.digest(),
-            // Its real id, whom it is for, and what awaits approval are the operator's to say.
-            rollout: RolloutId::from_random([0; 16]),
+            // Whom it is for and what awaits approval are the operator's to say.
             restriction: Restriction::default(),
             approval: Vec::new(),
         };
         let events = decide_world(&self.world, &command, at)?;
-        let done = matches!(events.last(), Some(WorldEvent::RolloutDone { .. }));
-        let steps = events.into_iter().filter_map(|event| match event {
-            WorldEvent::RolloutOpened { release, .. } => Some(Step::Opened { release, done }),
-            WorldEvent::RolloutDone { .. } => None,
-            other => Some(Step::Exact(Event::World(other))),
+        let steps = events.into_iter().map(|event| match event {
+            WorldEvent::RolloutOpened { release, rollout, .. } => Step::Opened { release, rollout },
+            other => Step::Exact(Event::World(other)),
         });
         Ok(steps.collect())
     }
@@ -215,8 +212,10 @@ impl Replay {
         if self.enrolments.contains_key(&digest) {
             return Err(Fault::new("HS-1", "the enrolment was made before").found(digest));
         }
-        if expires <= entry.at {
-            return Err(Fault::new("HS-1", "the enrolment is expired from the start").found(expires));
+        let lawful = entry.at + self.world.constitution.enrolment_lifetime;
+        if expires != lawful {
+            let fault = Fault::new("HS-1", "the enrolment lives longer or shorter than `enrolment.lifetime`");
+            return Err(fault.expected(lawful).found(expires));
         }
         Ok([Step::Exact(entry.event.clone())].into())
     }

@@ -12,7 +12,7 @@ pub mod scenario;
 
 use std::collections::BTreeMap;
 
-use governance::decide::{self, Command, Statement, WorldCommand, decide_world};
+use governance::decide::{self, Command, Renewal, Statement, WorldCommand, decide_world};
 use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::advance;
@@ -47,8 +47,22 @@ pub fn key_of(n: u8) -> SeedKey {
     seed(9, n)
 }
 
+/// The key that instance `n` renews to.
+pub fn next_key_of(n: u8) -> SeedKey {
+    seed(8, n)
+}
+
+pub fn instance_key(key: &SeedKey) -> InstanceKey {
+    InstanceKey::from_bytes(*key.public_key().as_bytes())
+}
+
 pub fn id_of(n: u8) -> InstanceId {
     InstanceId::from_random([n; 16])
+}
+
+/// What a renewal says; the PKCS#10 request is no business of the ledger.
+pub fn renew_body(key: InstanceKey, head: Option<Digest>) -> serde_json::Value {
+    json!({ "csr": "-----BEGIN CERTIFICATE REQUEST-----", "key": key, "chain_head": head })
 }
 
 /// The federation, and the log it wrote.
@@ -218,7 +232,7 @@ impl Federation {
             runtime: VersionRange { min: v("0.1.0"), max: v("0.2.0") },
             from: None,
             rollback: Some(RollbackInstructions { instructions: "start the former slot".into() }),
-            migration: None,
+            migration: (class == Class::Major).then(|| "read the notes".into()),
             notes: String::new(),
         }
     }
@@ -227,12 +241,10 @@ impl Federation {
         let release = Self::release(version, class);
         let mut jws = Jws::sign_json(Typ::Release, &release, &self.organism[0]).unwrap();
         jws.add_signature(Typ::Release, &self.organism[1]).unwrap();
-        let rollout =
-            RolloutId::from_random(*Digest::of(version.as_bytes()).as_bytes().first_chunk().unwrap());
+        let rollout = RolloutId::of_release(jws.digest());
         let command = WorldCommand::Publish {
             release: Box::new(release),
             digest: jws.digest(),
-            rollout,
             restriction: Restriction::default(),
             approval: vec![],
         };
@@ -326,18 +338,35 @@ impl Federation {
         self.reconcile(id);
     }
 
-    /// Enrols instance `n` afresh under its id, with the key it has.
-    pub fn handshake(&mut self, n: u8) {
-        let (id, tier) = (id_of(n), self.instances[&id_of(n)].subscription.tier);
-        self.enrol(n, tier);
-        let key = self.instances[&id].key;
-        let events = decide::decide(&self.instances[&id], &Command::Handshake { key }, self.at).unwrap();
-        self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
-        self.certify(id, key);
+    /// Instance `n` renews under this key, which signs for it from then on.
+    pub fn renew(&mut self, n: u8, next: &SeedKey) {
+        let (key, instance) = (instance_key(next), &self.instances[&id_of(n)]);
+        let head = instance.head.map(|head| head.digest);
+        let not_after = self.at + self.world.constitution.identity_certificate_lifetime;
+        let renewal = Renewal { by: instance.key, key, head, pending: None, serial: "0b".into(), not_after };
+        self.call(n, "renew", &renew_body(key, head), &Command::Renew(renewal));
+    }
+
+    /// The key that instance `n` has now.
+    pub fn key(&self, n: u8) -> SeedKey {
+        let next = next_key_of(n);
+        let renewed = self.instances.get(&id_of(n)).is_some_and(|i| i.key == instance_key(&next));
+        if renewed { next } else { key_of(n) }
     }
 
     /// A request of instance `n`, signed with its key.
     pub fn request(&mut self, n: u8, call: &str, body: &serde_json::Value) -> SignedRequest {
+        self.request_by(&self.key(n), n, call, body)
+    }
+
+    /// A request about instance `n`, whoever signs it.
+    pub fn request_by(
+        &mut self,
+        key: &SeedKey,
+        n: u8,
+        call: &str,
+        body: &serde_json::Value,
+    ) -> SignedRequest {
         self.count = self.count.wrapping_add(1);
         let path = format!("/v1/instances/{}/{call}", id_of(n));
         let mut nonce = [n; 16];
@@ -350,7 +379,7 @@ impl Federation {
             created: self.at,
             nonce,
         };
-        SignedRequest::sign(head, body.to_string().into_bytes(), &key_of(n)).unwrap()
+        SignedRequest::sign(head, body.to_string().into_bytes(), key).unwrap()
     }
 
     pub fn call(&mut self, n: u8, call: &str, body: &serde_json::Value, command: &Command) {
@@ -376,7 +405,7 @@ impl Federation {
             layers: vec![],
             domains: vec![],
         };
-        let jws = Jws::sign_json(Typ::Statement, &statement, &key_of(n)).unwrap();
+        let jws = Jws::sign_json(Typ::Statement, &statement, &self.key(n)).unwrap();
         let head = StatementHead { sequence: statement.sequence, digest: jws.digest() };
         let running = Running { platform, runtime: v("0.1.0"), layers: vec![] };
         let previous = statement.previous;

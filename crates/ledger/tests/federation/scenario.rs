@@ -4,7 +4,7 @@ use governance::decide::Command;
 use governance::{Class, Constitution, Span, State, SubscriptionStatus, Tier};
 use proof::{OnlineKey, OrderAction, Purpose, SeedKey, Sign};
 
-use super::{Federation, id_of, v};
+use super::{Federation, id_of, next_key_of, v};
 
 /// Eight instances on 0.1.0, active.
 pub fn fleet() -> Federation {
@@ -109,7 +109,7 @@ pub fn everything() -> Federation {
     f.order(OrderAction::Revoke { instance: id_of(3), reason: reason() });
     f.wait(minute);
     f.order(OrderAction::Restore { instance: id_of(3), reason: reason() });
-    f.handshake(3);
+    f.renew(3, &next_key_of(3));
     f.command(id_of(3), &Command::Reactivate, None);
     f.command(id_of(4), &Command::Suspend, None);
     f.command(id_of(4), &Command::Reactivate, None);
@@ -123,6 +123,7 @@ pub fn everything() -> Federation {
     f.wait(minute);
     f.finish(offered[0]);
     f.certify(id_of(6), f.instances[&id_of(6)].key);
+    f.renew(6, &next_key_of(6));
     f.wait(Span::hours(25));
     reports(&mut f);
     f.sweep();

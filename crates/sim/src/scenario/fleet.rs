@@ -2,7 +2,7 @@
 //!
 //! Never looks at the plane's record to know what it runs itself.
 
-use governance::decide::Statement;
+use governance::decide::{Renewal, Statement};
 use governance::{
     Digest, DomainCode, Instance, InstanceId, InstanceKey, LayerContent, LayerId, Registration, Running,
     State, StatementHead, Timestamp, Version,
@@ -102,6 +102,13 @@ impl<'s> Unit<'s> {
             running: self.running.clone(),
             domains: self.domains.clone(),
         })
+    }
+
+    /// The renewal by which it shakes hands afresh, if it was restored (LC-17).
+    pub(super) fn renewal(&self, not_after: Timestamp) -> Option<Renewal> {
+        self.record.as_ref().filter(|record| record.handshake_required)?;
+        let (key, head) = (self.key(), self.head.map(|head| head.digest));
+        Some(Renewal { by: key, key, head, pending: None, serial: String::from("01"), not_after })
     }
 
     /// A new key and a new chain.

@@ -7,12 +7,11 @@ use std::collections::BTreeSet;
 use governance::decide::{Command, WorldCommand, decide_world};
 use governance::release::RollbackInstructions;
 use governance::{
-    Authority, Class, Digest, LayerStructure, Package, Reason, Refusal, Release, RolloutId, Version,
-    VersionRange, World,
+    Authority, Class, Digest, LayerStructure, Package, Reason, Refusal, Release, Version, VersionRange, World,
 };
 
 use super::Failure;
-use super::fleet::{bytes_of, layers};
+use super::fleet::layers;
 use super::model::{
     Conduct, OrderVerb, Published, Refused, ReportStep, RolloutVerb, Step, UpgradeVerb, Verb,
 };
@@ -53,7 +52,7 @@ fn release(version: Version, class: Class, world: &World) -> Release {
         runtime: world.matrix.runtimes(version.line()).unwrap_or(any),
         from: None,
         rollback: Some(RollbackInstructions { instructions: String::from("bind the version before") }),
-        migration: None,
+        migration: (class == Class::Major).then(|| String::from("follow the notes")),
         notes: String::new(),
     }
 }
@@ -161,11 +160,9 @@ impl Play<'_> {
             release.rollback = None;
         }
         let digest = release_digest(&release);
-        let rollout = RolloutId::from_random(bytes_of(&["rollout", &published.version.to_string()]));
         self.world_command(&WorldCommand::Publish {
             release: Box::new(release),
             digest,
-            rollout,
             restriction: published.only.clone(),
             approval: published.approval.clone(),
         })
@@ -224,8 +221,13 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// A restored instance shakes hands afresh by a renewal, and its chain goes on (LC-17); any other enrols afresh.
     fn handshake(&mut self, index: usize) -> Result<(), Refusal> {
+        let not_after = self.now + self.world.constitution.identity_certificate_lifetime;
         let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance()) };
+        if let Some(renewal) = unit.renewal(not_after) {
+            return self.command(index, &Command::Renew(renewal));
+        }
         let key = unit.enrol_afresh();
         self.command(index, &Command::Handshake { key })?;
         if let Some(unit) = self.fleet.get_mut(index) {

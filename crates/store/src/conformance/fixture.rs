@@ -80,6 +80,7 @@ pub fn enrolment_use(number: u64) -> EnrolmentUse {
         instance: instance_id(number),
         key: InstanceKey::from_bytes(*digest(number).as_bytes()),
         certificate: format!("certificate {number}"),
+        renew_at: Timestamp::from_millis(0),
     }
 }
 
