@@ -1,27 +1,31 @@
 //! The calls of 8443, one method each.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governance::{InstanceId, Version};
+use governance::{Digest, InstanceId, Version};
 use proof::{Jws, Sign};
 use reqwest::{Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use trust::request::{Target, sign_request};
+use trust::request::{Target, sign_head};
 use wire::{
     EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, InstanceView, Page, Problem,
     Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RolloutView,
     Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, UpgradeBegin, UpgradeFinish,
 };
 
-use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, UPLOAD_WITHIN, http, read};
+use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
 
 /// A client of the plane's own listener, as one instance or operator.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    uploads: reqwest::Client,
     base: String,
     authority: String,
     signer: Arc<dyn Sign + Send + Sync>,
@@ -73,7 +77,8 @@ impl Client {
             return Err(ClientError::Setup(format!("{base} is no https address")));
         };
         let authority = authority.strip_suffix(":443").unwrap_or(authority).to_owned();
-        Ok(Self { http: http(tls)?, base, authority, signer, source })
+        let (uploads, http) = (http(tls.clone(), Use::Uploads)?, http(tls, Use::Answers)?);
+        Ok(Self { http, uploads, base, authority, signer, source })
     }
 
     /// Registers an instance (HS-1). May be repeated with the same key and secret.
@@ -240,7 +245,25 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn target_put(&self, name: &str, bytes: Vec<u8>) -> Called<TargetPut> {
-        let body = Outgoing { media: FILE, within: UPLOAD_WITHIN, ..Outgoing::json(bytes) };
+        let (length, digest) = (bytes.len() as u64, Digest::of(&bytes));
+        self.upload(name, Outgoing::file(bytes.into(), length, digest)).await
+    }
+
+    /// Uploads a file piece by piece under its flat name, whatever its size. It is read twice: to sign what it holds, and
+    /// to send it. May be repeated.
+    ///
+    /// # Errors
+    /// As every call; [`ClientError::File`].
+    pub async fn target_put_file(&self, name: &str, path: &Path) -> Called<TargetPut> {
+        let opened = path.to_path_buf();
+        let measured = tokio::task::spawn_blocking(move || measure(&opened)).await;
+        let (file, length, digest) = measured.map_err(io::Error::other).flatten().map_err(|error| {
+            ClientError::File { path: path.display().to_string(), why: error.to_string() }
+        })?;
+        self.upload(name, Outgoing::file(tokio::fs::File::from_std(file).into(), length, digest)).await
+    }
+
+    async fn upload(&self, name: &str, body: Outgoing) -> Called<TargetPut> {
         let (url, response) = self.send(Method::PUT, &format!("/v1/targets/{name}"), body).await?;
         decode(url, response).await
     }
@@ -360,16 +383,17 @@ impl Client {
             authority: self.authority.clone(),
             path_and_query: path.to_owned(),
         };
-        let fields = sign_request(&target, &body.bytes, self.source.now(), nonce, self.signer.as_ref())
+        let fields = sign_head(&target, body.digest, self.source.now(), nonce, self.signer.as_ref())
             .map_err(|error| unsigned(&error))?;
         let url = format!("{}{path}", self.base);
-        let response = self
-            .http
+        let http = if body.media == FILE { &self.uploads } else { &self.http };
+        let response = http
             .request(method, &url)
             .timeout(body.within)
             .header(header::CONTENT_TYPE, body.media)
+            .header(header::CONTENT_LENGTH, body.length)
             .headers(fields.into_iter().collect())
-            .body(body.bytes)
+            .body(body.body)
             .send()
             .await
             .map_err(|error| ClientError::unreachable(&url, &error))?;
@@ -408,16 +432,32 @@ const FILE: &str = "application/octet-stream";
 
 /// A body on its way out.
 struct Outgoing {
-    bytes: Vec<u8>,
+    body: reqwest::Body,
+    length: u64,
+    digest: Digest,
     media: &'static str,
     /// Until the end of the answer.
     within: Duration,
 }
 
 impl Outgoing {
-    const fn json(bytes: Vec<u8>) -> Self {
-        Self { bytes, media: JSON, within: ANSWER_WITHIN }
+    fn json(bytes: Vec<u8>) -> Self {
+        let (length, digest) = (bytes.len() as u64, Digest::of(&bytes));
+        Self { body: bytes.into(), length, digest, media: JSON, within: ANSWER_WITHIN }
     }
+
+    const fn file(body: reqwest::Body, length: u64, digest: Digest) -> Self {
+        Self { body, length, digest, media: FILE, within: upload_within(length) }
+    }
+}
+
+/// A file at its beginning, its length and its SHA-256.
+fn measure(path: &Path) -> io::Result<(File, u64, Digest)> {
+    let mut file = File::open(path)?;
+    let digest = trust::digest(&mut file)?;
+    let length = file.stream_position()?;
+    file.rewind()?;
+    Ok((file, length, digest))
 }
 
 /// An empty object.

@@ -11,6 +11,14 @@ pub enum ClientError {
     /// The request could not be signed.
     #[error("the request cannot be signed: {0}")]
     Unsigned(String),
+    /// A file to send cannot be read.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// What happened.
+        why: String,
+    },
     /// Nobody answered, or the answer broke off. Whether the call was carried out is unknown.
     #[error("{url} cannot be reached: {why}")]
     Unreachable {

@@ -19,8 +19,8 @@ use std::time::Duration;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// From a call to the end of its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// From the first byte of an upload to the end of its answer.
-const UPLOAD_WITHIN: Duration = Duration::from_secs(3600);
+/// Bytes a second at which an upload goes on at least: a GiB has 2¼ hours.
+const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 128 * 1024;
 /// Between two pieces of a download.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
 /// How long an unused connection is kept; shorter than servers keep theirs.
@@ -28,19 +28,37 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Bytes of an answer.
 pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// From the first byte of an upload to the end of its answer.
+const fn upload_within(length: u64) -> Duration {
+    ANSWER_WITHIN.saturating_add(Duration::from_secs(length.div_ceil(UPLOAD_BYTES_PER_SECOND_MIN)))
+}
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Calls and downloads: the next piece of an answer is always near.
+    Answers,
+    /// Uploads: nothing is heard until all of it was sent.
+    Uploads,
+}
+
 /// A reqwest client with the limits above. `alpn` of the configuration decides the version of HTTP.
-fn http(tls: rustls::ClientConfig) -> Result<reqwest::Client, ClientError> {
+fn http(tls: rustls::ClientConfig, purpose: Use) -> Result<reqwest::Client, ClientError> {
     let mut tls = tls;
     if tls.alpn_protocols.is_empty() {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let builder = match purpose {
+        Use::Answers => builder.read_timeout(PIECE_WITHIN),
+        Use::Uploads => builder,
+    };
+    builder
         .tls_backend_preconfigured(tls)
         .https_only(true)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_WITHIN)
-        .read_timeout(PIECE_WITHIN)
         .pool_idle_timeout(IDLE)
         .user_agent(concat!("fedplane/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -76,4 +94,16 @@ fn told(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_upload_has_the_time_that_a_slow_line_takes() {
+        for (length, seconds) in [(0, 30), (1, 31), (256 * 1024, 32), (1 << 30, 30 + 8_192)] {
+            assert_eq!(upload_within(length).as_secs(), seconds, "{length}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use reqwest::StatusCode;
 
-use crate::{ClientError, http, read};
+use crate::{ClientError, Use, http, read};
 
 /// A reader of the public listener.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Public {
     /// # Errors
     /// [`ClientError::Setup`].
     pub fn new(base: &str, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
-        Ok(Self { http: http(tls)?, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { http: http(tls, Use::Answers)?, base: base.trim_end_matches('/').to_owned() })
     }
 
     /// A small file of at most `bytes_max` bytes; nothing when there is none of that name (404).

@@ -2,7 +2,8 @@
 //!
 //! Every connection lives in a task of its own from the moment it is accepted: a peer that stalls in its
 //! handshake, in a header, in a body or in reading an answer costs its own task and one place under
-//! [`Limits::connections_max`], never somebody else's time. The version of HTTP is the one agreed by ALPN
+//! [`Limits::connections_max`], never somebody else's time; and no address has more of them than
+//! [`Limits::connections_per_address_max`]. The version of HTTP is the one agreed by ALPN
 //! (HTTP/1.1 when nothing was agreed or there is no TLS).
 //!
 //! Every request carries a [`Connection`] extension: who is at the other end and which certificates they
@@ -15,8 +16,10 @@ mod body;
 mod connection;
 mod limits;
 mod serve;
+mod shares;
 mod stall;
 
 pub use connection::{Connection, Protocol};
 pub use limits::Limits;
 pub use serve::{Outcome, serve};
+pub use shares::{Share, Shares, counted};

@@ -15,17 +15,17 @@ use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::activity::Activity;
-use crate::body::TimedBody;
+use crate::activity::{Activity, Found};
+use crate::body::{CountedBody, TimedBody};
 use crate::stall::TimedWrites;
-use crate::{Connection, Limits, Protocol};
+use crate::{Connection, Limits, Protocol, Share, Shares};
 
 /// How long to wait after the kernel refused a connection (no file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +46,12 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
+/// What an open connection takes up. Fields fall in their order: whoever finds a place free finds the share free too.
+struct Place {
+    _share: Share,
+    _permit: OwnedSemaphorePermit,
+}
+
 /// Serves `router` on `listener` until `shutdown` is cancelled; then takes no more connections, lets requests in
 /// progress finish for at most [`Limits::shutdown`], and cuts the rest.
 ///
@@ -59,11 +65,12 @@ pub async fn serve(
 ) -> Outcome {
     let shared = Shared { tls: tls.map(TlsAcceptor::from), router, limits, shutdown: shutdown.clone() };
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let shares = Shares::new(limits.connections_per_address_max);
     let tracker = TaskTracker::new();
     let kill = CancellationToken::new();
     loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
+        let permit = tokio::select! {
+            Ok(permit) = Arc::clone(&places).acquire_owned() => permit,
             () = shutdown.cancelled() => break,
         };
         let accepted = tokio::select! {
@@ -72,6 +79,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(share) = shares.take(peer.ip()) else {
+                    tracing::debug!(%peer, "closed: the address has as many connections as it may");
+                    continue;
+                };
+                let place = Place { _share: share, _permit: permit };
                 let (shared, kill) = (shared.clone(), kill.clone());
                 tracker.spawn(async move {
                     let _place = place;
@@ -168,28 +180,46 @@ where
     }
 }
 
-/// Runs a connection to its end, and begins that end when it has been idle or the listener shuts down.
+/// Runs a connection to its end, and begins that end when nothing moves on it or the listener shuts down.
 async fn drive<C>(connection: C, activity: &Activity, shared: &Shared) -> Result<(), C::Error>
 where
     C: GracefulConnection,
 {
     let mut connection = pin!(connection);
     let mut seen = None;
+    let mut patience = shared.limits.first_request;
     loop {
         tokio::select! {
             result = connection.as_mut() => return result,
             () = shared.shutdown.cancelled() => break,
-            () = tokio::time::sleep(shared.limits.idle) => {
-                let idle = activity.idle_since();
-                if idle.is_some() && (idle == seen || idle == Some(0)) {
-                    break;
+            () = tokio::time::sleep(patience) => {
+                let found = activity.look();
+                let same = seen == Some(found);
+                match found {
+                    Found::Silent => break,
+                    Found::Idle(_) if same => break,
+                    // The peer keeps the connection alive, and leaves the answer lying.
+                    Found::Answering(_) if same => return Ok(()),
+                    _ => {}
                 }
-                seen = idle;
+                seen = Some(found);
+                patience = shared.limits.idle;
             }
         }
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    let mut seen = None;
+    loop {
+        if let Ok(result) = timeout(shared.limits.write, connection.as_mut()).await {
+            return result;
+        }
+        // A peer need not agree to the end: without progress it is cut.
+        match activity.look() {
+            Found::Silent | Found::Idle(_) => return Ok(()),
+            found @ Found::Answering(_) if seen == Some(found) => return Ok(()),
+            found => seen = Some(found),
+        }
+    }
 }
 
 /// Hands one request to the router.
@@ -200,7 +230,7 @@ async fn answer(
     patience: Duration,
     activity: Arc<Activity>,
 ) -> Result<Response<Body>, Infallible> {
-    let _busy = activity.start();
+    let busy = activity.start();
     let mut request = request.map(|incoming| Body::new(TimedBody::new(incoming, patience)));
     if !agree_on_host(&mut request) {
         let mut refusal = Response::new(Body::from("the Host header and the target name different hosts\n"));
@@ -208,7 +238,9 @@ async fn answer(
         return Ok(refusal);
     }
     request.extensions_mut().insert(connection);
-    router.oneshot(request).await
+    let Ok(response) = router.oneshot(request).await;
+    let answer = busy.answer();
+    Ok(response.map(|body| Body::new(CountedBody::new(body, answer))))
 }
 
 /// HTTP/1.1 names the host in a header, HTTP/2 in the target: afterwards the header holds it in both.

@@ -17,17 +17,19 @@ use axum::routing::{get, post};
 use listener::{Connection, Limits, Outcome, serve};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const LIMITS: Limits = Limits {
     connections_max: 8,
+    connections_per_address_max: 8,
     handshake: Duration::from_millis(800),
     header_read: Duration::from_millis(400),
     body_read: Duration::from_millis(400),
     write: Duration::from_secs(5),
+    first_request: Duration::from_secs(2),
     idle: Duration::from_millis(400),
     header_bytes_max: 16 * 1024,
     streams_max: 8,
@@ -57,6 +59,7 @@ fn router(begun: Arc<Notify>, release: Arc<Notify>) -> Router {
                 )
             }),
         )
+        .route("/large", get(|| async { vec![0_u8; 32 * 1024 * 1024] }))
         .route("/echo", post(|body: String| async move { body }))
         .route(
             "/slow",
@@ -228,4 +231,86 @@ async fn an_idle_http2_connection_is_closed() {
     let second = running.client(&[b"h2"]);
     let answer = tokio::time::timeout(Duration::from_secs(5), second.get(running.url("/who")).send());
     assert!(answer.await.unwrap().unwrap().status().is_success());
+}
+
+/// No stage of a connection ends by itself within a test.
+const HOUR: Duration = Duration::from_secs(3600);
+const ENDLESS: Limits =
+    Limits { handshake: HOUR, header_read: HOUR, first_request: HOUR, idle: HOUR, ..LIMITS };
+
+/// A connection from one of the loopback's many addresses.
+async fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Whether the listener hangs up without a word.
+async fn hung_up(stream: &mut TcpStream) -> bool {
+    stream.read(&mut [0]).await.unwrap_or(0) == 0
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_place() {
+    let running = start(false, Limits { connections_per_address_max: 2, ..ENDLESS }).await;
+    let ask = async |source: &str| {
+        let mut stream = connect_from(source, running.address).await;
+        let sent = stream.write_all(b"GET /who HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        let mut heard = String::new();
+        let read = stream.read_to_string(&mut heard).await;
+        sent.is_ok() && read.is_ok() && heard.starts_with("HTTP/1.1 200")
+    };
+    let first = connect_from("127.0.0.2", running.address).await;
+    let _second = connect_from("127.0.0.2", running.address).await;
+    for _ in 0..2 * LIMITS.connections_max {
+        let mut third = connect_from("127.0.0.2", running.address).await;
+        let closed = tokio::time::timeout(Duration::from_secs(5), hung_up(&mut third)).await;
+        assert_eq!(closed, Ok(true), "closed before anything is said");
+    }
+    assert!(ask("127.0.0.3").await, "others are served");
+    drop(first);
+    let again = async { while !ask("127.0.0.2").await {} };
+    tokio::time::timeout(Duration::from_secs(5), again).await.expect("its place is free again");
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asks_is_closed_soon_though_it_never_agrees() {
+    let limits = Limits { idle: HOUR, first_request: Duration::from_millis(50), ..LIMITS };
+    let limits = Limits { write: Duration::from_millis(50), ..limits };
+    let running = start(true, limits).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(running.certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    // The preface of HTTP/2, empty SETTINGS and their acknowledgement; then nothing, not even an answer to a PING.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0";
+    stream.write_all(preface).await.unwrap();
+    let mut heard = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut heard)).await;
+    assert!(end.is_ok(), "the listener hangs up");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_does_not_keep_a_connection() {
+    let soon = Duration::from_millis(100);
+    let limits = Limits { first_request: soon, idle: soon, connections_max: 1, ..LIMITS };
+    let running = start(true, limits).await;
+    let first = running.client(&[b"h2"]);
+    let left_lying = first.get(running.url("/large")).send().await.unwrap();
+    let second = running.client(&[b"h2"]);
+    let answer = tokio::time::timeout(Duration::from_secs(5), second.get(running.url("/who")).send());
+    assert!(answer.await.unwrap().unwrap().status().is_success());
+    assert!(left_lying.bytes().await.is_err(), "it was cut");
+
+    let running = start(true, ENDLESS).await;
+    let taken = running.client(&[b"h2"]).get(running.url("/large")).send().await.unwrap();
+    assert_eq!(taken.bytes().await.unwrap().len(), 32 * 1024 * 1024, "what is taken arrives whole");
 }

@@ -11,6 +11,7 @@ use proof::KeyId;
 use store::{Folder, SqliteStore};
 use tokio::sync::Semaphore;
 
+use crate::arrivals::Arrivals;
 use crate::gate::gate;
 use crate::metrics::{Metrics, observe};
 use crate::nonces::Nonces;
@@ -41,8 +42,11 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) peers: Peers,
     pub(crate) nonces: Nonces,
+    /// Those of callers who are not registered: they never use up the memory of the others.
+    pub(crate) nonces_strangers: Nonces,
     pub(crate) addresses: Rates<(Budget, IpAddr)>,
     pub(crate) instances: Rates<(Budget, KeyId)>,
+    pub(crate) arrivals: Arrivals,
     pub(crate) places: Semaphore,
     pub(crate) uploads: Semaphore,
     /// What requests may be signed for.
@@ -53,6 +57,9 @@ pub(crate) struct Shared {
 
 /// Instances whose rate is counted at once: many more than one server serves.
 const INSTANCES_MAX: usize = 1_000_000;
+
+/// Of a stranger's nonces, one is remembered for so many of the others'.
+const STRANGERS_NONCES_OF: usize = 16;
 
 impl App {
     pub(crate) fn new(
@@ -67,8 +74,10 @@ impl App {
         Self(Arc::new(Shared {
             peers: Peers::new(root),
             nonces: Nonces::new(limits.nonces, plane.now()),
+            nonces_strangers: Nonces::new(limits.nonces.div_ceil(STRANGERS_NONCES_OF), plane.now()),
             addresses: Rates::new(limits.addresses),
             instances: Rates::new(INSTANCES_MAX),
+            arrivals: Arrivals::new(limits),
             places: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
             uploads: Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS)),
             plane,

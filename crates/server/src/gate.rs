@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use governance::{Digest, InstanceId, OperatorName, Span, Timestamp};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use listener::Connection;
+use listener::{Connection, counted};
 use plane::instances::SignedCall;
 use plane::ports::Nonce;
 use proof::{RequestError, SignedRequest};
@@ -24,7 +24,6 @@ use trust::request::{HeaderError, SignedHead, Target};
 use crate::app::App;
 use crate::nonces::Spent;
 use crate::problem::Failure;
-use crate::rates::counted;
 use crate::settings::duration;
 use crate::table::{self, BodyKind, Role, Row};
 
@@ -62,7 +61,8 @@ impl Call {
     pub(crate) fn signed(&self) -> Result<SignedCall, Failure> {
         match &self.peer {
             Peer::Instance { id, .. } => {
-                Ok(SignedCall { id: *id, request: Box::new(self.request.clone()), nonce: self.nonce.clone() })
+                let (key, request) = (*self.key(), Box::new(self.request.clone()));
+                Ok(SignedCall { id: *id, key, request, nonce: self.nonce.clone() })
             }
             _ => Err(not_authorised(Role::Instance, &self.peer)),
         }
@@ -140,21 +140,35 @@ pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -
         }
         return response;
     };
-    let Ok(_place) = app.places.try_acquire() else {
-        return Failure::busy("the server works on as many requests as it can").into_response();
+    let request = match arrive(&app, row, request).await {
+        Ok(request) => request,
+        Err(failure) => return failure.into_response(),
     };
-    match admit(&app, row, request).await {
-        Ok(request) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+    // Only now, with the whole body here: nobody holds a place by being slow.
+    match app.places.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => Failure::busy("the server works on as many requests as it can").into_response(),
     }
 }
 
-async fn admit(app: &App, row: &'static Row, mut request: Request) -> Result<Request, Failure> {
-    let now = app.plane.now();
+/// Lets a request in, its body included, while it holds a place of its role's own.
+async fn arrive(app: &App, row: &'static Row, request: Request) -> Result<Request, Failure> {
     let connection = request.extensions().get::<Connection>().cloned();
     let connection = connection.ok_or_else(|| Failure::unavailable(&"a request without a connection"))?;
+    let place = app.arrivals.take(row.role, connection.peer.ip());
+    let _place = place.ok_or_else(|| Failure::busy("as many requests of this kind arrive as may at once"))?;
+    admit(app, row, &connection, request).await
+}
+
+async fn admit(
+    app: &App,
+    row: &'static Row,
+    connection: &Connection,
+    mut request: Request,
+) -> Result<Request, Failure> {
+    let now = app.plane.now();
     take_address(app, row, connection.peer.ip(), now)?;
-    let peer = app.peers.identify(&connection, now)?;
+    let peer = app.peers.identify(connection, now)?;
     let params: RawPathParams =
         request.extract_parts().await.map_err(|_| Failure::not_found("such path: it is not UTF-8"))?;
     let params: Vec<(String, String)> =
@@ -191,8 +205,12 @@ async fn admit(app: &App, row: &'static Row, mut request: Request) -> Result<Req
     };
     let key = peer.key().id();
     let life = skew.times(2);
-    match app.nonces.spend(key, &nonce, life, now) {
+    let stranger = row.role == Role::Unregistered;
+    let nonces = if stranger { &app.nonces_strangers } else { &app.nonces };
+    match nonces.spend(key, &nonce, life, now) {
         Spent::Fresh => {}
+        // To register again, with the same key and secret, is no second registration (HS-1).
+        Spent::Full if stranger => {}
         Spent::Replayed => return Err(plane::PlaneError::from(plane::StoreError::NonceSpent).into()),
         Spent::Full => return Err(Failure::busy("the memory for nonces is full")),
     }
@@ -292,7 +310,10 @@ async fn check_record(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Resu
             hint,
         )
     })?;
-    if instance.key.as_bytes() != key.as_bytes() {
+    let is = |known: governance::InstanceKey| known.as_bytes() == key.as_bytes();
+    // The key before may repeat the renewal away from it, should its answer have been lost: the law sees to the rest.
+    let repeats = row.role == Role::InstanceRenewing && instance.previous_key.is_some_and(is);
+    if !is(instance.key) && !repeats {
         return Err(Failure::unauthorised(
             "certificate-superseded",
             "HS-1",

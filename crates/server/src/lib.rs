@@ -5,6 +5,8 @@
 //! a connection to anybody.
 
 mod app;
+mod arrivals;
+mod descriptors;
 mod gate;
 mod instances;
 mod load;

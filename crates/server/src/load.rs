@@ -57,6 +57,19 @@ pub enum StartError {
         /// What it is used for.
         purpose: Purpose,
     },
+    /// The system lets the process open too few files to serve anybody.
+    #[error(
+        "the process may open {allowed} files, and its limits ask for {wanted}: raise the limit of open files \
+         (`ulimit -n`, LimitNOFILE) to {least} at least"
+    )]
+    Descriptors {
+        /// Files that may be open.
+        allowed: usize,
+        /// What the settings ask for.
+        wanted: usize,
+        /// What a small server does with.
+        least: usize,
+    },
     /// Another server runs on this folder.
     #[error("{}: another server runs on this folder; stop it first", .0.display())]
     Locked(PathBuf),

@@ -150,6 +150,7 @@ impl From<PlaneError> for Failure {
 /// The law refused: in conflict with how things stand, unless it is about who asks.
 fn refused_status(code: &str) -> StatusCode {
     match code {
+        "certificate-superseded" => StatusCode::UNAUTHORIZED,
         "instance-revoked" | "not-authorised" => StatusCode::FORBIDDEN,
         "unknown-release" => StatusCode::NOT_FOUND,
         _ => StatusCode::CONFLICT,
@@ -162,6 +163,7 @@ fn rejected_status(code: &str) -> StatusCode {
         "nonce-replayed" => StatusCode::UNAUTHORIZED,
         "key-mismatch" | "enrolment-unknown" | "enrolment-expired" | "order-untrusted"
         | "release-untrusted" => StatusCode::FORBIDDEN,
+        "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
         "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused" => StatusCode::CONFLICT,
         _ => StatusCode::BAD_REQUEST,
     }

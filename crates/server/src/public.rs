@@ -3,6 +3,7 @@
 //! Never serves ledger entries: they name unpatched instances. Never lists a folder, never leaves one. The root keys are
 //! not served either: whoever starts from them must have them from elsewhere.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,18 +11,23 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use http_body_util::BodyExt as _;
 use ledger::tile::{TileId, TileKind};
+use listener::{Connection, Share, Shares, counted};
 use plane::publication::CHECKPOINT;
 use store::Folder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
 use crate::app::Plane;
 use crate::metrics::{Metrics, live, observe};
 use crate::problem::{Failure, no_such_method, no_such_path};
+use crate::rates::Rates;
+use crate::settings::Limits;
 
 /// For what never changes under its name.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -42,10 +48,38 @@ struct Files {
     plane: Arc<Plane>,
     ledger: Folder,
     tuf: PathBuf,
+    per_minute: u32,
+    addresses: Rates<IpAddr>,
+    downloads: Arc<Semaphore>,
+    downloads_each: Arc<Shares>,
+}
+
+/// Of the files read at once, one address reads one in so many at most.
+const DOWNLOADS_EACH: usize = 8;
+
+/// The place of a file that is being read. Fields fall in their order.
+struct Download {
+    _share: Share,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The router of the public listener.
-pub(crate) fn router(plane: Arc<Plane>, ledger: Folder, tuf: PathBuf, metrics: Metrics) -> Router {
+pub(crate) fn router(
+    plane: Arc<Plane>,
+    ledger: Folder,
+    tuf: PathBuf,
+    limits: &Limits,
+    metrics: Metrics,
+) -> Router {
+    let public = Public(Arc::new(Files {
+        plane,
+        ledger,
+        tuf,
+        per_minute: limits.public_per_minute,
+        addresses: Rates::new(limits.addresses),
+        downloads: Arc::new(Semaphore::new(limits.downloads.min(Semaphore::MAX_PERMITS))),
+        downloads_each: Shares::new(limits.downloads.div_ceil(DOWNLOADS_EACH)),
+    }));
     Router::new()
         .route("/livez", get(live))
         .route("/keys.json", get(keys))
@@ -57,8 +91,33 @@ pub(crate) fn router(plane: Arc<Plane>, ledger: Folder, tuf: PathBuf, metrics: M
         .route("/tuf/targets/{name}", get(tuf_target))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(public.clone(), limit))
         .layer(from_fn(move |request, next| observe("public", metrics.clone(), request, next)))
-        .with_state(Public(Arc::new(Files { plane, ledger, tuf })))
+        .with_state(public)
+}
+
+fn address(request: &Request) -> Result<IpAddr, Failure> {
+    let connection = request.extensions().get::<Connection>();
+    let connection = connection.ok_or_else(|| Failure::unavailable(&"a request without a connection"))?;
+    Ok(counted(connection.peer.ip()))
+}
+
+/// So many requests a minute from each address (HS-7).
+async fn limit(State(public): State<Public>, request: Request, next: Next) -> Result<Response, Failure> {
+    let Files { plane, addresses, per_minute, .. } = &*public.0;
+    addresses
+        .take(address(&request)?, *per_minute, plane.now())
+        .map_err(|seconds| Failure::rate_limited("address", *per_minute, seconds))?;
+    Ok(next.run(request).await)
+}
+
+impl Files {
+    fn download(&self, request: &Request) -> Result<Download, Failure> {
+        let busy = || Failure::busy("as many files are read as may be at once");
+        let share = self.downloads_each.take(address(request)?).ok_or_else(busy)?;
+        let permit = Arc::clone(&self.downloads).try_acquire_owned().map_err(|_| busy())?;
+        Ok(Download { _share: share, _permit: permit })
+    }
 }
 
 fn document(kind: &'static str, bytes: String) -> Response {
@@ -80,7 +139,7 @@ async fn bundle(State(public): State<Public>) -> Response {
 
 async fn checkpoint(State(public): State<Public>, request: Request) -> Result<Response, Failure> {
     let path = public.0.ledger.locate(CHECKPOINT).map_err(|_| Failure::not_found("checkpoint"))?;
-    serve(path, TEXT, FRESH, request).await
+    serve(&public.0, path, TEXT, FRESH, request).await
 }
 
 async fn tile(State(public): State<Public>, request: Request) -> Result<Response, Failure> {
@@ -95,7 +154,7 @@ async fn tile(State(public): State<Public>, request: Request) -> Result<Response
         ));
     }
     let path = public.0.ledger.locate(&path).map_err(|_| Failure::not_found("tile there"))?;
-    serve(path, BYTES, FOREVER, request).await
+    serve(&public.0, path, BYTES, FOREVER, request).await
 }
 
 async fn tuf_metadata(
@@ -106,7 +165,7 @@ async fn tuf_metadata(
     let name = flat(&params)?;
     let versioned = name.split_once('.').is_some_and(|(number, _)| number.parse::<u64>().is_ok());
     let cache = if versioned { FOREVER } else { FRESH };
-    serve(public.0.tuf.join("metadata").join(name), JSON, cache, request).await
+    serve(&public.0, public.0.tuf.join("metadata").join(name), JSON, cache, request).await
 }
 
 async fn tuf_target(
@@ -114,7 +173,7 @@ async fn tuf_target(
     params: RawPathParams,
     request: Request,
 ) -> Result<Response, Failure> {
-    serve(public.0.tuf.join("targets").join(flat(&params)?), BYTES, FOREVER, request).await
+    serve(&public.0, public.0.tuf.join("targets").join(flat(&params)?), BYTES, FOREVER, request).await
 }
 
 /// The name in the path, when it is a flat one: no folder, no dot in front, nothing that a file system could read otherwise.
@@ -127,17 +186,25 @@ fn flat(params: &RawPathParams) -> Result<String, Failure> {
 
 /// Serves one file: whole, a range of it, or that it has not changed.
 async fn serve(
+    public: &Files,
     path: PathBuf,
     kind: &'static str,
     cache: HeaderValue,
     request: Request,
 ) -> Result<Response, Failure> {
+    let place = public.download(&request)?;
     let Ok(response) = ServeFile::new(path).oneshot(request).await;
     let status = response.status();
     if status == StatusCode::NOT_FOUND {
         return Err(Failure::not_found("such file"));
     }
-    let mut response = response.map(Body::new);
+    // The place is kept until all of the file is handed over, or the peer is gone.
+    let mut response = response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _kept = &place;
+            frame
+        }))
+    });
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 use governance::Timestamp;
@@ -74,14 +73,6 @@ fn spend(full_at: &mut i64, per_minute: u32, now: i64) -> Result<(), u64> {
     Ok(())
 }
 
-/// The address as it is counted: an IPv6 host has a whole /64 to call from.
-pub(crate) fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,14 +110,5 @@ mod tests {
         // Places come free when budgets are full again.
         assert_eq!(rates.take(300, 2, at(120_000)), Ok(()));
         assert_eq!(rates.budgets.lock().unwrap().full_at.len(), 1);
-    }
-
-    #[test]
-    fn hs_7_an_ipv6_host_counts_once() {
-        let address = |text: &str| counted(text.parse().unwrap());
-        assert_eq!(address("2001:db8:1:2:3::4"), address("2001:db8:1:2:ffff::1"));
-        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
-        assert_eq!(address("::ffff:10.0.0.1"), address("10.0.0.1"));
-        assert_ne!(address("10.0.0.1"), address("10.0.0.2"));
     }
 }

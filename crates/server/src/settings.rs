@@ -145,10 +145,22 @@ impl Default for Pace {
 pub struct Limits {
     /// Connections open at once, per listener.
     pub connections: usize,
+    /// Connections open at once from one address (IPv6: from one /64), per listener.
+    pub connections_per_address: usize,
     /// Requests worked on at once by the instances' listener.
     pub requests: usize,
+    /// Registrations at once whose body is still on its way.
+    pub registrations: usize,
     /// Uploads at once.
     pub uploads: usize,
+    /// Bytes of uploaded files that no release lists yet, all together.
+    pub unlisted_bytes: u64,
+    /// How long such a file is kept.
+    pub unlisted_age: Span,
+    /// Files read at once on the public listener.
+    pub downloads: usize,
+    /// Requests a minute that an address may make of the public listener.
+    pub public_per_minute: u32,
     /// Nonces remembered.
     pub nonces: usize,
     /// Addresses whose rate is counted.
@@ -163,8 +175,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_address: 256,
             requests: 1_024,
+            registrations: 128,
             uploads: 4,
+            unlisted_bytes: 8 * wire::PACKAGE_BYTES_MAX,
+            unlisted_age: Span::hours(7 * 24),
+            downloads: 1_024,
+            public_per_minute: 6_000,
             nonces: 1_000_000,
             addresses: 65_536,
             body_within: Span::from_millis(30_000),
@@ -270,6 +288,7 @@ impl Settings {
             ("pace.resign_every", pace.resign_every),
             ("pace.snapshot_lifetime", pace.snapshot_lifetime),
             ("pace.timestamp_lifetime", pace.timestamp_lifetime),
+            ("limits.unlisted_age", limits.unlisted_age),
             ("limits.body_within", limits.body_within),
             ("limits.shutdown_within", limits.shutdown_within),
         ] {
@@ -287,8 +306,13 @@ impl Settings {
         }
         for (key, number) in [
             ("limits.connections", limits.connections),
+            ("limits.connections_per_address", limits.connections_per_address),
             ("limits.requests", limits.requests),
+            ("limits.registrations", limits.registrations),
             ("limits.uploads", limits.uploads),
+            ("limits.unlisted_bytes", usize::try_from(limits.unlisted_bytes).unwrap_or(usize::MAX)),
+            ("limits.downloads", limits.downloads),
+            ("limits.public_per_minute", usize::try_from(limits.public_per_minute).unwrap_or(usize::MAX)),
             ("limits.nonces", limits.nonces),
             ("limits.addresses", limits.addresses),
         ] {
@@ -336,8 +360,14 @@ impl Settings {
             snapshot_lifetime = text(&pace.snapshot_lifetime),
             timestamp_lifetime = text(&pace.timestamp_lifetime),
             connections = limits.connections,
+            connections_per_address = limits.connections_per_address,
             requests = limits.requests,
+            registrations = limits.registrations,
             uploads = limits.uploads,
+            unlisted_bytes = limits.unlisted_bytes,
+            unlisted_age = text(&limits.unlisted_age),
+            downloads = limits.downloads,
+            public_per_minute = limits.public_per_minute,
             nonces = limits.nonces,
             addresses = limits.addresses,
             body_within = text(&limits.body_within),

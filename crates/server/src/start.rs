@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use trust::tuf::{Lifetimes, Repository};
+use trust::tuf::{Incoming, Lifetimes, Repository};
 
 use crate::app::{App, Plane, router};
+use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
 use crate::metrics::Metrics;
 use crate::settings::{Settings, duration};
@@ -70,6 +71,8 @@ pub struct Running {
 /// [`StartError`], naming the file, key or address at fault; nothing runs then.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     settings.check().map_err(|(key, why)| StartError::Settings { key, why })?;
+    let settings =
+        Settings { limits: descriptors::fit(settings.limits.clone(), descriptors::raise())?, ..settings };
     let ready = {
         let settings = settings.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&settings)).await;
@@ -101,7 +104,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let tuf = settings.path(&settings.paths.tuf);
     let routers = Routers {
         instances: router(&app),
-        public: public::router(Arc::clone(&plane), ledger, tuf, metrics.clone()),
+        public: public::router(Arc::clone(&plane), ledger, tuf, &settings.limits, metrics.clone()),
         metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
     };
     let shutdown = CancellationToken::new();
@@ -204,7 +207,10 @@ fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
     let lifetimes =
         Lifetimes { snapshot: settings.pace.snapshot_lifetime, timestamp: settings.pace.timestamp_lifetime };
     let tuf = settings.path(&paths.tuf);
+    let incoming =
+        Incoming { bytes_max: settings.limits.unlisted_bytes, age_max: settings.limits.unlisted_age };
     let repository = Repository::open(&tuf, Box::new(snapshot), Box::new(timestamp), lifetimes)?;
+    let repository = repository.with_incoming(incoming);
     Ok(Prepared { loaded, store, repository, ledger, lock })
 }
 
@@ -274,6 +280,7 @@ impl Sockets {
     ) -> JoinSet<(&'static str, usize)> {
         let limits = listener::Limits {
             connections_max: settings.limits.connections,
+            connections_per_address_max: settings.limits.connections_per_address,
             shutdown: duration(settings.limits.shutdown_within),
             ..listener::Limits::default()
         };

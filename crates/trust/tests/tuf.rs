@@ -11,8 +11,8 @@ use proof::tuf::{Fetched, Persist, Root, Stored, Targets, Trusted, Updater};
 use proof::{KeySet, PublicKey, SeedKey, Sign};
 use tempfile::TempDir;
 use trust::tuf::{
-    Envelope, Lifetimes, PublishError, Published, Repository, Role, RootPlan, TargetFile, TargetsChange,
-    TufError, draft,
+    Envelope, Incoming, Lifetimes, PublishError, Published, Repository, Role, RootPlan, TargetFile,
+    TargetsChange, TufError, draft,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -106,6 +106,11 @@ impl Fixture {
             }
         }
         updater.finish()
+    }
+
+    fn files(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path().join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     fn client(&self) -> Stored {
@@ -206,8 +211,7 @@ fn names_are_flat() {
         assert_eq!(drafted.err().unwrap().code(), "tuf-target-name", "{name}");
     }
     assert_eq!(code(fixture.repository.target_put("a", &mut &b"aa"[..], 1)), "tuf-io");
-    let left: Vec<_> = fs::read_dir(fixture.folder.path().join("targets")).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (1, 0));
 }
 
 #[test]
@@ -294,4 +298,65 @@ fn an_interrupted_publication_is_finished_by_the_next() {
     assert_eq!(versions(published), [1, 2, 3, 2], "no snapshot is written twice under one version");
     let spans = Lifetimes::default();
     assert!(spans.timestamp < spans.snapshot && spans.timestamp > Span::ZERO);
+}
+
+#[test]
+fn rl_3_a_file_is_served_only_once_it_is_listed() {
+    let fixture = Fixture::new();
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (1, 0));
+    let file = fixture.repository.target_put("a", &mut &b"a"[..], 1).unwrap();
+    let other = fixture.repository.target_put("b", &mut &b"b"[..], 1).unwrap();
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (1, 2));
+    // A publication that fails moves nothing, not even what it had found.
+    let missing = [("a", file.clone()), ("c", TargetFile::of(b"c"))];
+    let refused = fixture.repository.publish(&fixture.next(&missing, 24, &[11, 12]), at(1));
+    assert_eq!(code(refused), "tuf-target-file");
+    let unsigned = fixture.repository.publish(&fixture.next(&[("a", file.clone())], 24, &[11]), at(1));
+    assert_eq!(code(unsigned), "tuf-signatures");
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (1, 2));
+    // As if the power had gone between moving the one and moving the other.
+    let next = fixture.next(&[("a", file), ("b", other)], 24, &[11, 12]);
+    let name = fixture.files("incoming").remove(0);
+    let (incoming, targets) = (fixture.folder.path().join("incoming"), fixture.folder.path().join("targets"));
+    fs::rename(incoming.join(&name), targets.join(&name)).unwrap();
+    fixture.repository.publish(&next, at(1)).unwrap();
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (3, 0));
+    // The same upload and publication again change nothing; a file that suffered is mended by its upload.
+    fs::write(targets.join(&name), "spoilt").unwrap();
+    for (name, bytes) in [("a", b"a"), ("b", b"b")] {
+        fixture.repository.target_put(name, &mut &bytes[..], 1).unwrap();
+    }
+    fixture.repository.publish(&next, at(2)).unwrap();
+    assert_eq!((fixture.files("targets").len(), fixture.files("incoming").len()), (3, 0));
+    assert_eq!(fs::read(targets.join(&name)).unwrap().len(), 1);
+}
+
+#[test]
+fn rl_3_what_is_not_listed_has_little_room_and_not_for_ever() {
+    let Fixture { folder, repository, .. } = Fixture::new();
+    let age_max = Span::hours(2);
+    let repository = repository.with_incoming(Incoming { bytes_max: 10, age_max });
+    let put = |name: &str, bytes: &[u8]| code(repository.target_put(name, &mut &*bytes, 8));
+    assert_eq!(put("a", b"1234567"), "");
+    assert_eq!(put("a", b"123456789"), "tuf-incoming-full", "there is room for three bytes");
+    assert_eq!(put("b", b"1234"), "tuf-incoming-full");
+    assert_eq!(put("b", b"123"), "");
+    assert_eq!(put("c", b"1"), "tuf-incoming-full");
+    let incoming = folder.path().join("incoming");
+    for (index, entry) in fs::read_dir(&incoming).unwrap().enumerate() {
+        let hours = i64::try_from(index).unwrap();
+        let written = std::time::Duration::from_millis(at(hours).as_millis().unsigned_abs());
+        let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + written).unwrap();
+    }
+    for (hours, removed) in [(1, 0), (2, 0), (3, 1), (3, 0), (4, 1)] {
+        assert_eq!(repository.incoming_clean(at(hours)).unwrap(), removed, "{hours} h");
+    }
+    assert_eq!(put("c", b"12345678"), "");
+    // Many small files are many files.
+    let repository = repository.with_incoming(Incoming::default());
+    let refused = (0..2_000).find_map(|n: u32| {
+        repository.target_put("n", &mut &n.to_be_bytes()[..], 8).err().map(|error| (n, error.code()))
+    });
+    assert_eq!(refused, Some((1_023, "tuf-incoming-full")));
 }

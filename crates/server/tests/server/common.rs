@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use client::{Client, ClientError, Public, Source, SystemSource};
 use governance::{
-    Constitution, ConstitutionDocument, Digest, InstanceId, Kind, LayerContent, Span, Tier, Timestamp,
-    TrustDomain, Version,
+    Constitution, ConstitutionDocument, Digest, InstanceId, InstanceKey, Kind, LayerContent, Span, Tier,
+    Timestamp, TrustDomain, Version,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proof::keys::{KeysDocument, OnlineKey, Purpose};
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use trust::request::{Target, sign_request};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange, draft};
 use trust::{Issuer, RootCa, SigningKey, Validity};
-use wire::{EnrolmentRequest, Metadata, Problem, Register, Registered};
+use wire::{EnrolmentRequest, Metadata, Problem, Register, Registered, Renew, Renewed};
 
 pub(crate) const DOMAIN: &str = "test.example";
 
@@ -57,6 +57,12 @@ impl Who {
         let key = Arc::new(SigningKey::generate().unwrap());
         let chain = vec![trust::tls::self_signed(&key).unwrap()];
         Self { key, chain }
+    }
+
+    /// The same key under its new certificate.
+    pub(crate) fn with(&self, renewed: &Renewed) -> Self {
+        let chain = trust::pem::certificates(&renewed.certificate).unwrap();
+        Self { key: Arc::clone(&self.key), chain }
     }
 }
 
@@ -244,6 +250,26 @@ impl World {
         (id, who)
     }
 
+    /// The whole record is lawful (LG-3).
+    pub(crate) async fn lawful(&self) {
+        let root = KeySet::single(*self.founder.public_key());
+        let mut verifier = ledger::Verifier::new(root, Some(DOMAIN.parse().unwrap()));
+        let operator = self.client(&self.operator());
+        loop {
+            let page = operator.ledger_entries(verifier.size(), 500).await.unwrap();
+            if page.entries.is_empty() {
+                return;
+            }
+            for entry in page.entries {
+                let bytes =
+                    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, entry).unwrap();
+                if let Err(breach) = verifier.push(&bytes) {
+                    panic!("{breach}: {}", String::from_utf8_lossy(&bytes));
+                }
+            }
+        }
+    }
+
     pub(crate) async fn ledger_size(&self) -> u64 {
         self.client(&self.operator()).federation().await.unwrap().ledger
     }
@@ -274,6 +300,12 @@ pub(crate) fn registration(secret: &str, key: &SigningKey) -> Register {
             endpoint: "https://127.0.0.1:9999".parse().unwrap(),
         },
     }
+}
+
+/// A renewal under this peer's key.
+pub(crate) fn renewal(next: &Who, chain_head: Option<Digest>) -> Renew {
+    let key = InstanceKey::from_bytes(*next.key.public_key().as_bytes());
+    Renew { csr: trust::ca::make_csr(&next.key).unwrap(), key, chain_head, pending: None }
 }
 
 pub(crate) fn statement(id: InstanceId, key: &SigningKey, sequence: u64, previous: Option<Digest>) -> Jws {
@@ -326,7 +358,7 @@ impl Raw {
         Self::new(Method::GET, path, "")
     }
 
-    fn fields(&self, world: &World, who: &Who) -> Vec<(HeaderName, HeaderValue)> {
+    pub(crate) fn fields(&self, world: &World, who: &Who) -> Vec<(HeaderName, HeaderValue)> {
         let authority = self.authority.clone().unwrap_or_else(|| world.at().instances.to_string());
         let target = Target { method: self.method.clone(), authority, path_and_query: self.path.clone() };
         let signer = self.signer.as_ref().unwrap_or(&who.key);

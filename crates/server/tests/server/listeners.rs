@@ -44,7 +44,7 @@ async fn without_a_client_certificate_the_handshake_fails() {
     assert!(http.get(format!("https://{}/v1/federation", world.at().instances)).send().await.is_err());
 }
 
-async fn public(world: &World, path: &str) -> Answered {
+pub(crate) async fn public(world: &World, path: &str) -> Answered {
     let http = world.http(trust::tls::anonymous_client_config(&world.root).unwrap());
     Answered::read(http.get(format!("https://{}{path}", world.at().public)).send().await.unwrap()).await
 }
@@ -127,9 +127,10 @@ async fn rl_3_a_target_is_taken_as_it_was_signed_or_not_at_all() {
     answered.accepted();
     let taken: wire::TargetPut = serde_json::from_slice(&answered.body).unwrap();
     assert_eq!((taken.length, taken.digest), (3_000_000, Digest::of(&bytes)));
-    let served = public(&world, &format!("/tuf/targets/{}.package-0.1.1", taken.digest)).await;
-    assert_eq!((served.status, served.body == bytes), (200, true));
-    let before = std::fs::read_dir(world.path("tuf/targets")).unwrap().count();
+    // Nobody has listed it: nobody is served it.
+    public(&world, &format!("/tuf/targets/{}.package-0.1.1", taken.digest)).await.refused(404, "not-found");
+    let count = |folder: &str| std::fs::read_dir(world.path(folder)).unwrap().count();
+    assert_eq!((count("tuf/targets"), count("tuf/incoming")), (0, 1));
     let sent_body = Some(vec![8_u8; 3_000_000]);
     Raw { sent_body, ..put("package-0.1.2") }.send(&world, &operator).await.refused(401, "digest-mismatch");
     put(".hidden").send(&world, &operator).await.refused(400, "target-refused");
@@ -138,8 +139,7 @@ async fn rl_3_a_target_is_taken_as_it_was_signed_or_not_at_all() {
         .send(&world, &operator)
         .await
         .refused(415, "media-type-unsupported");
-    assert_eq!(std::fs::read_dir(world.path("tuf/targets")).unwrap().count(), before);
-    assert_eq!(std::fs::read_dir(world.path("data/incoming")).unwrap().count(), 0);
+    assert_eq!((count("tuf/targets"), count("tuf/incoming"), count("data/incoming")), (0, 1, 0));
 }
 
 #[tokio::test]

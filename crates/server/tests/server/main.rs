@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
+mod limits;
 mod listeners;
 mod refusals;
 mod registration;
 mod releases;
+mod renewal;

@@ -1,6 +1,6 @@
 //! What the gate refuses (HS-6, HS-7, AU-1): each with its status and code, and nothing changes.
 
-use crate::common::{Raw, Who, World, refused, statement};
+use crate::common::{Raw, Who, World, refused, renewal, statement};
 use governance::{Span, State};
 use http::{HeaderMap, Method};
 use proof::order::{Order, OrderAction};
@@ -168,8 +168,7 @@ async fn hs_7_a_noisy_instance_is_told_to_wait_and_others_are_not() {
     );
     world.client(&quiet).check_in(other).await.unwrap();
     // Renewal has a budget of its own.
-    let csr = trust::ca::make_csr(&who.key).unwrap();
-    client.renew(id, &wire::Renew { csr, chain_head: None }).await.unwrap();
+    client.renew(id, &renewal(&who, None)).await.unwrap();
 }
 
 #[tokio::test]
@@ -206,8 +205,7 @@ async fn lc_19_a_revoked_instance_may_read_its_status_and_nothing_else() {
     refused(client.check_in(id).await, 403, "instance-revoked");
     refused(client.ready(id).await, 403, "instance-revoked");
     refused(client.report(id, statement(id, &who.key, 1, None)).await, 403, "instance-revoked");
-    let csr = trust::ca::make_csr(&who.key).unwrap();
-    refused(client.renew(id, &wire::Renew { csr, chain_head: None }).await, 403, "instance-revoked");
+    refused(client.renew(id, &renewal(&who, None)).await, 403, "instance-revoked");
 }
 
 #[tokio::test]

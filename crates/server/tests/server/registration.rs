@@ -2,7 +2,6 @@
 
 use crate::common::{Raw, Who, World, certified, refused, registration, statement};
 use governance::{Span, State};
-use wire::Renew;
 
 #[tokio::test]
 async fn hs_1_an_instance_registers_reports_and_checks_in() {
@@ -87,46 +86,6 @@ async fn hs_1_a_race_for_one_enrolment_has_one_winner() {
     for error in results.into_iter().filter_map(Result::err) {
         assert_eq!(error.code(), Some("enrolment-used"));
     }
-}
-
-#[tokio::test]
-async fn hs_2_a_certificate_is_renewed_over_a_new_key_and_the_old_one_is_done() {
-    let world = World::start().await;
-    let (id, who) = world.active().await;
-    let next = Who::fresh();
-    let csr = trust::ca::make_csr(&next.key).unwrap();
-    let renewed = world.client(&who).renew(id, &Renew { csr, chain_head: None }).await.unwrap();
-    let next = Who { chain: trust::pem::certificates(&renewed.certificate).unwrap(), ..next };
-    world.client(&next).check_in(id).await.unwrap();
-    refused(world.client(&who).check_in(id).await, 401, "certificate-superseded");
-}
-
-#[tokio::test]
-async fn hs_2_an_expired_certificate_renews_within_its_grace_and_does_nothing_else() {
-    let world =
-        World::start_with(|law, _| law.identity_certificate_lifetime = Span::from_millis(1_500)).await;
-    let (id, who) = world.instance().await;
-    let client = world.client(&who);
-    client.check_in(id).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(3_000)).await;
-    refused(client.check_in(id).await, 401, "certificate-expired");
-    let csr = trust::ca::make_csr(&who.key).unwrap();
-    let renewed = client.renew(id, &Renew { csr, chain_head: None }).await.unwrap();
-    let who = Who { chain: trust::pem::certificates(&renewed.certificate).unwrap(), ..who };
-    world.client(&who).check_in(id).await.unwrap();
-}
-
-#[tokio::test]
-async fn hs_2_past_the_grace_nothing_renews() {
-    let world = World::start_with(|law, _| {
-        law.identity_certificate_lifetime = Span::from_millis(1_000);
-        law.identity_renewal_grace = Span::from_millis(100);
-    })
-    .await;
-    let (id, who) = world.instance().await;
-    tokio::time::sleep(std::time::Duration::from_millis(3_200)).await;
-    let csr = trust::ca::make_csr(&who.key).unwrap();
-    refused(world.client(&who).renew(id, &Renew { csr, chain_head: None }).await, 401, "certificate-expired");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -38,31 +39,75 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     place(&temporary, path, written)
 }
 
-/// Copies a stream into a folder under the name that `name` makes of its SHA-256.
+/// A file that arrived whole, and has no name yet. Dropping it leaves it for [`clean`].
+pub(super) struct Received {
+    path: PathBuf,
+    pub(super) measure: Measure,
+}
+
+/// Copies a stream into a folder, synced, without a name yet.
 ///
 /// # Errors
-/// When the stream fails, or has more than `max_bytes` (`FileTooLarge`).
+/// When the stream fails, or has more than `max_bytes` (`FileTooLarge`); nothing stays.
 pub(super) fn receive(
     folder: &Path,
     source: &mut dyn Read,
     max_bytes: u64,
-    name: impl FnOnce(&[u8; 32]) -> String,
-) -> Result<Measure, PublishError> {
-    let (temporary, mut file) = temporary(&folder.join("put"))?;
+) -> Result<Received, PublishError> {
+    let (path, mut file) = temporary(&folder.join("put"))?;
     let copied = copy(source, max_bytes, |chunk| file.write_all(chunk)).and_then(|measure| {
         file.sync_all()?;
         Ok(measure)
     });
     match copied {
-        Ok((length, sha256)) => {
-            place(&temporary, &folder.join(name(&sha256)), Ok(()))?;
-            Ok((length, sha256))
-        }
+        Ok(measure) => Ok(Received { path, measure }),
         Err(error) => {
-            let _ = fs::remove_file(&temporary);
-            Err(failed(&temporary)(error))
+            let _ = fs::remove_file(&path);
+            Err(failed(&path)(error))
         }
     }
+}
+
+impl Received {
+    /// Gives it its name.
+    pub(super) fn place(self, path: &Path) -> Result<(), PublishError> {
+        place(&self.path, path, Ok(()))
+    }
+
+    /// Takes it away: it is there already.
+    pub(super) fn discard(self) -> Result<(), PublishError> {
+        fs::remove_file(&self.path).map_err(failed(&self.path))
+    }
+}
+
+/// Moves a whole file to another folder of the same file system.
+pub(super) fn adopt(from: &Path, to: &Path) -> Result<(), PublishError> {
+    fs::rename(from, to)
+        .and_then(|()| to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()))
+        .map_err(failed(to))
+}
+
+/// How many files a folder holds and how many bytes, named or on their way.
+pub(super) fn usage(folder: &Path) -> Result<(usize, u64), PublishError> {
+    let mut usage = (0, 0_u64);
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let length = entry.and_then(|entry| entry.metadata()).map_err(failed(folder))?.len();
+        usage = (usage.0 + 1, usage.1.saturating_add(length));
+    }
+    Ok(usage)
+}
+
+/// Removes the files of a folder that were last written before a moment, and says how many.
+pub(super) fn clean(folder: &Path, before: SystemTime) -> Result<usize, PublishError> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let path = entry.map_err(failed(folder))?.path();
+        if fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(failed(&path))? < before {
+            fs::remove_file(&path).map_err(failed(&path))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// The length and SHA-256 of a file; nothing when there is none.

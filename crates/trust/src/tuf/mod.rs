@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use draft::{RootPlan, TargetsChange};
 pub use proof::tuf::{Document, Envelope, Expires, Fault, Role, Root, TargetFile, Targets, TufError};
-pub use repository::{Lifetimes, Published, Repository};
+pub use repository::{Incoming, Lifetimes, Published, Repository};
 
 /// Why a draft could not be made or a publication was refused.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,16 @@ pub enum PublishError {
         name: String,
         /// What is wrong.
         why: String,
+    },
+    /// Files that no metadata lists take up all the room there is for them.
+    #[error(
+        "files that no published metadata lists yet may be {files_max}, of {bytes_max} bytes all together"
+    )]
+    Full {
+        /// Files at most.
+        files_max: usize,
+        /// Bytes at most, all together.
+        bytes_max: u64,
     },
     /// No root was published yet.
     #[error("{} holds no root: publish 1.root.json first", .0.display())]
@@ -58,6 +68,7 @@ impl PublishError {
             Self::Tuf(error) => error.code(),
             Self::Name(_) => "tuf-target-name",
             Self::Target { .. } => "tuf-target-file",
+            Self::Full { .. } => "tuf-incoming-full",
             Self::NoRoot(_) => "tuf-no-root",
             Self::Plan(_) => "tuf-plan",
             Self::Io { .. } => "tuf-io",

@@ -1,12 +1,16 @@
 //! The repository the plane serves: `metadata/` and `targets/` below one folder, and the two online keys.
 //!
+//! What is uploaded waits in `incoming/`, which nobody is served from, until metadata that the Organism signed lists it;
+//! then it moves to `targets/`. The room and the time to wait are bounded.
+//!
 //! Every change is a chain of whole files with `timestamp.json` last, so that a reader, or a crash at any moment, sees
 //! the state before or the state after. File work blocks: call it off the async threads.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use governance::{Span, Timestamp as Instant};
 use proof::Sign;
@@ -35,6 +39,25 @@ impl Default for Lifetimes {
     }
 }
 
+/// How much may wait for metadata that lists it, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Bytes of all files together.
+    pub bytes_max: u64,
+    /// From its upload until a file that nothing lists is removed.
+    pub age_max: Span,
+}
+
+impl Default for Incoming {
+    /// Eight GiB, and seven days.
+    fn default() -> Self {
+        Self { bytes_max: 8 << 30, age_max: Span::hours(7 * 24) }
+    }
+}
+
+/// Files that may wait at once.
+const INCOMING_FILES_MAX: usize = 1_024;
+
 /// The versions in force, and when what the offline keys signed expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -56,10 +79,14 @@ pub struct Published {
 pub struct Repository {
     metadata: PathBuf,
     targets: PathBuf,
+    incoming: PathBuf,
+    incoming_limits: Incoming,
     snapshot_key: Box<dyn Sign + Send + Sync>,
     timestamp_key: Box<dyn Sign + Send + Sync>,
     lifetimes: Lifetimes,
     writing: Mutex<()>,
+    /// Taken behind `writing` where both are.
+    receiving: Mutex<()>,
 }
 
 /// What `timestamp.json` leads to.
@@ -71,7 +98,7 @@ struct Current {
 }
 
 impl Repository {
-    /// Opens the repository in `folder`, making `metadata/` and `targets/` when they are missing.
+    /// Opens the repository in `folder`, making its folders when they are missing.
     ///
     /// # Errors
     /// [`PublishError::Io`].
@@ -81,11 +108,27 @@ impl Repository {
         timestamp_key: Box<dyn Sign + Send + Sync>,
         lifetimes: Lifetimes,
     ) -> Result<Self, PublishError> {
-        let (metadata, targets) = (folder.join("metadata"), folder.join("targets"));
-        for path in [&metadata, &targets] {
+        let [metadata, targets, incoming] = ["metadata", "targets", "incoming"].map(|name| folder.join(name));
+        for path in [&metadata, &targets, &incoming] {
             fs::create_dir_all(path).map_err(failed(path))?;
         }
-        Ok(Self { metadata, targets, snapshot_key, timestamp_key, lifetimes, writing: Mutex::new(()) })
+        Ok(Self {
+            metadata,
+            targets,
+            incoming,
+            incoming_limits: Incoming::default(),
+            snapshot_key,
+            timestamp_key,
+            lifetimes,
+            writing: Mutex::default(),
+            receiving: Mutex::default(),
+        })
+    }
+
+    /// The same with other limits for what waits to be listed.
+    #[must_use]
+    pub fn with_incoming(self, incoming_limits: Incoming) -> Self {
+        Self { incoming_limits, ..self }
     }
 
     /// The root in force.
@@ -144,11 +187,11 @@ impl Repository {
         Ok(version)
     }
 
-    /// Puts a target file into the repository as `<sha256>.<name>`. It is offered to nobody until the Organism's
-    /// metadata lists it.
+    /// Takes a target file in as `<sha256>.<name>`. It is served to nobody until the Organism's metadata lists it, and
+    /// removed when none does for long. The same again changes nothing.
     ///
     /// # Errors
-    /// [`PublishError::Name`]; [`PublishError::Io`], `FileTooLarge` above `max_bytes`.
+    /// [`PublishError::Name`]; [`PublishError::Full`]; [`PublishError::Io`], `FileTooLarge` above `max_bytes`.
     pub fn target_put(
         &self,
         name: &str,
@@ -158,13 +201,45 @@ impl Repository {
         if !target_name_valid(name) {
             return Err(PublishError::Name(name.into()));
         }
-        let (length, sha256) =
-            files::receive(&self.targets, source, max_bytes, |sha256| target_file_name(name, sha256))?;
+        let _receiving = lock(&self.receiving);
+        let bytes_max = self.incoming_limits.bytes_max;
+        let full = || PublishError::Full { files_max: INCOMING_FILES_MAX, bytes_max };
+        let (files, bytes) = files::usage(&self.incoming)?;
+        let room = bytes_max.saturating_sub(bytes);
+        if files >= INCOMING_FILES_MAX {
+            return Err(full());
+        }
+        let received = files::receive(&self.incoming, source, max_bytes.min(room)).map_err(|error| {
+            let too_large =
+                matches!(&error, PublishError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge);
+            if too_large && room < max_bytes { full() } else { error }
+        })?;
+        let (length, sha256) = received.measure;
+        let file_name = target_file_name(name, &sha256);
+        // What is listed already is mended when it has suffered, and does not wait once more.
+        let listed = self.targets.join(&file_name);
+        match files::measure(&listed)? {
+            Some(measure) if measure == (length, sha256) => received.discard()?,
+            Some(_) => received.place(&listed)?,
+            None => received.place(&self.incoming.join(&file_name))?,
+        }
         Ok(TargetFile::new(length, &sha256))
     }
 
+    /// Removes what has waited in vain to be listed, and says how many files that were.
+    ///
+    /// # Errors
+    /// [`PublishError::Io`].
+    pub fn incoming_clean(&self, now: Instant) -> Result<usize, PublishError> {
+        let _receiving = lock(&self.receiving);
+        let before = (now - self.incoming_limits.age_max).as_millis();
+        let before = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(before).unwrap_or(0));
+        files::clean(&self.incoming, before)
+    }
+
     /// Publishes targets metadata that the Organism signed: checks it as clients will, that its version rises, and
-    /// that every new file is here; then signs a new snapshot and timestamp. The same bytes again change nothing.
+    /// that every new file is here, which it moves to where it is served; then signs a new snapshot and timestamp. The
+    /// same bytes again change nothing.
     ///
     /// # Errors
     /// [`PublishError::Tuf`] (threshold, version, expiry), [`PublishError::Name`], [`PublishError::Target`],
@@ -192,13 +267,14 @@ impl Repository {
                 return Err(refuse(Role::Targets, version, "5.5.5", fault));
             }
         }
-        self.files_check(&next.signed, current.as_ref().map(|current| &current.targets.signed))?;
         let path = self.versioned(Role::Targets, version);
         if files::read(&path)?.is_some_and(|bytes| bytes != targets) {
             // An interrupted publication left it; somebody may have fetched it under this version.
             let fault = Fault::Version { expected: version_next(&next.signed)? };
             return Err(refuse(Role::Targets, version, "5.6.4", fault));
         }
+        // An interruption from here on leaves files where they are served, all of which the Organism signed for.
+        self.files_adopt(&next.signed, current.as_ref().map(|current| &current.targets.signed))?;
         files::write(&path, targets)?;
         let meta = FileMeta::of(version, targets);
         self.snapshot_write(&root, meta, current.as_ref().map(|current| &current.timestamp.signed), now)?;
@@ -267,8 +343,10 @@ impl Repository {
         files::write(&self.metadata.join(Role::Timestamp.file_name()), &bytes)
     }
 
-    /// Every file that the last metadata did not list the same way is here, whole.
-    fn files_check(&self, next: &Targets, held: Option<&Targets>) -> Result<(), PublishError> {
+    /// Every file that the last metadata did not list the same way is here, whole; what waited now takes its place.
+    fn files_adopt(&self, next: &Targets, held: Option<&Targets>) -> Result<(), PublishError> {
+        let _receiving = lock(&self.receiving);
+        let mut waiting = Vec::new();
         for (name, file) in &next.targets {
             if !target_name_valid(name) {
                 return Err(PublishError::Name(name.clone()));
@@ -279,17 +357,24 @@ impl Repository {
             if known.is_some_and(|known| known.length == file.length && known.hashes == file.hashes) {
                 continue;
             }
-            let path = self.targets.join(target_file_name(name, &sha256));
-            match files::measure(&path)? {
-                None => return Err(wrong("there is no such file".into())),
-                Some(actual) if actual == (file.length, sha256) => {}
-                Some((length, actual)) => {
-                    let actual = hex_encode(&actual);
-                    return Err(wrong(format!("the file has {length} bytes and SHA-256 {actual}")));
-                }
+            let file_name = target_file_name(name, &sha256);
+            let whole = Some((file.length, sha256));
+            let listed = files::measure(&self.targets.join(&file_name))?;
+            if listed == whole {
+                continue;
             }
+            let new = files::measure(&self.incoming.join(&file_name))?;
+            if new == whole {
+                waiting.push(file_name);
+                continue;
+            }
+            let Some((length, actual)) = new.or(listed) else {
+                return Err(wrong("there is no such file".into()));
+            };
+            let actual = hex_encode(&actual);
+            return Err(wrong(format!("the file has {length} bytes and SHA-256 {actual}")));
         }
-        Ok(())
+        waiting.iter().try_for_each(|name| files::adopt(&self.incoming.join(name), &self.targets.join(name)))
     }
 
     fn root_document(&self) -> Result<(Vec<u8>, Document<Root>), PublishError> {
@@ -329,9 +414,13 @@ impl Repository {
     }
 
     fn write_lock(&self) -> MutexGuard<'_, ()> {
-        // It guards files, not memory: whoever panicked left them whole.
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writing)
     }
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    // It guards files, not memory: whoever panicked left them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Current {
