@@ -1,18 +1,48 @@
-//! Holds the documents together: every relative link leads to something that exists.
+//! Holds the documents together: every relative link leads to something that exists, and so does every test they name.
 //!
 //! Never follows a link to the network.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::Report;
 use crate::tree::{SourceFile, files, root};
 
+/// A word in `code` with so many underscores is the name of a test: what else the documents name has fewer.
+const UNDERSCORES_MIN: usize = 4;
+
 /// Judges every Markdown file of the tree.
 pub(crate) fn check() -> anyhow::Result<Report> {
     let root = root();
     let pages = files("", &[".md"])?;
-    let problems = pages.iter().flat_map(|page| broken(page, &|path| root.join(path).exists())).collect();
+    let mut problems: Vec<String> =
+        pages.iter().flat_map(|page| broken(page, &|path| root.join(path).exists())).collect();
+    problems.extend(missing_tests(&pages)?);
     Ok(Report { notes: vec![format!("{} pages", pages.len())], problems })
+}
+
+/// Tests that a page names and no source has.
+fn missing_tests(pages: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let mut known = BTreeSet::new();
+    for source in files("crates", &[".rs"])?.iter().chain(&files("xtask", &[".rs"])?) {
+        known.extend(
+            source.text.split("fn ").skip(1).filter_map(|rest| Some(rest.split('(').next()?.to_owned())),
+        );
+    }
+    let mut problems = Vec::new();
+    for page in pages {
+        for name in tests_named(&page.text).filter(|name| !known.contains(*name)) {
+            problems.push(format!("{} names the test {name}, which is not there", page.path));
+        }
+    }
+    Ok(problems)
+}
+
+fn tests_named(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2).filter(|word| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        word.bytes().all(plain) && word.matches('_').count() >= UNDERSCORES_MIN
+    })
 }
 
 fn broken(page: &SourceFile, exists: &dyn Fn(&Path) -> bool) -> Vec<String> {
@@ -34,6 +64,15 @@ mod tests {
     fn every_link_leads_somewhere() {
         let report = check().unwrap();
         assert!(report.problems.is_empty(), "{}", report.problems.join("\n"));
+    }
+
+    #[test]
+    fn every_test_that_is_named_exists() {
+        let pages = files("", &[".md"]).unwrap();
+        assert_eq!(missing_tests(&pages).unwrap(), Vec::<String>::new());
+        let text = "`every_test_that_is_named_exists` and `a_b_c_d_e`, not `handshake_required`".to_owned();
+        let page = SourceFile { path: "x.md".into(), text };
+        assert_eq!(missing_tests(&[page]).unwrap(), ["x.md names the test a_b_c_d_e, which is not there"]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links]`, all of them without an argument.
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api]`, all of them without an argument.
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
 //! `cargo test` holds what the commands print. Never changes a file and never opens a connection.
 
+mod api;
 mod house;
 mod layers;
 mod links;
@@ -24,8 +25,13 @@ pub(crate) struct Report {
 /// A check by its name on the command line.
 type Check = (&'static str, fn() -> anyhow::Result<Report>);
 
-const CHECKS: &[Check] =
-    &[("layers", layers::check), ("rules", rules::check), ("house", house::check), ("links", links::check)];
+const CHECKS: &[Check] = &[
+    ("layers", layers::check),
+    ("rules", rules::check),
+    ("house", house::check),
+    ("links", links::check),
+    ("api", api::check),
+];
 
 fn main() -> anyhow::Result<ExitCode> {
     let wanted = std::env::args().nth(1);
