@@ -208,6 +208,10 @@ pub trait Store: Send + Sync + 'static {
     /// Ledger entries in all.
     fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Forgets the words that commits left in the outbox for whoever publishes the ledger, up to the entry at
+    /// `position`; gives how many.
+    fn outbox_forget(&self, position: u64) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Forgets nonces that expired before `now`.
     fn nonce_forget(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -77,6 +77,9 @@ impl<F: Files> Publisher<F> {
         }
         let size = edge.size();
         self.edge = Some(edge);
+        if size > published {
+            plane.store().outbox_forget(size.saturating_sub(1)).await?;
+        }
         Ok(size)
     }
 

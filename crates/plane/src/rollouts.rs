@@ -193,14 +193,17 @@ impl<S: Store> Plane<S> {
     /// When the name is not flat, too much waits to be listed already, or the disk does not take it.
     pub fn target_put(&self, name: &str, source: &mut dyn std::io::Read) -> Result<TargetFile, PlaneError> {
         self.repository.target_put(name, source, wire::PACKAGE_BYTES_MAX).map_err(|error| {
-            let (code, hint) = match &error {
-                PublishError::Name(_) => ("target-refused", "send the file under a flat name"),
-                PublishError::Full { .. } => {
-                    ("incoming-full", "publish what was uploaded, or wait until it is removed")
+            let why = error.to_string();
+            match error {
+                PublishError::Name(_) => {
+                    Rejection::new("target-refused", "RL-3", why, "send the file under a flat name").into()
                 }
-                _ => return PlaneError::Unavailable(error.to_string()),
-            };
-            Rejection::new(code, "RL-3", error.to_string(), hint).into()
+                PublishError::Full { .. } => {
+                    let hint = "publish what was uploaded, or wait until it is removed";
+                    Rejection::new("incoming-full", "RL-3", why, hint).into()
+                }
+                _ => PlaneError::Unavailable(why),
+            }
         })
     }
 

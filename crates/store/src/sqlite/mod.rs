@@ -178,6 +178,10 @@ impl Store for SqliteStore {
         self.readers.read(read::entry_count).await
     }
 
+    async fn outbox_forget(&self, position: u64) -> Result<u64, StoreError> {
+        Self::outbox_forget(self, OUTBOX_TOPIC, position).await
+    }
+
     async fn nonce_forget(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut total = 0;
         for _ in 0..FORGET_PIECES_MAX {
