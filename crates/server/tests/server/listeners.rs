@@ -9,6 +9,7 @@ use crate::common::{Answered, Raw, World, bytes_of, refused};
 use governance::{Digest, Span};
 use http::Method;
 use server::StartError;
+use store::{OUTBOX_TOPIC, Options, SqliteStore};
 
 fn s_client(address: std::net::SocketAddr, version: &str) -> String {
     let mut child = Command::new("openssl")
@@ -179,6 +180,9 @@ async fn what_was_decided_is_there_after_a_restart() {
     world.stop().await;
     let checkpoint = String::from_utf8(bytes_of(&world.path("data/ledger/checkpoint"))).unwrap();
     assert_eq!(checkpoint.lines().nth(1), Some(size.to_string().as_str()), "published to the last entry");
+    let file = SqliteStore::open(world.path("data/fedplane.db"), Options::default()).unwrap();
+    assert_eq!(file.outbox_page(OUTBOX_TOPIC, 1).await, Ok(vec![]), "every word left was taken");
+    drop(file);
     world.run().await;
     assert_eq!(world.ledger_size().await, size);
     world.client(&who).check_in(id).await.unwrap();
