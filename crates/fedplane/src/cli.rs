@@ -1,5 +1,7 @@
 //! The command line: every command and option, with what it is for.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
@@ -51,6 +53,24 @@ pub enum Command {
     Constitution(constitution::ConstitutionArgs),
 }
 
+/// A misused command line as a failure, where `--json` asks for one; help and version are no misuse.
+#[must_use]
+pub fn misuse(error: &clap::Error, line: impl IntoIterator<Item = OsString>) -> Option<Failure> {
+    let options = line.into_iter().take_while(|word| word != "--");
+    if !error.use_stderr() || !options.into_iter().any(|word| word == "--json") {
+        return None;
+    }
+    // A paragraph of what is wrong, tips, the usage, and where there is help.
+    let told = error.to_string();
+    let mut parts = told.split("\n\n").map(|part| {
+        part.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    });
+    let detail = parts.next().unwrap_or_default();
+    let detail = detail.strip_prefix("error: ").unwrap_or(&detail).to_owned();
+    let hint = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    Some(Failure::usage(detail, hint))
+}
+
 impl Command {
     /// Does it.
     ///
@@ -97,6 +117,22 @@ mod tests {
             }
         }
         check(&Cli::command(), "fedplane");
+    }
+
+    #[test]
+    fn a_misused_command_line_is_json_where_json_is_asked_for() {
+        let told = |line: &str| {
+            let words = || line.split(' ').map(OsString::from);
+            misuse(&Cli::try_parse_from(words()).unwrap_err(), words())
+        };
+        assert_eq!(told("fedplane ledger show x"), None);
+        assert_eq!(told("fedplane --json --help"), None);
+        let failure = told("fedplane ledger show x --json").unwrap();
+        assert_eq!((failure.code(), failure.exit_code()), ("usage", 2));
+        let reason = &failure.reasons[0];
+        assert!(reason.detail.contains("<POSITION>") && reason.detail.contains("as 42"), "{reason:?}");
+        let failure = told("fedplane --json instance lst").unwrap();
+        assert!(failure.reasons[0].hint.contains("'list'"), "{failure:?}");
     }
 
     #[test]

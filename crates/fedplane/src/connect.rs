@@ -13,14 +13,25 @@ use trust::{RootCa, SigningKey};
 use crate::Failure;
 use crate::folder::{Folder, read_text};
 
+/// What to do about settings that say something wrong.
+pub const SETTINGS_HINT: &str = "mend that line; the comments in the file say what each key means";
+
 /// Which plane to speak to, and as whom.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
     /// The federation's folder: gives the address, the operator's key and certificate, and the root CA.
-    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".", global = true)]
+    #[arg(
+        long,
+        env = "FEDPLANE_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = ".",
+        global = true
+    )]
     pub federation: PathBuf,
     /// The plane's address instead of the folder's, as `https://plane.example:8443`.
-    #[arg(long, env = "FEDPLANE_URL", value_name = "URL", global = true)]
+    #[arg(long, env = "FEDPLANE_URL", hide_env_values = true, value_name = "URL", global = true)]
     pub url: Option<String>,
     /// The operator's certificate (PEM) instead of the folder's `keys/operators/admin.pem`.
     #[arg(long, value_name = "FILE", global = true)]
@@ -93,7 +104,7 @@ fn read_root_ca(path: &Path) -> Result<RootCa, Failure> {
 /// # Errors
 /// When the settings cannot be read.
 pub fn plane_url(folder: &Folder) -> Result<String, Failure> {
-    let settings = read_settings(&folder.settings())?;
+    let settings = folder_settings(folder)?;
     Ok(url(&settings, settings.listen.instances.port()))
 }
 
@@ -102,19 +113,30 @@ pub fn plane_url(folder: &Folder) -> Result<String, Failure> {
 /// # Errors
 /// When the settings cannot be read.
 pub fn public_url(folder: &Folder) -> Result<String, Failure> {
-    let settings = read_settings(&folder.settings())?;
+    let settings = folder_settings(folder)?;
     Ok(url(&settings, settings.listen.public.port()))
 }
 
-/// Reads the server's settings.
+/// The settings of a folder's server.
+///
+/// # Errors
+/// When they cannot be read: mostly, that this is no federation's folder.
+pub fn folder_settings(folder: &Folder) -> Result<Settings, Failure> {
+    let path = folder.settings();
+    let hint = if path.exists() {
+        SETTINGS_HINT
+    } else {
+        "name the federation's folder with --federation DIR, or say --url, --cert, --operator-key and --root-ca"
+    };
+    read_settings(&path, hint)
+}
+
+/// Reads the server's settings; `hint` is what to do where they cannot be read.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn read_settings(path: &Path) -> Result<Settings, Failure> {
-    Settings::load(path).map_err(|error| {
-        let hint = "name the federation's folder with --federation DIR, or say --url, --cert, --operator-key and --root-ca";
-        Failure::new("settings", "CLI", error.to_string(), hint)
-    })
+pub fn read_settings(path: &Path, hint: &str) -> Result<Settings, Failure> {
+    Settings::load(path).map_err(|error| Failure::new("settings", "CLI", error.to_string(), hint))
 }
 
 fn url(settings: &Settings, port: u16) -> String {

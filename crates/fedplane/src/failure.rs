@@ -13,6 +13,11 @@ use trust::tuf::PublishError;
 use trust::{CaError, IdentityError, KeyFileError, RandomError};
 use wire::ProblemReason;
 
+/// How TLS begins when it does not believe a server.
+const NOT_BELIEVED: &str = "invalid peer certificate";
+/// What TLS says then of a certificate that the root CA did not issue.
+const OTHER_ISSUER: [&str; 3] = ["UnknownIssuer", "Untrusted", "BadSignature"];
+
 /// A command refused or failed: every reason, each with its code, rule and hint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -73,6 +78,12 @@ impl Failure {
             format!("{what}: {error}"),
             "check the root keys, and whose keys signed it",
         )
+    }
+
+    /// What happened, of every reason, on one line.
+    #[must_use]
+    pub fn reasons_in_short(&self) -> String {
+        self.reasons.iter().map(|reason| reason.detail.as_str()).collect::<Vec<_>>().join("; ")
     }
 
     /// The first reason's stable code.
@@ -162,6 +173,11 @@ impl From<StoreError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
+        if let ClientError::Unreachable { url, why } = &error
+            && why.contains(NOT_BELIEVED)
+        {
+            return not_believed(url, why);
+        }
         let detail = error.to_string();
         let (code, hint) = match error {
             ClientError::Refused { problem, .. } if !problem.reasons.is_empty() => {
@@ -171,10 +187,12 @@ impl From<ClientError> for Failure {
                 return Self::new(&problem.code, "", problem.detail.clone(), "");
             }
             ClientError::Setup(_) => ("client-setup", "check the address: https://HOST:8443"),
+            ClientError::File { .. } => ("file", "check its path and whether it can be read"),
             ClientError::Unsigned(_) => ("unsigned", "check the operator's key"),
-            ClientError::Unreachable { .. } => {
-                ("unreachable", "is `fedplane serve` running there, and is it this federation's? See --url")
-            }
+            ClientError::Unreachable { .. } => (
+                "unreachable",
+                "is `fedplane serve` running there? From its own machine: --url https://localhost:8443",
+            ),
             ClientError::Answer { .. } => {
                 ("answer", "is this the plane's own listener (8443), of this version?")
             }
@@ -182,6 +200,18 @@ impl From<ClientError> for Failure {
         };
         Self::new(code, "CLI", detail, hint)
     }
+}
+
+/// A server that answers, and is not the one it should be.
+fn not_believed(url: &str, why: &str) -> Failure {
+    if OTHER_ISSUER.iter().any(|issuer| why.contains(issuer)) {
+        let detail = format!("{url}: the server's certificate is of another federation, not of this one");
+        let hint = "check that the address (--url, --plane) and the folder (--federation) belong together";
+        return Failure::new("server-of-another-federation", "ID-1", detail, hint);
+    }
+    let detail = format!("{url}: the server's certificate is refused: {why}");
+    let hint = "use an address that it carries (`init --host`), and see whether it has run out";
+    Failure::new("server-refused", "ID-1", detail, hint)
 }
 
 #[cfg(test)]
@@ -193,6 +223,22 @@ mod tests {
         let failure = Failure::new("too-few", "FO-1", "1 of 2", "sign again");
         assert_eq!(failure.to_string(), "error: 1 of 2\n  code: too-few\n  rule: FO-1\n  hint: sign again");
         assert_eq!((failure.exit_code(), Failure::usage("a", "b").exit_code()), (1, 2));
+    }
+
+    #[test]
+    fn a_server_of_another_federation_is_called_so() {
+        for (why, code) in [
+            ("client error (Connect): tcp connect error: Connection refused", "unreachable"),
+            ("invalid peer certificate: UnknownIssuer", "server-of-another-federation"),
+            (
+                "invalid peer certificate: Other(OtherError(Untrusted(\"InvalidSignatureForPublicKey\")))",
+                "server-of-another-federation",
+            ),
+            ("invalid peer certificate: Expired", "server-refused"),
+        ] {
+            let error = ClientError::Unreachable { url: "https://a:8443".into(), why: why.into() };
+            assert_eq!(Failure::from(error).code(), code, "{why}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@
 //! | [`connect`] | how an operator reaches the plane |
 //! | [`folder`] | where the files of a federation are |
 //! | [`law`] | the constitution as a file |
-//! | [`output`] | tables for people, JSON for programs |
+//! | [`output`] | text for people, JSON for programs |
+//! | [`table`] | tables and lines that fit a terminal |
+//! | [`values`] | what an option's value may be |
 //! | [`failure`] | code, cause, rule, hint |
 //! | [`demo`] | the story of a federation |
 
@@ -22,6 +24,8 @@ pub mod failure;
 pub mod folder;
 pub mod law;
 pub mod output;
+pub mod table;
+pub mod values;
 
 pub use failure::Failure;
 pub use output::Output;

@@ -5,10 +5,18 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use fedplane::Output;
-use fedplane::cli::Cli;
+use fedplane::cli::{Cli, misuse};
 
 fn main() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; and who reads no JSON gets clap's own words.
+            let Some(failure) = misuse(&error, std::env::args_os()) else { error.exit() };
+            Output::stdio(true).failure(&failure);
+            return Ok(ExitCode::from(failure.exit_code()));
+        }
+    };
     let out = Output::stdio(cli.json);
     let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot start")?;
     Ok(match runtime.block_on(cli.command.run(&out)) {

@@ -5,18 +5,25 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{ContentArrangement, Table};
+use governance::Timestamp;
 use serde::Serialize;
 
-use crate::Failure;
+use crate::table::{self, Column};
+use crate::{Failure, clock};
 
 type Sink = Mutex<Box<dyn Write + Send>>;
+
+/// Characters of a timestamp that are its date, as `2026-01-31`.
+const DATE: std::ops::Range<usize> = 0..10;
+/// Characters of a timestamp that are its time of day, as `23:59:59`.
+const TIME: std::ops::Range<usize> = 11..19;
 
 /// Where answers go.
 pub struct Output {
     json: bool,
-    terminal: bool,
+    /// Columns of the terminal that it goes to, if it goes to one.
+    columns: Option<usize>,
+    began: Timestamp,
     out: Sink,
     err: Sink,
 }
@@ -27,7 +34,8 @@ impl Output {
     pub fn stdio(json: bool) -> Self {
         Self {
             json,
-            terminal: io::stdout().is_terminal(),
+            columns: io::stdout().is_terminal().then(table::terminal_columns),
+            began: clock::now(),
             out: Mutex::new(Box::new(io::stdout())),
             err: Mutex::new(Box::new(io::stderr())),
         }
@@ -38,7 +46,8 @@ impl Output {
     pub fn captured(json: bool) -> (Self, Captured) {
         let captured = Captured::default();
         let out = Mutex::new(Box::new(captured.clone()) as Box<dyn Write + Send>);
-        (Self { json, terminal: false, out, err: Mutex::new(Box::new(io::sink())) }, captured)
+        let (columns, began) = (None, Timestamp::from_millis(0));
+        (Self { json, columns, began, out, err: Mutex::new(Box::new(io::sink())) }, captured)
     }
 
     /// Whether a program reads it.
@@ -50,7 +59,24 @@ impl Output {
     /// Whether a person watches it.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
-        self.terminal
+        self.columns.is_some()
+    }
+
+    /// Columns of the terminal that it goes to, if it goes to one.
+    #[must_use]
+    pub const fn columns(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// A time in a table: whole for a pipe; on a terminal the time of today, the date of another day, both UTC.
+    #[must_use]
+    pub fn time(&self, at: Timestamp) -> String {
+        let (whole, now) = (at.to_string(), self.began.to_string());
+        if !self.is_terminal() {
+            return whole;
+        }
+        let range = if whole.get(DATE) == now.get(DATE) { TIME } else { DATE };
+        whole.get(range).map_or_else(|| whole.clone(), str::to_owned)
     }
 
     /// The answer: the value for programs, the text for people.
@@ -93,21 +119,10 @@ impl Output {
         }
     }
 
-    /// A table: ruled for a terminal, plain columns for a pipe; nothing without rows.
+    /// A table: fitted to a terminal, plain columns for a pipe; nothing without rows.
     #[must_use]
-    pub fn table(&self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-        let mut table = Table::new();
-        if self.terminal {
-            table.load_style(UTF8_HORIZONTAL_ONLY);
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
-            table.load_style(NOTHING);
-        }
-        table.set_header(header.iter().copied());
-        for row in rows {
-            table.add_row(row);
-        }
-        if table.row_count() == 0 { String::new() } else { table.trim_fmt() }
+    pub fn table(&self, columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+        table::render(columns, &rows.into_iter().collect::<Vec<_>>(), self.columns)
     }
 
     /// Parts of an answer with a blank line between; empty ones are left out.
@@ -184,10 +199,19 @@ mod tests {
     #[test]
     fn a_pipe_gets_plain_columns() {
         let (out, _) = Output::captured(false);
-        let table = out.table(&["a", "b"], [vec!["1".to_owned(), "long".to_owned()]]);
-        assert_eq!(table.lines().count(), 2, "{table}");
-        assert!(table.is_ascii());
-        assert_eq!(Output::parts(&["a".into(), out.table(&["a"], []), "b".into()]), "a\n\nb");
+        let columns = [Column::new("a"), Column::new("b")];
+        let table = out.table(&columns, [vec!["1".to_owned(), "long".to_owned()]]);
+        assert_eq!(table, "a  b\n1  long");
+        assert_eq!(Output::parts(&["a".into(), out.table(&columns, []), "b".into()]), "a\n\nb");
         assert_eq!(Output::pairs(&[("a", "1\n2".into()), ("bcd", "3".into())]), "a    1\n     2\nbcd  3");
+    }
+
+    #[test]
+    fn times_are_short_for_people_and_whole_for_programs() {
+        let (mut out, _) = Output::captured(false);
+        let (today, later) = (Timestamp::from_millis(3_600_000), Timestamp::from_millis(86_400_000));
+        assert_eq!(out.time(today), "1970-01-01T01:00:00.000Z");
+        out.columns = Some(80);
+        assert_eq!((out.time(today), out.time(later)), ("01:00:00".to_owned(), "1970-01-02".to_owned()));
     }
 }

@@ -1,7 +1,8 @@
 //! Kills the plane with SIGKILL in the middle of a rollout of the demo, with twenty agents at work, and starts it again.
 //!
-//! The demo itself compares: every ledger entry that was shown before is there after, byte for byte; every version
-//! statement that an agent holds for acknowledged is on record; the rollout goes on to its end; the ledger verifies.
+//! The demo itself compares: every ledger entry that was shown before is there after, byte for byte; every enrolment that
+//! was granted up to the kill and every version statement that an agent holds for acknowledged is on record; the rollout
+//! goes on to its end; the ledger verifies.
 
 mod common;
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::folder::{Folder, read_document, read_text};
 use crate::law::{self, Parameter};
+use crate::table::Column;
 use crate::{Failure, Output};
 
 /// The constitution: its parameters as signed, and drafts of it (FO-5).
@@ -23,7 +24,7 @@ enum ConstitutionCommand {
     /// Shows every parameter as the Founder signed it.
     Show {
         /// The federation's folder.
-        #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+        #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
         federation: PathBuf,
     },
     /// Says whether a draft reads and does not contradict itself, and what it changes of the defaults.
@@ -83,6 +84,12 @@ fn table(parameters: &[Parameter], out: &Output) -> String {
         let value = if *changed { format!("{value} *") } else { value.clone() };
         vec![(*name).to_owned(), value, (*rule).to_owned(), (*about).to_owned()]
     };
-    let table = out.table(&["parameter", "value", "rule", "what it is"], parameters.iter().map(row));
+    let header = [
+        Column::new("parameter"),
+        Column::text("value"),
+        Column::new("rule").spare(1),
+        Column::text("what it is"),
+    ];
+    let table = out.table(&header, parameters.iter().map(row));
     format!("{table}\n\n* not the default")
 }

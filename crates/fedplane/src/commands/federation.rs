@@ -7,6 +7,7 @@ use serde::Serialize;
 use wire::EscalationView;
 
 use crate::connect::ConnectArgs;
+use crate::table::Column;
 use crate::{Failure, Output};
 
 /// The federation at a glance: states, ledger, law.
@@ -75,7 +76,7 @@ pub async fn status(args: StatusArgs, out: &Output) -> Result<(), Failure> {
             ("red switch", if federation.red_switch { "on" } else { "off" }.to_owned()),
         ]);
         let rows = states.into_iter().map(|(state, number)| vec![state, number.to_string()]);
-        Output::parts(&[pairs, out.table(&["state", "instances"], rows)])
+        Output::parts(&[pairs, out.table(&[Column::new("state"), Column::number("instances")], rows)])
     })
 }
 
@@ -98,9 +99,11 @@ pub async fn escalation(args: EscalationArgs, out: &Output) -> Result<(), Failur
 pub(crate) fn escalation_table(items: &[EscalationView], out: &Output) -> String {
     let row = |view: &EscalationView| {
         let EscalationView { rule, subject, since, facts } = view.clone();
-        vec![subject, rule, since.to_string(), facts]
+        vec![subject, rule, out.time(since), facts]
     };
-    out.table(&["before the Founder", "rule", "since", "facts"], items.iter().map(row))
+    let header =
+        [Column::new("before the Founder"), Column::new("rule"), Column::new("since"), Column::text("facts")];
+    out.table(&header, items.iter().map(row))
 }
 
 /// `fedplane red-switch`.

@@ -4,6 +4,7 @@
 //! folder that holds anything.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,7 +19,7 @@ use trust::tuf::{Envelope, Lifetimes, Repository, RootPlan, TargetsChange, draft
 use trust::{Issued, Issuer, SigningKey, Validity};
 
 use crate::folder::{Folder, read_text};
-use crate::{Failure, Output, clock, law};
+use crate::{Failure, Output, clock, law, values};
 
 /// How far behind the clocks of others may be: everything counts from so long before now.
 const CLOCKS_BEHIND: Span = Span::hours(1);
@@ -40,16 +41,16 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME", default_value = "webwaka.internal")]
     pub trust_domain: TrustDomain,
     /// How many Founder keys to make.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = values::number::<u32>, default_value_t = 3)]
     pub founders: u32,
     /// How many of the Founder keys must sign [default: a majority].
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = values::number::<u32>)]
     pub threshold: Option<u32>,
     /// How many Organism keys to make.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", value_parser = values::number::<u32>, default_value_t = 1)]
     pub organisms: u32,
     /// How many of the Organism keys must sign [default: a majority].
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = values::number::<u32>)]
     pub organism_threshold: Option<u32>,
     /// A constitution to sign instead of the default one (TOML; absent parameters have their defaults).
     #[arg(long, value_name = "FILE")]
@@ -105,6 +106,8 @@ pub struct Made {
     pub back_up: Vec<PathBuf>,
     /// What to hand to agents and auditors.
     pub hand_out: Vec<PathBuf>,
+    /// Where the server will listen: for instances and operators, and for anyone.
+    pub listen: [SocketAddr; 2],
 }
 
 /// `fedplane init`.
@@ -459,7 +462,20 @@ fn made(options: &InitOptions, keys: Digest, constitution: Digest) -> Made {
             folder.data(),
         ],
         hand_out: vec![folder.founder()],
+        listen: [options.settings.listen.instances, options.settings.listen.public],
     }
+}
+
+/// Where the server will listen, in words.
+fn listens([instances, public]: [SocketAddr; 2]) -> String {
+    let place = if instances.ip().is_unspecified() {
+        "every address of its machine"
+    } else if instances.ip().is_loopback() {
+        "this machine only"
+    } else {
+        "one address"
+    };
+    format!("{instances} and {public}: {place}\n(see [listen] in fedplane.toml)")
 }
 
 fn report(made: &Made) -> String {
@@ -479,6 +495,7 @@ fn report(made: &Made) -> String {
             ("keys document", made.keys.to_string()),
             ("constitution", made.constitution.to_string()),
             ("private files", format!("mode {PRIVATE_MODE:04o}")),
+            ("listens on", listens(made.listen)),
         ]),
         list(&made.take_offline),
         list(&made.back_up),

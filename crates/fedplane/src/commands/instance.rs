@@ -6,7 +6,8 @@ use governance::{InstanceId, Kind, State, SubscriptionStatus, Tier, Version};
 use wire::{InstanceView, SubscriptionChange};
 
 use crate::connect::ConnectArgs;
-use crate::{Failure, Output};
+use crate::table::Column;
+use crate::{Failure, Output, values};
 
 /// Instances asked for at a time.
 const PAGE: u32 = 500;
@@ -27,16 +28,19 @@ enum InstanceCommand {
     /// Shows one instance with its findings and what clears them.
     Show {
         /// The instance's id.
+        #[arg(value_parser = values::instance)]
         id: InstanceId,
     },
     /// Suspends an instance for its subscription (LC-8, LC-15).
     Suspend {
         /// The instance's id.
+        #[arg(value_parser = values::instance)]
         id: InstanceId,
     },
     /// Reactivates a suspended instance whose subscription and audit are in order (LC-9).
     Reactivate {
         /// The instance's id.
+        #[arg(value_parser = values::instance)]
         id: InstanceId,
     },
     /// Changes an instance's subscription.
@@ -58,13 +62,14 @@ struct ListArgs {
     #[arg(long)]
     tier: Option<Tier>,
     /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", value_parser = values::number::<usize>, default_value_t = 10_000)]
     limit: usize,
 }
 
 #[derive(Args, Clone, Debug)]
 struct SubscriptionArgs {
     /// The instance's id.
+    #[arg(value_parser = values::instance)]
     id: InstanceId,
     /// Its tier from now on.
     #[arg(long, required_unless_present = "status")]
@@ -80,9 +85,17 @@ struct SubscriptionArgs {
 /// When the plane refuses or cannot be reached.
 pub async fn run(args: InstanceArgs, out: &Output) -> Result<(), Failure> {
     let client = args.connect.client()?;
-    let view = match args.command {
+    carry_out(&client, args.command, out).await.map_err(|mut failure| {
+        let unknown = failure.reasons.iter_mut().filter(|reason| reason.code == "not-found");
+        unknown.for_each(|reason| reason.hint = "`fedplane instance list` shows the ids".to_owned());
+        failure
+    })
+}
+
+async fn carry_out(client: &Client, command: InstanceCommand, out: &Output) -> Result<(), Failure> {
+    let view = match command {
         InstanceCommand::List(filter) => {
-            let items = list(&client, &filter).await?;
+            let items = list(client, &filter).await?;
             return out.show(&items, || listing(&items, out));
         }
         InstanceCommand::Show { id } => client.instance(id).await?,
@@ -123,10 +136,11 @@ fn listing(items: &[InstanceView], out: &Output) -> String {
         let offer = view.offer.as_ref();
         vec![
             view.id.to_string(),
+            labels(view),
             view.kind.to_string(),
             view.tier.to_string(),
             view.state.to_string(),
-            view.since.to_string(),
+            out.time(view.since),
             view.platform.to_string(),
             offer.map_or_else(|| "-".to_owned(), |offer| format!("{} {}", offer.action, offer.release)),
             if view.findings.is_empty() {
@@ -136,14 +150,33 @@ fn listing(items: &[InstanceView], out: &Output) -> String {
             },
         ]
     };
-    let header = ["instance", "kind", "tier", "state", "since", "platform", "offer", "findings"];
+    let header = [
+        Column::new("instance"),
+        Column::text("labels"),
+        Column::new("kind").spare(6),
+        Column::new("tier").spare(5),
+        Column::new("state"),
+        Column::new("since").spare(3),
+        Column::new("platform").spare(1),
+        Column::new("offer").spare(4),
+        Column::text("findings").spare(2),
+    ];
     let table = out.table(&header, items.iter().map(row));
-    if items.is_empty() { "No instance.".to_owned() } else { format!("{table}\n\n{} instances", items.len()) }
+    match items {
+        [] => "No instance.".to_owned(),
+        [_] => format!("{table}\n\n1 instance"),
+        _ => format!("{table}\n\n{} instances", items.len()),
+    }
+}
+
+/// What operators call it by.
+fn labels(view: &InstanceView) -> String {
+    let labels = view.labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    if labels.is_empty() { "-".to_owned() } else { labels }
 }
 
 fn shown(view: &InstanceView, out: &Output) -> String {
     let none = || "-".to_owned();
-    let labels = view.labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let offer = view.offer.as_ref().map_or_else(none, |offer| {
         let deadline = offer.deadline.map_or_else(String::new, |at| format!(", due {at}"));
         format!("{} {} since {}{deadline}", offer.action, offer.release, offer.phase)
@@ -154,7 +187,7 @@ fn shown(view: &InstanceView, out: &Output) -> String {
         ("tier", view.tier.to_string()),
         ("subscription", view.subscription.to_string()),
         ("provider", view.provider.as_ref().map_or_else(none, ToString::to_string)),
-        ("labels", if labels.is_empty() { none() } else { labels }),
+        ("labels", labels(view)),
         ("state", format!("{} since {}", view.state, view.since)),
         ("platform", view.platform.to_string()),
         ("runtime", view.runtime.to_string()),
@@ -165,8 +198,10 @@ fn shown(view: &InstanceView, out: &Output) -> String {
     ]);
     let row = |finding: &wire::FindingView| {
         let wire::FindingView { code, rule, since, cleared_by } = finding.clone();
-        vec![code, rule, since.to_string(), cleared_by]
+        vec![code, rule, out.time(since), cleared_by]
     };
-    let findings = out.table(&["finding", "rule", "since", "cleared by"], view.findings.iter().map(row));
+    let header =
+        [Column::new("finding"), Column::new("rule"), Column::new("since"), Column::text("cleared by")];
+    let findings = out.table(&header, view.findings.iter().map(row));
     Output::parts(&[pairs, findings, super::federation::escalation_table(&view.escalations, out)])
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{InstanceId, Span, Timestamp};
-use proof::order::{Order, OrderAction};
+use proof::order::{Order, OrderAction, OrderError};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
 use trust::SigningKey;
 
 use crate::connect::ConnectArgs;
 use crate::folder::{Folder, read_document, read_root_keys, write_whole};
-use crate::{Failure, Output, clock};
+use crate::{Failure, Output, clock, values};
 
 /// The Founder's orders (FO-1).
 #[derive(Args, Clone, Debug)]
@@ -37,13 +37,13 @@ pub struct OrderSignArgs {
     #[arg(long = "do", value_enum)]
     pub action: Option<OrderWord>,
     /// The instance it is about.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::instance)]
     pub instance: Option<InstanceId>,
     /// Why; it stands in the ledger for good.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// The order's number, above the last order's [default: the present time in milliseconds].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::number::<u64>)]
     pub serial: Option<u64>,
     /// How long it may be handed in [default: 1h].
     #[arg(long, value_name = "DURATION")]
@@ -58,7 +58,7 @@ pub struct OrderSignArgs {
     #[arg(long, value_name = "FILE")]
     pub root: Option<PathBuf>,
     /// The federation's folder.
-    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+    #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     pub federation: PathBuf,
 }
 
@@ -148,7 +148,15 @@ pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure
         None => draft(args, now)?,
     };
     order.check(0, now).map_err(|error| {
-        Failure::new("order", "FO-1", error.to_string(), "sign a new order with a reason and a later expiry")
+        let hint = match &error {
+            OrderError::Expired(_) => {
+                "choose another --out and sign a new order; --expires says how long it may be handed in"
+            }
+            OrderError::Replayed { .. } => "leave --serial out, or give a number above the last order's",
+            OrderError::Reason => "say why in a sentence: --reason TEXT",
+            _ => "choose another --out and sign the order anew",
+        };
+        Failure::new("order", "FO-1", error.to_string(), hint)
     })?;
     for key in &keys {
         let signed = match &mut document {

@@ -6,6 +6,7 @@ use governance::Version;
 use wire::RolloutView;
 
 use crate::connect::ConnectArgs;
+use crate::table::Column;
 use crate::{Failure, Output};
 
 /// Rollouts: how far each release is, and the hand on it (RO-6).
@@ -78,20 +79,20 @@ fn listing(rollouts: &[RolloutView], out: &Output) -> String {
             view.installed.to_string(),
             view.failed.to_string(),
             view.rolled_back.to_string(),
-            view.opened.to_string(),
+            out.time(view.opened),
             view.holding.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     };
     let header = [
-        "release",
-        "class",
-        "phase",
-        "offered",
-        "installed",
-        "failed",
-        "rolled back",
-        "opened",
-        "holding for",
+        Column::new("release"),
+        Column::new("class").spare(2),
+        Column::new("phase"),
+        Column::number("offered"),
+        Column::number("installed"),
+        Column::number("failed"),
+        Column::number("rolled back"),
+        Column::new("opened").spare(1),
+        Column::text("holding for"),
     ];
     if rollouts.is_empty() { "No rollout.".to_owned() } else { out.table(&header, rollouts.iter().map(row)) }
 }
@@ -111,13 +112,20 @@ fn shown(view: &RolloutView, out: &Output) -> String {
     let row = |phase: &wire::PhaseView| {
         vec![
             phase.phase.to_string(),
-            phase.opened.to_string(),
+            out.time(phase.opened),
             phase.eligible.to_string(),
             phase.cohort.to_string(),
             phase.finished.to_string(),
             phase.failed.to_string(),
         ]
     };
-    let header = ["phase", "opened", "eligible", "cohort", "finished", "failed"];
+    let header = [
+        Column::new("phase"),
+        Column::new("opened"),
+        Column::number("eligible"),
+        Column::number("cohort"),
+        Column::number("finished"),
+        Column::number("failed"),
+    ];
     Output::parts(&[pairs, out.table(&header, view.phases.iter().map(row))])
 }

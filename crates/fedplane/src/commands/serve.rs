@@ -7,20 +7,26 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::connect::read_settings;
+use crate::connect::{SETTINGS_HINT, read_settings};
 use crate::{Failure, Output};
 
 /// Runs the Federation Plane until SIGTERM or SIGINT.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
     /// The settings file that `init` made.
-    #[arg(long, env = "FEDPLANE_CONFIG", value_name = "FILE", default_value = "fedplane.toml")]
+    #[arg(
+        long,
+        env = "FEDPLANE_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "fedplane.toml"
+    )]
     pub config: PathBuf,
     /// Writes the log as JSON lines.
     #[arg(long)]
     pub log_json: bool,
     /// What to log, as `info` or `server=debug,info`.
-    #[arg(long, env = "FEDPLANE_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "FEDPLANE_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     pub log: String,
 }
 
@@ -30,7 +36,12 @@ pub struct ServeArgs {
 /// When the settings, the folder or an address cannot be used, or a part of the server ended by itself.
 pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
     log_to_stderr(&args)?;
-    let settings = read_settings(&args.config)?;
+    let hint = if args.config.exists() {
+        SETTINGS_HINT
+    } else {
+        "name the settings file that `fedplane init DIR` made: --config DIR/fedplane.toml"
+    };
+    let settings = read_settings(&args.config, hint)?;
     // Before anything is opened: a signal that comes early is not lost.
     let listen = |kind| signal(kind).map_err(|error| Failure::new("signal", "CLI", error.to_string(), ""));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);

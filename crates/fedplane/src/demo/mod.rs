@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Failure, Output};
+use crate::{Failure, Output, values};
 use law::{INSTANCES_MAX, INSTANCES_MIN};
 use story::Story;
 pub use summary::{LedgerSummary, RolloutSummary, Summary};
@@ -38,7 +38,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub crash: bool,
     /// How many instances; each is a process of its own.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", value_parser = values::number::<usize>, default_value_t = 20)]
     pub instances: usize,
 }
 
@@ -79,7 +79,9 @@ pub async fn run(args: DemoArgs, out: &Output) -> Result<(), Failure> {
         }
         None => {
             drop(place);
-            out.note("\nEverything was stopped and removed again. `fedplane demo --keep` leaves it running, to look at.");
+            out.note(
+                "\nEverything was stopped and removed again.\n`fedplane demo --keep` leaves it running, to look at.",
+            );
         }
     }
     told.and(shown)

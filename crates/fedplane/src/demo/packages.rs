@@ -49,11 +49,11 @@ fi
 pub(super) fn program(version: Version) -> String {
     let sickness = if version == BROKEN {
         format!(
-            r#"# Well at first. On {BREAKS_ON} machines its cache outgrows the memory at the third look.
+            r#"# Well at first. On {BREAKS_ON} machines its cache outgrows the memory at the fourth look.
 if [ "$1" = {BREAKS_ON} ]; then
   looks="$(dirname "$0")/looks"
   echo look >>"$looks"
-  if [ "$(wc -l <"$looks")" -ge 3 ]; then
+  if [ "$(wc -l <"$looks")" -ge 4 ]; then
     echo "out of memory: the cache does not fit" >&2
     exit 1
   fi
@@ -104,6 +104,8 @@ pub(super) fn manifest(version: Version) -> Manifest {
         ships_runtime: None,
         runtime: VersionRange { min: RUNTIME, max: Version::new(0, 2, 0) },
         from: None,
+        // Nobody who has the hole closed opens it again.
+        floor: (version == SECURITY).then_some(SECURITY),
         rollback: Some(RollbackInstructions {
             instructions: "run the `rollback` hook: it links the release before".to_owned(),
         }),
@@ -140,7 +142,9 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(ask(Tier::Pro), good);
         }
-        assert_eq!([ask(BREAKS_ON), ask(BREAKS_ON)], [good.clone(), good]);
+        for _ in 0..3 {
+            assert_eq!(ask(BREAKS_ON), good);
+        }
         assert_eq!(ask(BREAKS_ON), (false, String::new()));
         std::fs::write(&path, program(SECURITY)).unwrap();
         assert_eq!(ask(BREAKS_ON), (true, format!("{SECURITY}\n")));

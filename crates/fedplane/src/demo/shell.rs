@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::show::{Ink, Show};
 
-/// Columns that a typed command takes at most.
-const COLUMNS: usize = 98;
+/// Columns that a typed command takes at most, on any terminal.
+const COLUMNS_MAX: usize = 98;
 /// What stands before it.
 const INDENT: &str = "           ";
 /// How long a command may take.
@@ -36,7 +36,7 @@ impl Shell {
 
     /// Shows a line that is typed.
     pub(super) fn typed(&self, line: &str) {
-        for line in folded(line) {
+        for line in folded(line, self.show.columns().min(COLUMNS_MAX)) {
             self.show.line(&self.show.paint(Ink::Dim, &line));
         }
     }
@@ -73,18 +73,28 @@ impl Shell {
     }
 }
 
-/// A command in lines that fit most terminals, broken before its options.
-fn folded(command: &str) -> Vec<String> {
+/// A command in lines of so many columns: broken before its options, and within one only where it is longer than a line.
+fn folded(command: &str, columns: usize) -> Vec<String> {
+    // Room for the backslash and the blank before it.
+    let columns = columns.saturating_sub(2);
     let mut lines = vec![format!("{INDENT}$ ")];
     for part in command.split_inclusive(' ').collect::<Vec<_>>().chunk_by(|_, next| !next.starts_with("--")) {
         let part = part.concat();
-        let full = lines.last().is_some_and(|line| line.len() + part.trim_end().len() > COLUMNS);
-        if full && let Some(line) = lines.last_mut() {
-            line.push('\\');
-            lines.push(format!("{INDENT}    "));
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(&part);
+        let fits = |line: &str, part: &str| line.len() + part.trim_end().len() <= columns;
+        let onto = |lines: &mut Vec<String>, part: &str| {
+            let full = lines.last().is_some_and(|line| !line.trim_end().ends_with('$') && !fits(line, part));
+            if full && let Some(line) = lines.last_mut() {
+                line.push('\\');
+                lines.push(format!("{INDENT}    "));
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(part);
+            }
+        };
+        if fits(&format!("{INDENT}    "), &part) {
+            onto(&mut lines, &part);
+        } else {
+            part.split_inclusive(' ').for_each(|word| onto(&mut lines, word));
         }
     }
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
@@ -97,10 +107,17 @@ mod tests {
     #[test]
     fn a_long_command_is_folded_before_an_option() {
         let typed =
-            |command| folded(command).iter().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
+            |command| folded(command, 98).iter().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
         assert_eq!(typed("fedplane status"), ["$ fedplane status"]);
         let long = format!("fedplane a --one {0} --two {0} --three", "x".repeat(40));
         let x = "x".repeat(40);
         assert_eq!(typed(&long), [format!("$ fedplane a --one {x} \\"), format!("--two {x} --three")]);
+        let long = format!("fedplane a --key {0} {0} --out b", "x".repeat(30));
+        for columns in [60, 80] {
+            let lines = folded(&long, columns);
+            assert!(lines.iter().all(|line| line.len() <= columns), "{lines:#?}");
+            let (last, others) = lines.split_last().unwrap();
+            assert!(!last.ends_with('\\') && others.iter().all(|line| line.ends_with(" \\")), "{lines:#?}");
+        }
     }
 }

@@ -8,6 +8,18 @@ use std::time::Duration;
 use governance::{State, Timestamp};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::table::{folded, terminal_columns};
+
+/// Columns that the lines of transitions take in full.
+const COLUMNS_WIDE: usize = 112;
+/// Columns of a text where there is no terminal.
+const COLUMNS_PLAIN: usize = 112;
+/// How far what belongs to a step stands in.
+const STEP_INDENT: usize = 6;
+/// How far the second line of a finding stands in.
+const FOUND_INDENT: usize = 9;
+/// How far the second line of a transition stands in: below its rule.
+const HAPPENED_INDENT: usize = 11;
 /// How often the bar's spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -61,6 +73,7 @@ pub(super) struct Show {
     bars: MultiProgress,
     terminal: bool,
     colours: bool,
+    columns: usize,
     began: Timestamp,
 }
 
@@ -69,12 +82,23 @@ impl Show {
     pub(super) fn new(began: Timestamp) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { bars: MultiProgress::new(), terminal, colours: terminal && !plain, began }
+        let columns = if terminal { terminal_columns() } else { COLUMNS_PLAIN };
+        Self { bars: MultiProgress::new(), terminal, colours: terminal && !plain, columns, began }
     }
 
     /// Text in a colour, where there are colours.
     pub(super) fn paint(&self, ink: Ink, text: &str) -> String {
         if self.colours { format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code()) } else { text.to_owned() }
+    }
+
+    /// Whether lines must be short.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.columns < COLUMNS_WIDE
+    }
+
+    /// Columns that a line may have.
+    pub(super) const fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Seconds since the beginning.
@@ -94,22 +118,40 @@ impl Show {
         }
     }
 
+    /// Text in as many lines as it needs, every line but the first standing in so far.
+    pub(super) fn text(&self, text: &str, indent: usize) {
+        for line in folded(text, self.columns, indent) {
+            self.line(&line);
+        }
+    }
+
     /// A line with the time before it.
     pub(super) fn happened(&self, at: Timestamp, text: &str) {
         let time = self.paint(Ink::Dim, &format!("{:7.1} s", self.seconds(at)));
-        self.line(&format!("{time}  {text}"));
+        let line = format!("{time}  {text}");
+        // Where a line has room, it is one line: whoever looks for a transition finds it whole.
+        if self.terminal { self.text(&line, HAPPENED_INDENT) } else { self.line(&line) }
+    }
+
+    /// The end: what follows on the standard output begins on a line of its own.
+    pub(super) fn end(&self) {
+        if self.terminal {
+            self.bars.println("").ok();
+        }
     }
 
     /// A step begins.
     pub(super) fn headline(&self, number: usize, of: usize, text: &str) {
         self.line("");
-        self.line(&self.paint(Ink::Bold, &format!("{number}/{of}  {text}")));
+        for line in folded(&format!("{number}/{of}  {text}"), self.columns, STEP_INDENT) {
+            self.line(&self.paint(Ink::Bold, &line));
+        }
     }
 
     /// What a step found.
     pub(super) fn found(&self, good: bool, text: &str) {
         let (ink, mark) = if good { (Ink::Green, "✓") } else { (Ink::Red, "✗") };
-        self.line(&format!("      {}  {text}", self.paint(ink, mark)));
+        self.text(&format!("{:STEP_INDENT$}{}  {text}", "", self.paint(ink, mark)), FOUND_INDENT);
     }
 
     /// A bar of so many; invisible where there is no terminal.

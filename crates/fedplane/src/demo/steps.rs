@@ -7,10 +7,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use client::ClientError;
-use governance::{Label, Phase, State, Tier, Version};
+use client::{Client, ClientError};
+use governance::{Digest, Kind, Label, Phase, State, Tier, Version};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use trust::RootCa;
 use wire::{EnrolmentRequest, RolloutView};
 
@@ -56,6 +59,8 @@ pub(super) fn claims(crash: bool) -> Vec<&'static str> {
 const TRUST_DOMAIN: &str = "demo.webwaka.internal";
 /// Founder and Organism keys, and how many of them must sign.
 const KEYS: (u32, u32) = (3, 2);
+/// So many decisions are acknowledged, at the least, right before the plane is killed.
+const ACKNOWLEDGED_MIN: usize = 20;
 /// How long a step may take on a slow machine.
 const LONG: Duration = Duration::from_secs(90);
 /// For what should happen at once.
@@ -201,11 +206,22 @@ impl Story {
         })
         .await?;
         drop(bar);
+        // Decisions are asked for and acknowledged up to the very moment of the kill.
+        let (mut granted, asking) = ask_without_end(self.plane()?.client.clone());
+        let mut enrolments = Vec::new();
+        while enrolments.len() < ACKNOWLEDGED_MIN {
+            let next = timeout(SHORT, granted.recv()).await.context("the plane grants no enrolments")?;
+            enrolments.push(next.context("the plane refuses enrolments")?);
+        }
         let plane = self.plane.as_mut().context("the plane does not run yet")?;
         plane.kill().await;
         self.show.happened(crate::clock::now(), &noted("is killed (SIGKILL)"));
+        asking.await.context("asking for enrolments failed")?;
+        while let Some(next) = granted.recv().await {
+            enrolments.push(next);
+        }
+        // What agents hold for acknowledged must be in the ledger too.
         let members = &self.fleet()?.members;
-        // From here on nothing is acknowledged any more: what agents hold for acknowledged must be in the ledger.
         let held = members.iter().map(|member| Ok((member.name.clone(), member.acknowledged()?)));
         let held = held.collect::<anyhow::Result<Vec<_>>>()?;
         let plane = self.plane.as_mut().context("the plane does not run yet")?;
@@ -220,8 +236,18 @@ impl Story {
             let there = watch.record.statements.contains(&statement);
             ensure!(there, "{name} was told that its statement {statement} is on record, and it is not");
         }
+        for (index, digest) in enrolments.iter().enumerate() {
+            let there = watch.record.enrolments.contains(digest);
+            ensure!(
+                there,
+                "enrolment {} of {} was granted, and is not on record",
+                index + 1,
+                enrolments.len()
+            );
+        }
         Ok(format!(
-            "{same} entries as before, byte for byte, among them the last statement of each of {} agents",
+            "{same} entries as before, byte for byte; {} enrolments granted until the kill and the last statement of {} agents are on record",
+            enrolments.len(),
             held.len()
         ))
     }
@@ -288,7 +314,7 @@ impl Story {
         );
         let cohort = rollout.phases.first().map_or(0, |open| open.cohort);
         Ok(format!(
-            "halted in canary ({cohort} instances): {by_themselves} failed on {BREAKS_ON} and went back by itself, {directed} went back as directed"
+            "halted in canary ({cohort} instances): {by_themselves} on {BREAKS_ON} failed and went back unasked, {directed} went back as directed"
         ))
     }
 
@@ -459,6 +485,21 @@ impl Story {
         self.shell.run::<IgnoredAny>(&format!("release publish releases/{version}")).await?;
         Ok(())
     }
+}
+
+/// Asks for one enrolment after the other until no answer comes; gives the digest of each that was granted.
+fn ask_without_end(client: Client) -> (UnboundedReceiver<Digest>, JoinHandle<()>) {
+    let (tell, granted) = unbounded_channel();
+    let request =
+        EnrolmentRequest { kind: Kind::SaasShared, tier: Tier::Free, provider: None, labels: Vec::new() };
+    let asking = tokio::spawn(async move {
+        while let Ok(created) = client.enrolment_create(&request).await {
+            if tell.send(Digest::of(created.secret.as_bytes())).is_err() {
+                break;
+            }
+        }
+    });
+    (granted, asking)
 }
 
 /// A line about the plane's process, in the columns of the others.

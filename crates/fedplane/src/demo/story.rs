@@ -21,6 +21,7 @@ use super::steps::claims;
 use super::summary::{Claim, Found, Summary};
 use super::watch::Watch;
 use crate::folder::Folder;
+use crate::table::Column;
 use crate::{Failure, Output, clock};
 
 /// Between two looks at the plane and the ledger.
@@ -92,12 +93,13 @@ impl Story {
     /// # Errors
     /// Which step, and why.
     pub(super) async fn play(&mut self) -> Result<(), Failure> {
-        self.show.line(&format!(
-            "A federation on this machine: a plane and {} instances, each a process of its own, with real keys, TLS,\n\
-             signatures and files. Only the law's windows are short: seconds instead of days. Each line below is an\n\
+        let intro = format!(
+            "A federation on this machine: a plane and {} instances, each a process of its own, with real keys, TLS, \
+             signatures and files. Only the law's windows are short: seconds instead of days. Each line below is an \
              entry of the ledger: when, by which rule, who decided, about whom, what.",
             self.count
-        ));
+        );
+        self.show.text(&intro, 0);
         let told = self.steps().await;
         self.figures().await;
         told
@@ -126,7 +128,7 @@ impl Story {
                 self.claims.push(Claim { claimed, found: Found::Failed(why.clone()) });
                 let detail = format!("step {} did not happen ({claimed}): {why}", number + 1);
                 let hint = "run it again with --keep and look at what it left running";
-                Err(Failure::new("demo-step-failed", "LG-3", detail, hint))
+                Err(Failure::new("demo-step-failed", "CLI", detail, hint))
             }
         }
     }
@@ -203,6 +205,7 @@ impl Story {
 
     /// How long it took so far, in tenths of a second.
     pub(super) fn clock_off(&mut self) {
+        self.show.end();
         self.summary.seconds = (self.show.seconds(clock::now()) * 10.0).round() / 10.0;
     }
 
@@ -212,15 +215,25 @@ impl Story {
         let rest = claims(self.crash).into_iter().skip(self.claims.len());
         let rest = rest.map(|claimed| Claim { claimed, found: Found::NotReached });
         let rows = reached.chain(rest).enumerate().map(|(index, claim)| claim.row(index + 1));
-        let table = out.table(&["", "", "claimed", "found"], rows);
+        let table = out.table(
+            &[Column::new(""), Column::number(""), Column::text("claimed"), Column::text("found")],
+            rows,
+        );
         let rollouts = self.summary.rollouts.iter().map(|rollout| {
             let numbers = [rollout.offered, rollout.installed, rollout.failed, rollout.rolled_back];
             let mut row = vec![rollout.release.to_string(), rollout.phase.clone()];
             row.extend(numbers.iter().map(ToString::to_string));
             row
         });
-        let rollouts =
-            out.table(&["release", "phase", "offered", "installed", "failed", "rolled back"], rollouts);
+        let header = [
+            Column::new("release"),
+            Column::new("phase"),
+            Column::number("offered"),
+            Column::number("installed"),
+            Column::number("failed"),
+            Column::number("rolled back"),
+        ];
+        let rollouts = out.table(&header, rollouts);
         let states = self.summary.states.iter().map(|(state, count)| format!("{count} {state}"));
         let states = states.collect::<Vec<_>>().join(", ");
         let verified =
@@ -275,7 +288,8 @@ impl Story {
              \n  export FEDPLANE_DIR={federation}\
              \n  {program} instance list\
              \n  {program} rollout list\
-             \n  {program} ledger verify --root {federation}/founder.json\
+             \n  {program} escalation list\
+             \n  {program} ledger verify\
              \n  less {plane_log}{logs}\n\
              \nStop it, and remove the folder:\n\n  {stopping}\n",
             place = self.place.display(),

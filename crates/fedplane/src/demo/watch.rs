@@ -21,6 +21,8 @@ use super::show::{Ink, Show, ink_of};
 const PAGE: u32 = 500;
 /// Columns for the states of a transition.
 const STATES: usize = 41;
+/// The same where only the second is shown.
+const STATES_NARROW: usize = 23;
 
 /// A transition that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(super) struct Record {
     pub(super) reported: BTreeSet<InstanceId>,
     /// Every version statement on record.
     pub(super) statements: BTreeSet<Digest>,
+    /// Every enrolment on record, by the digest of its secret.
+    pub(super) enrolments: BTreeSet<Digest>,
     /// The digest of each entry, in order.
     entries: Vec<Digest>,
     rollouts: BTreeMap<RolloutId, Version>,
@@ -137,14 +141,12 @@ impl Record {
                 let name = registration.labels.first().map_or_else(|| id.to_string(), ToString::to_string);
                 self.names.insert(id, name.clone());
                 let whose = registration.provider.as_ref().map(|provider| format!(" of {provider}"));
-                let note = format!(
-                    "{} {}{}, running {}",
-                    registration.kind,
-                    registration.tier,
-                    whose.unwrap_or_default(),
-                    registration.running.platform
-                );
-                let what = format!("{:STATES$}{note}", "registered");
+                let mut note = format!("{} {}", registration.kind, registration.tier);
+                if !show.is_narrow() {
+                    let running = registration.running.platform;
+                    note.push_str(&format!("{}, running {running}", whose.unwrap_or_default()));
+                }
+                let what = format!("{:width$}{note}", "registered", width = states(show));
                 line(&name, &what)
             }
             InstanceEvent::Moved { from, to, cause } => {
@@ -152,12 +154,14 @@ impl Record {
                 // Only what was decided in the same breath explains it.
                 let note = self.notes.remove(&id).filter(|(at, _)| *at == entry.at).map(|(_, note)| note);
                 let note = note.unwrap_or_else(|| said(*cause).to_owned());
-                let blanks = STATES.saturating_sub(format!("{from} → {to}").chars().count());
-                let states = format!("{from} → {}", show.paint(ink_of(*to), to.as_str()));
+                let before = if show.is_narrow() { String::new() } else { format!("{from} ") };
+                let blanks = states(show).saturating_sub(format!("{before}→ {to}").chars().count());
+                let states = format!("{before}→ {}", show.paint(ink_of(*to), to.as_str()));
                 line(&self.name(id), &format!("{states}{:blanks$}{note}", ""))
             }
             InstanceEvent::Escalated { facts, .. } => {
-                let what = show.paint(Ink::Yellow, &format!("{:STATES$}", "put before the Founder"));
+                let what = format!("{:width$}", "put before the Founder ", width = states(show));
+                let what = show.paint(Ink::Yellow, &what);
                 line(&self.name(id), &format!("{what}{facts}"))
             }
             InstanceEvent::FindingOpened { code } => {
@@ -180,7 +184,7 @@ impl Record {
     fn note(&mut self, id: InstanceId, event: &InstanceEvent, at: Timestamp) {
         let note = match event {
             InstanceEvent::Offered { release, action: Action::Update, phase, .. } => {
-                format!("{release} is offered ({phase})")
+                format!("offered {release} ({phase})")
             }
             InstanceEvent::Offered { release, action: Action::Rollback, .. } => {
                 format!("directed back to {release}")
@@ -217,6 +221,9 @@ impl Record {
     fn world(&mut self, event: &WorldEvent, entry: &Entry, show: &Show) -> Option<String> {
         if let WorldEvent::RolloutOpened { rollout, release, .. } = event {
             self.rollouts.insert(*rollout, *release);
+        }
+        if let WorldEvent::EnrolmentCreated { digest, .. } = event {
+            self.enrolments.insert(*digest);
         }
         let release = event.rollout().and_then(|id| self.rollouts.get(&id).copied());
         let who = release.map_or_else(|| "federation".to_owned(), |release| format!("rollout {release}"));
@@ -258,9 +265,16 @@ impl Record {
     }
 }
 
+const fn states(show: &Show) -> usize {
+    if show.is_narrow() { STATES_NARROW } else { STATES }
+}
+
 /// Rule, authority, subject, and what happened.
 fn line(show: &Show, entry: &Entry, who: &str, what: &str) -> String {
     let rule = show.paint(Ink::Cyan, &format!("{:<5}", entry.rule));
+    if show.is_narrow() {
+        return format!("{rule}  {who:<13}  {what}");
+    }
     let authority = show.paint(Ink::Dim, &format!("{:<10}", entry.authority));
     format!("{rule}  {authority}  {who:<13}  {what}")
 }

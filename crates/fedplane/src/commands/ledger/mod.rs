@@ -3,18 +3,20 @@
 mod read;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use client::Client;
-use governance::Event;
+use governance::{Event, RolloutId, Version, WorldEvent};
 use ledger::Entry;
 use serde::Serialize;
 
 use crate::connect::ConnectArgs;
-use crate::{Failure, Output};
+use crate::table::folded;
+use crate::{Failure, Output, values};
 
 pub use verify::{Verified, VerifyArgs, verify};
 
@@ -25,6 +27,14 @@ const FACTS: &[&str] = &[
     "from", "to", "cause", "release", "action", "phase", "outcome", "failed", "finished", "code", "tier",
     "status", "on", "serial", "why", "reason",
 ];
+/// Columns for the subject of a line: an id, or a rollout with its release.
+const SUBJECT: usize = 36;
+/// The same on a terminal where a whole id leaves no room; `ledger show` has it.
+const SUBJECT_NARROW: usize = 15;
+/// Columns of a terminal that shows ids whole.
+const COLUMNS_WIDE: usize = 130;
+/// How far what does not fit on a line stands in: below its time.
+const INDENT: usize = 9;
 /// Pause between two looks for new entries.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
@@ -50,7 +60,7 @@ struct TailArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// How many.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::number::<u64>, default_value_t = 20)]
     lines: u64,
     /// Goes on with new entries as they are decided.
     #[arg(short, long)]
@@ -62,8 +72,12 @@ struct ShowArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// The entry's position, counted from 0.
+    #[arg(value_parser = values::number::<u64>)]
     position: u64,
 }
+
+/// Which release each rollout brings.
+type Rollouts = BTreeMap<RolloutId, Version>;
 
 /// An entry and where it stands.
 #[derive(Serialize)]
@@ -96,10 +110,16 @@ pub async fn run(args: LedgerArgs, out: &Output) -> Result<(), Failure> {
 async fn tail(args: &TailArgs, out: &Output) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let mut from = client.federation().await?.ledger.saturating_sub(args.lines);
+    // Which release a rollout brings was said when it was opened, which may lie before the lines shown.
+    let opened = client.rollouts().await?.items;
+    let mut rollouts: Rollouts = opened.into_iter().map(|view| (view.id, view.release)).collect();
     loop {
         let entries = page(&client, from, PAGE).await?;
         for placed in &entries {
-            out.line(placed, || line(placed))?;
+            if let Event::World(WorldEvent::RolloutOpened { rollout, release, .. }) = &placed.entry.event {
+                rollouts.insert(*rollout, *release);
+            }
+            out.line(placed, || line(placed, &rollouts, out))?;
             from = placed.position + 1;
         }
         if !entries.is_empty() {
@@ -138,27 +158,63 @@ fn decoded(entries: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
 }
 
 /// One entry on one line: position, time, rule, authority, subject, what happened.
-fn line(placed: &Placed) -> String {
+fn line(placed: &Placed, rollouts: &Rollouts, out: &Output) -> String {
     let Placed { position, entry } = placed;
     let (subject, event) = match &entry.event {
         Event::Instance(instance, event) => (instance.to_string(), serde_json::to_value(event)),
-        Event::World(event) => ("-".to_owned(), serde_json::to_value(event)),
+        Event::World(event) => {
+            let release = event.rollout().and_then(|id| rollouts.get(&id));
+            let subject = release.map_or_else(|| "-".to_owned(), |release| format!("rollout {release}"));
+            (subject, serde_json::to_value(event))
+        }
     };
     let event = event.unwrap_or_default();
     let kind = event.get("type").and_then(|kind| kind.as_str()).unwrap_or("event").to_owned();
     let fact = |name: &&str| {
         let value = event.get(*name).filter(|value| !value.is_null())?;
+        // A release published carries its whole manifest: its version says which.
+        let value = value.get("version").unwrap_or(value);
         Some(format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
     };
-    let facts: Vec<String> = FACTS.iter().filter_map(fact).collect();
-    let actor = entry.actor.as_deref().map_or_else(String::new, |actor| format!(" by {actor}"));
-    format!(
-        "{position:>7}  {}  {:<6} {:<10} {subject:<36}  {kind} {}{actor}",
-        entry.at,
-        entry.rule,
-        entry.authority,
-        facts.join(" ")
-    )
-    .trim_end()
-    .to_owned()
+    let facts = FACTS.iter().filter_map(fact);
+    let actor = entry.actor.as_deref().map(|actor| format!("by {actor}"));
+    let told = std::iter::once(kind).chain(facts).chain(actor).collect::<Vec<_>>().join(" ");
+    let narrow = out.columns().is_some_and(|columns| columns < COLUMNS_WIDE);
+    let (subject, width) = match subject.char_indices().nth(SUBJECT_NARROW) {
+        Some((end, _)) if narrow => {
+            (format!("{}…", subject.get(..end).unwrap_or_default()), SUBJECT_NARROW + 1)
+        }
+        _ if narrow => (subject, SUBJECT_NARROW + 1),
+        _ => (subject, SUBJECT),
+    };
+    let time = out.time(entry.at);
+    let line =
+        format!("{position:>7}  {time}  {:<6} {:<10} {subject:<width$}  {told}", entry.rule, entry.authority);
+    out.columns().map_or_else(|| line.clone(), |columns| folded(&line, columns, INDENT).join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governance::{Authority, Timestamp};
+
+    #[test]
+    fn a_rollout_s_entry_names_its_release_and_nothing_is_parted_twice() {
+        let (out, _) = Output::captured(false);
+        let rollout = RolloutId::from_random([7; 16]);
+        let rollouts = Rollouts::from([(rollout, Version::new(0, 1, 2))]);
+        let event = Event::World(WorldEvent::RolloutDone { rollout });
+        let entry = Entry {
+            version: 1,
+            at: Timestamp::from_millis(0),
+            rule: "RO-4".to_owned(),
+            authority: Authority::Federation,
+            actor: Some("admin".to_owned()),
+            constitution: None,
+            event,
+            evidence: ledger::Evidence::Preceding { back: 1 },
+        };
+        let line = line(&Placed { position: 3, entry }, &rollouts, &out);
+        assert!(line.contains(" rollout 0.1.2 ") && line.ends_with("rollout-done by admin"), "{line}");
+    }
 }

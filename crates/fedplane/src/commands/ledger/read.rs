@@ -12,7 +12,7 @@ use trust::RootCa;
 
 use super::{PAGE, decoded};
 use crate::Failure;
-use crate::connect::{ConnectArgs, read_settings, tls_failure};
+use crate::connect::{ConnectArgs, folder_settings, tls_failure};
 use crate::folder::{Folder, read_bytes};
 
 /// The longest checkpoint, in bytes.
@@ -56,11 +56,11 @@ pub(super) fn folder(path: &Path) -> Result<(SignedCheckpoint, Source), Failure>
 
 /// Where the database and the ledger's files are: as the settings say, or by their usual names.
 fn places(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
-    let settings = Folder::new(path).settings();
-    if !settings.exists() {
+    let folder = Folder::new(path);
+    if !folder.settings().exists() {
         return Ok((path.join("fedplane.db"), path.join("ledger")));
     }
-    let settings = read_settings(&settings)?;
+    let settings = folder_settings(&folder)?;
     Ok((settings.path(&settings.paths.database), settings.path(&settings.paths.ledger)))
 }
 

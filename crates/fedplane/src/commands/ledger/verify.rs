@@ -9,9 +9,13 @@ use ledger::verify::{Breach, Report, Verifier};
 use serde::Serialize;
 
 use super::read::{self, Source};
-use crate::connect::{ConnectArgs, plane_url, public_url};
+use crate::connect::{ConnectArgs, folder_settings, public_url};
 use crate::folder::{Folder, read_bytes, read_root_keys, write_whole};
+use crate::table::Column;
 use crate::{Failure, Output};
+
+/// Where a plane listens that no settings speak of.
+const PLANE_PORT: u16 = 8443;
 
 /// Which log to verify, and by which root keys.
 #[derive(Args, Clone, Debug)]
@@ -25,17 +29,18 @@ pub struct VerifyArgs {
     /// Reads files: a federation's folder, or a copy of its data folder.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// With --url: the address for operators, where the entries are read [default: the same host, port 8443].
-    #[arg(long, value_name = "URL")]
+    /// With --url: the address for operators, where the entries are read [default: the same host,
+    /// with the port of the settings in --federation, else 8443].
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
     pub plane: Option<String>,
     /// With --url: the operator's or auditor's certificate (PEM).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub cert: Option<PathBuf>,
     /// With --url: the private key of that certificate.
-    #[arg(long = "operator-key", visible_alias = "key", value_name = "FILE")]
+    #[arg(long = "operator-key", visible_alias = "key", value_name = "FILE", help_heading = "Connection")]
     pub operator_key: Option<PathBuf>,
     /// The federation's folder: gives what is not said.
-    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+    #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     pub federation: PathBuf,
     /// A checkpoint file: the log must go on from the one it holds, and the one verified now is kept in it.
     #[arg(long, value_name = "FILE")]
@@ -83,7 +88,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
         (None, None) if args.plane.is_none() => read::folder(folder.path())?,
         (url, _) => {
             let public = url.clone().map_or_else(|| public_url(&folder), Ok)?;
-            let plane = args.plane.clone().map_or_else(|| plane_of(&public, &folder), Ok)?;
+            let plane = args.plane.clone().unwrap_or_else(|| plane_of(&public, &folder));
             let connect = ConnectArgs {
                 cert: args.cert.clone(),
                 operator_key: args.operator_key.clone(),
@@ -131,15 +136,17 @@ async fn feed(verifier: &mut Verifier, source: &Source, size: u64) -> Result<(),
     Ok(())
 }
 
-/// Where the plane is, when only its public address is said.
-fn plane_of(public: &str, folder: &Folder) -> Result<String, Failure> {
-    if public_url(folder).is_ok_and(|known| known == public.trim_end_matches('/')) {
-        return plane_url(folder);
-    }
+/// Where the plane is, when only its public address is said: at that host, with the port that the settings say.
+fn plane_of(public: &str, folder: &Folder) -> String {
+    let settings = folder_settings(folder).ok();
+    plane_beside(public, settings.as_ref().map(|settings| settings.listen.instances.port()))
+}
+
+fn plane_beside(public: &str, port: Option<u16>) -> String {
     let base = public.trim_end_matches('/');
-    let (host, port) = base.rsplit_once(':').unwrap_or((base, ""));
-    let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    Ok(format!("{}:8443", if has_port { host } else { base }))
+    let (host, last) = base.rsplit_once(':').unwrap_or((base, ""));
+    let has_port = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    format!("{}:{}", if has_port { host } else { base }, port.unwrap_or(PLANE_PORT))
 }
 
 fn found(breach: &Breach) -> Failure {
@@ -171,7 +178,14 @@ pub(super) fn report(verified: &Verified, out: &Output) -> String {
             rollout.rolled_back.to_string(),
         ]
     };
-    let header = ["release", "phase", "offered", "installed", "failed", "rolled back"];
+    let header = [
+        Column::new("release"),
+        Column::new("phase"),
+        Column::number("offered"),
+        Column::number("installed"),
+        Column::number("failed"),
+        Column::number("rolled back"),
+    ];
     let uncovered = match verified.uncovered {
         0 => "",
         _ => "Newer entries follow, which no checkpoint covers yet.",
@@ -179,8 +193,26 @@ pub(super) fn report(verified: &Verified, out: &Output) -> String {
     Output::parts(&[
         "Verified: every decision in the ledger is lawful and by the right authority.".to_owned(),
         pairs,
-        out.table(&["state", "instances"], states),
+        out.table(&[Column::new("state"), Column::number("instances")], states),
         out.table(&header, report.rollouts.iter().map(row)),
         uncovered.to_owned(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plane_is_beside_its_public_listener() {
+        for (public, port, expected) in [
+            ("https://plane.example:8445", None, "https://plane.example:8443"),
+            ("https://plane.example/", None, "https://plane.example:8443"),
+            ("https://127.0.0.1:9445", Some(9443), "https://127.0.0.1:9443"),
+            ("https://[::1]:8445/", Some(8443), "https://[::1]:8443"),
+            ("https://[::1]", None, "https://[::1]:8443"),
+        ] {
+            assert_eq!(plane_beside(public, port), expected);
+        }
+    }
 }

@@ -27,6 +27,9 @@ pub struct Manifest {
     /// The versions it can be applied from; absent: as RL-6 says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Vec<Version>>,
+    /// The version of its line below which no agent goes from now on, whatever a directive says (RL-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Version>,
     /// How to move to a major.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
@@ -55,12 +58,19 @@ impl Manifest {
             advisory,
             ships_runtime,
             from,
+            // Signed in floor.json, beside the release.
+            floor,
             migration,
             notes,
             runtime,
             rollback,
             layers,
         } = self;
+        if let Some(floor) = floor.filter(|floor| *floor > version || floor.line() != version.line()) {
+            let detail = format!("{floor} cannot be a floor that {version} sets");
+            let hint = "name a version of the release's own line, up to its own; or leave `floor` out";
+            return Err(Failure::new("floor", "RL-9", detail, hint));
+        }
         let package = Package {
             name: format!("package-{version}"),
             digest: Digest::of(package),
@@ -148,5 +158,9 @@ digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             [is("runtime-incompatible", "RL-5")]
         );
         assert!(toml::from_str::<Manifest>(&GOOD.replace("notes", "note")).is_err());
+        for floor in ["0.1.2", "0.0.9", "1.0.0"] {
+            let text = GOOD.replace("notes", &format!("floor = \"{floor}\"\nnotes"));
+            assert_eq!(codes(&text), [is("floor", "RL-9")], "{floor}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Releases: signed offline by the Organism, published by an operator, listed and withdrawn.
 
+mod floor;
 mod manifest;
 mod publish;
 mod sign;
@@ -9,6 +10,7 @@ use governance::Version;
 use wire::ReleaseView;
 
 use crate::connect::ConnectArgs;
+use crate::table::Column;
 use crate::{Failure, Output, clock};
 
 pub use manifest::Manifest;
@@ -49,6 +51,9 @@ struct WithdrawArgs {
 pub async fn run(args: ReleaseArgs, out: &Output) -> Result<(), Failure> {
     match args.command {
         ReleaseCommand::Sign(args) => {
+            if let Some(rounds) = sign::rounds(&args)?.filter(|_| !out.is_json()) {
+                out.note(&format!("{rounds}\n"));
+            }
             let signed = sign(&args, clock::now())?;
             out.show(&signed, || sign::report(&signed))
         }
@@ -79,7 +84,7 @@ fn listing(releases: &[ReleaseView], out: &Output) -> String {
         vec![
             view.version.to_string(),
             view.class.clone(),
-            view.at.to_string(),
+            out.time(view.at),
             if view.withdrawn {
                 "withdrawn".to_owned()
             } else {
@@ -89,6 +94,13 @@ fn listing(releases: &[ReleaseView], out: &Output) -> String {
             view.notes.clone(),
         ]
     };
-    let header = ["release", "class", "published", "phase", "package bytes", "notes"];
+    let header = [
+        Column::new("release"),
+        Column::new("class"),
+        Column::new("published").spare(1),
+        Column::new("phase"),
+        Column::number("package bytes").spare(2),
+        Column::text("notes"),
+    ];
     if releases.is_empty() { "No release.".to_owned() } else { out.table(&header, releases.iter().map(row)) }
 }

@@ -1,7 +1,8 @@
 //! Signs a release offline: first its manifest, until the Organism threshold is reached, then the TUF targets that list it.
 //!
-//! Targets name the manifest by the digest of its signed bytes, so the manifest takes no signature once it has enough.
-//! Every run signs whatever is next; with enough keys one run does both. Never signs what differs from what the holders
+//! Targets name the manifest by the digest of its signed bytes, so the manifest takes no signature once it has enough, and
+//! holders with one key each come by twice: a round for the manifest, a round for the targets. Who completes the first
+//! begins the second in the same run; with enough keys one run does both. Never signs what differs from what the holders
 //! before have signed.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::folder::{
 use crate::{Failure, Output};
 
 use super::Manifest;
+use super::floor::{FLOOR, Floors};
 
 /// What to sign, and with which keys.
 #[derive(Args, Clone, Debug)]
@@ -40,11 +42,14 @@ pub struct ReleaseSignArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The federation's folder: gives the targets now published, the keys document and the root keys.
-    #[arg(long, env = "FEDPLANE_DIR", value_name = "DIR", default_value = ".")]
+    #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     pub federation: PathBuf,
     /// The targets.json now published, instead of the folder's.
     #[arg(long, value_name = "FILE")]
     pub targets: Option<PathBuf>,
+    /// The floor.json now published, instead of the folder's; needed where the targets list one (RL-9).
+    #[arg(long, value_name = "FILE")]
+    pub floors: Option<PathBuf>,
     /// The keys document, instead of the folder's keys.json.
     #[arg(long = "keys-document", value_name = "FILE")]
     pub keys_document: Option<PathBuf>,
@@ -71,6 +76,8 @@ pub struct SignedRelease {
     pub targets: usize,
     /// Version of the targets, once there are any.
     pub targets_version: Option<u64>,
+    /// The security floor that it sets for its line (RL-9).
+    pub floor: Option<Version>,
     /// Whether it can be published.
     pub complete: bool,
 }
@@ -81,6 +88,7 @@ pub(super) struct Files {
     pub(super) manifest: PathBuf,
     pub(super) package: PathBuf,
     pub(super) targets: PathBuf,
+    pub(super) floor: PathBuf,
 }
 
 impl Files {
@@ -89,6 +97,7 @@ impl Files {
             manifest: folder.join(plane::rollouts::manifest_name(version)),
             package: folder.join(format!("package-{version}")),
             targets: folder.join("targets.json"),
+            floor: folder.join(FLOOR),
         }
     }
 }
@@ -102,16 +111,21 @@ pub fn sign(args: &ReleaseSignArgs, now: Timestamp) -> Result<SignedRelease, Fai
     let keys = args.keys.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
     keys.iter().zip(&args.keys).try_for_each(|(key, path)| must_hold(&organism, key, path))?;
     let manifest: Manifest =
-        read_toml(&args.manifest, "see `fedplane release sign --help` for what a manifest holds")?;
+        read_toml(&args.manifest, "docs/operators.md, “Publishing a release”, says what a manifest holds")?;
     let package = read_bytes(&args.package, wire::PACKAGE_BYTES_MAX)?;
+    let floor = manifest.floor;
     let release = manifest.into_release(&package)?;
     let previous = published_targets(args)?;
     let files = Files::new(&args.out, release.version);
+    let floors = floors(args, &previous, &files, &release, floor)?;
     let document = sign_manifest(&release, &files, &keys, &organism)?;
     let (signatures, _) = progress(&document, Typ::Release, Some(&organism));
     let needed = usize::try_from(organism.threshold()).unwrap_or(usize::MAX);
     fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, "make it", &error))?;
     write_whole(&files.package, &package)?;
+    if let Some(floors) = &floors {
+        write_whole(&files.floor, floors)?;
+    }
     write_whole(&files.manifest, document.to_json().as_bytes())?;
     let mut signed = SignedRelease {
         version: release.version,
@@ -120,10 +134,12 @@ pub fn sign(args: &ReleaseSignArgs, now: Timestamp) -> Result<SignedRelease, Fai
         manifest: signatures,
         targets: 0,
         targets_version: None,
+        floor,
         complete: false,
     };
     if signatures >= needed {
-        let listed = listing(&release, &document);
+        let mut listed = listing(&release, &document);
+        listed.extend(floors.map(|floors| (FLOOR.to_owned(), TargetFile::of(&floors))));
         let targets = sign_targets(&previous, listed, &files, &keys, now + args.expires)?;
         signed.targets = counted(&targets, &organism)?;
         signed.targets_version = Some(targets.version());
@@ -166,6 +182,31 @@ fn sign_manifest(
         }
     }
     document.ok_or_else(|| Failure::usage("no key to sign with", "name one with --key FILE"))
+}
+
+/// The floors as this release leaves them, where it sets one; refused where holders before have signed otherwise.
+fn floors(
+    args: &ReleaseSignArgs,
+    previous: &[u8],
+    files: &Files,
+    release: &Release,
+    floor: Option<Version>,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let line = release.version.line();
+    let before = match files.floor.exists() {
+        true => Floors::read(&files.floor)?.of(line),
+        false => None,
+    };
+    if files.manifest.exists() && before != floor {
+        let detail = format!("{} was begun with another floor, or with none", files.manifest.display());
+        let hint = "sign the same manifest as before, or choose another --out";
+        return Err(Failure::new("release-differs", "RL-9", detail, hint));
+    }
+    let Some(floor) = floor else { return Ok(None) };
+    let targets = Folder::new(&args.federation).tuf().join("targets");
+    let mut floors = Floors::published(previous, args.floors.as_deref(), &targets)?;
+    floors.raise(floor)?;
+    Ok(Some(floors.to_bytes()?))
 }
 
 /// What the targets must list of a release.
@@ -225,6 +266,18 @@ fn sign_targets(
     Draft::new(envelope)
 }
 
+/// What to know before signing: that holders with one key each come by twice. Nothing where one run does it all.
+pub(super) fn rounds(args: &ReleaseSignArgs) -> Result<Option<String>, Failure> {
+    let needed = organism(args)?.threshold();
+    let enough = usize::try_from(needed).is_ok_and(|needed| args.keys.len() >= needed);
+    Ok((!enough).then(|| {
+        format!(
+            "Two rounds of {needed} signatures: the manifest, then targets.json, which names it as signed.\n\
+             Who completes the first round signs in the second at once."
+        )
+    }))
+}
+
 /// How many keys of the Organism signed the targets.
 fn counted(draft: &Draft, organism: &KeySet) -> Result<usize, Failure> {
     let mut valid = 0;
@@ -268,6 +321,13 @@ pub(super) fn report(signed: &SignedRelease) -> String {
     let of = |signatures: usize| format!("{signatures} of {} signatures", signed.needed);
     let pairs = Output::pairs(&[
         ("release", signed.version.to_string()),
+        (
+            "floor",
+            match signed.floor {
+                Some(floor) => format!("no agent of {} goes below {floor} from now on (RL-9)", floor.line()),
+                None => "as before".to_owned(),
+            },
+        ),
         ("manifest", of(signed.manifest)),
         (
             "targets",
@@ -280,11 +340,19 @@ pub(super) fn report(signed: &SignedRelease) -> String {
     let folder = signed.folder.display();
     let next = if signed.complete {
         format!("Publish it: fedplane release publish {folder}")
+    } else if signed.targets_version.is_none() {
+        format!(
+            "Round 1, the manifest. Next holder: the same command with another key,\n\
+             on the same folder: --out {folder}"
+        )
     } else {
-        format!("Next holder: the same command with --out {folder} and another key.")
+        format!(
+            "Round 2, the targets. Next holder: the same command with a key that has not\n\
+             signed them yet (it may have signed the manifest), on the same folder: --out {folder}"
+        )
     };
     format!("{pairs}\n\n{next}")
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,12 +13,12 @@ runtime = { min = "0.1.0", max = "0.2.0" }
 rollback = { instructions = "bind the slot of before" }
 "#;
 
-struct Ceremony {
+pub(in crate::commands::release) struct Ceremony {
     place: tempfile::TempDir,
 }
 
 impl Ceremony {
-    fn new() -> Self {
+    pub(in crate::commands::release) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         init::create(&InitOptions {
             folder: place.path().join("f"),
@@ -54,10 +54,18 @@ impl Ceremony {
             out: self.path("out"),
             federation: self.path("f"),
             targets: None,
+            floors: None,
             keys_document: None,
             root: None,
             expires: Span::hours(24),
         }
+    }
+
+    /// A release signed by enough, with these lines in its manifest; gives its folder.
+    pub(in crate::commands::release) fn signed(&self, lines: &str) -> PathBuf {
+        fs::write(self.path("manifest.toml"), format!("{lines}{MANIFEST}")).unwrap();
+        assert!(sign(&self.args(&[1, 2]), NOW).unwrap().complete);
+        self.path("out")
     }
 
     /// What the plane checks: the threshold on both documents, and that one lists the other.
@@ -82,7 +90,10 @@ impl Ceremony {
 fn rl_3_with_enough_keys_one_run_signs_both() {
     let ceremony = Ceremony::new();
     let signed = sign(&ceremony.args(&[1, 3]), NOW).unwrap();
-    assert_eq!((signed.manifest, signed.targets, signed.targets_version, signed.complete), (2, 2, Some(2), true));
+    assert_eq!(
+        (signed.manifest, signed.targets, signed.targets_version, signed.complete),
+        (2, 2, Some(2), true)
+    );
     ceremony.accepted();
 }
 
@@ -90,11 +101,20 @@ fn rl_3_with_enough_keys_one_run_signs_both() {
 fn rl_3_holders_sign_one_after_another() {
     let ceremony = Ceremony::new();
     let mut later = NOW;
-    for (key, manifest, targets, complete) in
-        [(1, 1, 0, false), (1, 1, 0, false), (2, 2, 1, false), (2, 2, 1, false), (3, 2, 2, true), (1, 2, 3, true)]
-    {
+    for (key, manifest, targets, complete) in [
+        (1, 1, 0, false),
+        (1, 1, 0, false),
+        (2, 2, 1, false),
+        (2, 2, 1, false),
+        (3, 2, 2, true),
+        (1, 2, 3, true),
+    ] {
         let signed = sign(&ceremony.args(&[key]), later).unwrap();
-        assert_eq!((signed.manifest, signed.targets, signed.complete), (manifest, targets, complete), "{key}");
+        assert_eq!(
+            (signed.manifest, signed.targets, signed.complete),
+            (manifest, targets, complete),
+            "{key}"
+        );
         later = later + Span::hours(1);
     }
     ceremony.accepted();
@@ -119,4 +139,40 @@ fn rl_1_what_may_not_be_signed_is_refused_and_nothing_written() {
     sign(&ceremony.args(&[1]), NOW).unwrap();
     fs::write(ceremony.path("package"), b"other bytes").unwrap();
     refused(&ceremony.args(&[2]), "release-differs");
+}
+
+#[test]
+fn rl_9_a_manifest_sets_the_floor_of_its_line_and_holders_agree_on_it() {
+    let ceremony = Ceremony::new();
+    let with = |floor: &str| {
+        fs::write(ceremony.path("manifest.toml"), MANIFEST.replacen('\n', &format!("\n{floor}\n"), 1))
+            .unwrap();
+    };
+    with(r#"floor = "0.1.1""#);
+    assert_eq!(sign(&ceremony.args(&[1]), NOW).unwrap().floor, Some(Version::new(0, 1, 1)));
+    for other in ["", r#"floor = "0.1.0""#] {
+        with(other);
+        assert_eq!(sign(&ceremony.args(&[2]), NOW).unwrap_err().code(), "release-differs", "{other}");
+    }
+    with(r#"floor = "0.1.1""#);
+    assert!(sign(&ceremony.args(&[2, 1]), NOW).unwrap().complete);
+    ceremony.accepted();
+    let floor = fs::read(ceremony.path("out/floor.json")).unwrap();
+    assert_eq!(floor, br#"{"floors":["0.1.1"]}"#);
+    let targets = fs::read(ceremony.path("out/targets.json")).unwrap();
+    let targets = Document::<Targets>::parse(&targets).unwrap().signed.targets;
+    assert_eq!(targets.get(FLOOR), Some(&TargetFile::of(&floor)));
+    // The next release goes on from the floors that were published.
+    with(r#"floor = "0.1.0""#);
+    let next = ReleaseSignArgs {
+        out: ceremony.path("next"),
+        targets: Some(ceremony.path("out/targets.json")),
+        ..ceremony.args(&[1, 2])
+    };
+    let refused = |args: &ReleaseSignArgs| sign(args, NOW).unwrap_err().reasons_in_short();
+    assert!(refused(&next).contains("cannot open"), "offline, the published floors must be brought along");
+    let next = ReleaseSignArgs { floors: Some(ceremony.path("out/floor.json")), ..next };
+    assert!(refused(&next).contains("never sinks"));
+    let other = ReleaseSignArgs { floors: Some(ceremony.path("manifest.toml")), ..next };
+    assert!(refused(&other).contains("not the floors"));
 }
