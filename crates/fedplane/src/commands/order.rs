@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use governance::{InstanceId, Span, Timestamp};
+use governance::{InstanceId, Span, Timestamp, Version};
 use proof::order::{Order, OrderAction, OrderError};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
@@ -36,9 +36,12 @@ pub struct OrderSignArgs {
     /// What to order; not needed where FILE holds the order already.
     #[arg(long = "do", value_enum)]
     pub action: Option<OrderWord>,
-    /// The instance it is about.
+    /// The instance it is about, for suspend, revoke and restore.
     #[arg(long, value_name = "ID", value_parser = values::instance)]
     pub instance: Option<InstanceId>,
+    /// The release it is about, for resume and withdraw.
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<Version>,
     /// Why; it stands in the ledger for good.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -71,6 +74,10 @@ pub enum OrderWord {
     Revoke,
     /// Restores a revoked instance, or lifts the Founder's hold (LC-17).
     Restore,
+    /// Lets the offers of a security release that failures paused go on, the count beginning anew (RO-5).
+    Resume,
+    /// Takes a release back (RO-5).
+    Withdraw,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -215,18 +222,21 @@ fn opened(document: &Jws) -> Result<Order, Failure> {
 fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
     let missing = |what: &str| {
         let detail = format!("{} does not exist yet, and {what} is not said", args.out.display());
-        Failure::usage(detail, "a new order needs --do, --instance and --reason")
+        Failure::usage(detail, "a new order needs --do, --reason, and --instance, or --release for resume and withdraw")
     };
     let action = args.action.ok_or_else(|| missing("--do"))?;
-    let instance = args.instance.ok_or_else(|| missing("--instance"))?;
+    let instance = || args.instance.ok_or_else(|| missing("--instance"));
+    let release = || args.release.ok_or_else(|| missing("--release"));
     let reason = args.reason.clone().ok_or_else(|| missing("--reason"))?;
     Ok(Order {
         serial: args.serial.unwrap_or_else(|| now.as_millis().unsigned_abs()),
         expires: now + args.expires.unwrap_or(Span::hours(1)),
         action: match action {
-            OrderWord::Suspend => OrderAction::Suspend { instance, reason },
-            OrderWord::Revoke => OrderAction::Revoke { instance, reason },
-            OrderWord::Restore => OrderAction::Restore { instance, reason },
+            OrderWord::Suspend => OrderAction::Suspend { instance: instance()?, reason },
+            OrderWord::Revoke => OrderAction::Revoke { instance: instance()?, reason },
+            OrderWord::Restore => OrderAction::Restore { instance: instance()?, reason },
+            OrderWord::Resume => OrderAction::Resume { release: release()?, reason },
+            OrderWord::Withdraw => OrderAction::Withdraw { release: release()?, reason },
         },
     })
 }
@@ -237,10 +247,13 @@ fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
         OrderWord::Suspend => "suspend",
         OrderWord::Revoke => "revoke",
         OrderWord::Restore => "restore",
+        OrderWord::Resume => "resume",
+        OrderWord::Withdraw => "withdraw",
     };
     let differs = [
         ("--do", args.action.is_some_and(|action| word(action) != order.action.as_str())),
         ("--instance", args.instance.is_some_and(|id| order.action.instance() != Some(id))),
+        ("--release", args.release.is_some_and(|release| order.action.release() != Some(release))),
         ("--reason", args.reason.as_deref().is_some_and(|reason| order.action.reason() != Some(reason))),
         ("--serial", args.serial.is_some_and(|serial| serial != order.serial)),
     ];
@@ -254,6 +267,14 @@ fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
     }
 }
 
+fn subject(action: &OrderAction) -> (&'static str, String) {
+    match (action.instance(), action.release()) {
+        (Some(id), _) => ("instance", id.to_string()),
+        (None, Some(release)) => ("release", release.to_string()),
+        (None, None) => ("about", "the federation".to_owned()),
+    }
+}
+
 fn report(signed: &SignedOrder) -> String {
     let order = &signed.order;
     let signatures = match signed.needed {
@@ -262,7 +283,7 @@ fn report(signed: &SignedOrder) -> String {
     };
     let pairs = Output::pairs(&[
         ("order", format!("{} (serial {})", order.action.as_str(), order.serial)),
-        ("instance", order.action.instance().map_or_else(|| "-".to_owned(), |id| id.to_string())),
+        subject(&order.action),
         ("reason", order.action.reason().unwrap_or("-").to_owned()),
         ("good until", order.expires.to_string()),
         ("signatures", signatures),
@@ -303,6 +324,7 @@ mod tests {
             OrderSignArgs {
                 action: Some(OrderWord::Revoke),
                 instance: Some(InstanceId::from_random([1; 16])),
+                release: None,
                 reason: Some("stolen".to_owned()),
                 serial: None,
                 expires: None,
@@ -340,6 +362,8 @@ mod tests {
             assert_eq!(failure.code(), code, "{failure}");
         };
         refused(OrderSignArgs { action: None, ..ceremony.args("1.key") }, NOW, "usage");
+        let resume = Some(OrderWord::Resume);
+        refused(OrderSignArgs { action: resume, ..ceremony.args("1.key") }, NOW, "usage");
         refused(ceremony.args("stranger.key"), NOW, "unknown-key");
         refused(ceremony.args("none.key"), NOW, "key-file");
         refused(OrderSignArgs { reason: Some(" ".into()), ..ceremony.args("1.key") }, NOW, "order");

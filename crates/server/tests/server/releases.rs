@@ -11,6 +11,7 @@ use governance::{
     Class, Digest, InstanceId, LayerContent, LayerStructure, Package, Release, Span, State, VersionRange,
 };
 use proof::directive::{Directive, OfferAction};
+use proof::order::{Order, OrderAction};
 use proof::statement::VersionStatement;
 use proof::{Jws, Typ};
 use trust::tuf::{TargetFile, TargetsChange, draft};
@@ -175,4 +176,62 @@ async fn ro_6_operators_steer_rollouts_and_the_red_switch() {
     assert_eq!(steer(RolloutVerb::Abort).await.unwrap().phase, "aborted");
     assert!(operator.release_withdraw(version("0.1.1")).await.unwrap().withdrawn);
     refused(operator.release_withdraw(version("9.9.9")).await, 404, "unknown-release");
+}
+
+#[tokio::test]
+async fn ro_5_only_the_founder_lets_a_failing_security_release_go_on() {
+    let world = World::start_with(|_, settings| settings.pace.sweep_rolling_every = Span::from_millis(50)).await;
+    let (id, who) = world.active().await;
+    let (client, operator) = (world.client(&who), world.client(&world.operator()));
+    let old = prepare(&world, &release("0.1.0", b"the old one"), b"the old one", "1.targets.json").await;
+    operator.release_publish(&old).await.unwrap();
+    let security = Release { class: Class::Security, ..release("0.1.1", b"a hasty repair") };
+    let publish = prepare(&world, &security, b"a hasty repair", "2.targets.json").await;
+    operator.release_publish(&publish).await.unwrap();
+    let directive = offered(&world, id, &who).await;
+    let release = version("0.1.1");
+    client.upgrade_begin(id, &UpgradeBegin { release, directive_serial: directive.serial }).await.unwrap();
+    let failed = UpgradeFinish {
+        release,
+        outcome: UpgradeOutcome::Failed,
+        reason: Some("not healthy".to_owned()),
+        statement: None,
+    };
+    client.upgrade_finish(id, &failed).await.unwrap();
+    let paused = async {
+        while operator.rollout(release).await.unwrap().phase != "paused" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), paused).await.unwrap();
+    let escalations = operator.escalations().await.unwrap().items;
+    assert!(escalations.iter().any(|escalation| escalation.rule == "RO-5"), "{escalations:?}");
+    refused(operator.rollout_steer(release, RolloutVerb::Resume).await, 403, "not-authorised");
+
+    let order = |serial, action| {
+        let order = Order { serial, expires: now() + Span::hours(1), action };
+        Jws::sign_json(Typ::Order, &order, &world.founder).unwrap()
+    };
+    let reason = || "the cause is known".to_owned();
+    operator.order_submit(order(1, OrderAction::Resume { release, reason: reason() })).await.unwrap();
+    assert_ne!(operator.rollout(release).await.unwrap().phase, "paused", "the count began anew");
+    assert_eq!(operator.escalations().await.unwrap().items, vec![]);
+    operator.order_submit(order(2, OrderAction::Withdraw { release, reason: reason() })).await.unwrap();
+    assert_eq!(operator.rollout(release).await.unwrap().phase, "withdrawn");
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn rl_4_a_stack_that_does_not_close_changes_nothing() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let mut broken = release("0.1.0", b"bytes");
+    if let Some(structure) = broken.layers.first_mut() {
+        structure.needs = vec!["ORG-XX-NOTHING-v1.0.0".parse().unwrap()];
+    }
+    let publish = prepare(&world, &broken, b"bytes", "1.targets.json").await;
+    let size = world.ledger_size().await;
+    refused(operator.release_publish(&publish).await, 409, "stack-broken");
+    assert_eq!((world.ledger_size().await, operator.releases().await.unwrap().items.len()), (size, 0));
+    assert!(!world.path("tuf/metadata/2.targets.json").exists(), "nor is it in the repository");
 }
