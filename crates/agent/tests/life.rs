@@ -21,7 +21,7 @@ use client::{Client, SystemSource};
 use governance::{Span, State};
 use proof::{Jws, OfferAction, Sign as _};
 use serde_json::{Value, json};
-use support::{Instance, Plane, now, version};
+use support::{HEALTH, Instance, Plane, now, version};
 use trust::{SigningKey, Validity};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,6 +123,213 @@ async fn an_owner_who_installs_nothing_keeps_reporting_and_renews() {
     assert_eq!(plane.book().state, State::UpdatePending);
     assert_eq!(plane.book().renewals, 1);
     assert_eq!(instance.runs(), "0.1.0");
+    assert_eq!(instance.log().matches("the offer is declined").count(), 1, "{}", instance.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lc_17_a_restored_instance_shakes_hands_afresh_at_once() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.heard("ready").await;
+    assert_eq!(plane.book().renewals, 0);
+    {
+        let mut book = plane.book();
+        (book.handshake_required, book.state) = (true, State::Suspended);
+        book.serial += 1;
+    }
+    for _ in 0..200 {
+        if !plane.book().handshake_required {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let book = plane.book();
+    assert_eq!((book.handshake_required, book.renewals), (false, 1), "{}", instance.log());
+}
+
+/// A certificate runs out during an upgrade, while neither agent nor plane is there; `knows`: by the agent's clock too.
+async fn runs_out_mid_upgrade(knows: bool) {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    plane.publish_constitution(Span::from_millis(2_000));
+    let mut instance = Instance::with(&plane, "", &format!("[health]\n{HEALTH}"));
+    instance.start();
+    plane.heard("ready").await;
+    plane.book().falls_at_begin = true;
+    plane.offer(1, OfferAction::Update, plane.publish(1, b"0.1.1"));
+    instance.said("bound").await;
+    instance.kill();
+    assert!(!instance.log().contains("proven"));
+    if knows {
+        let path = instance.folder.join("identity.json");
+        let mut identity: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        identity["renew_at"] = json!(now() - Span::hours(1));
+        std::fs::write(&path, identity.to_string()).unwrap();
+    }
+    // The constitution is still that of the Founder, though nobody publishes it now: 2 s, and not the built-in 60.
+    instance.start();
+    instance.said("proven").await;
+    assert_eq!(plane.book().renewals, 0);
+    plane.book().down = false;
+    plane.heard("succeeded 0.1.1").await;
+    assert_eq!(instance.runs(), "0.1.1");
+    plane.rounds(2).await;
+    let book = plane.book();
+    assert_eq!(book.renewals, 1, "{}", instance.log());
+    assert!(!book.log.iter().any(|line| line.contains("chain broken")), "{:?}", book.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hs_2_a_certificate_that_ran_out_mid_upgrade_is_renewed_before_the_plane_is_told() {
+    runs_out_mid_upgrade(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hs_2_told_that_its_certificate_ran_out_it_renews_at_once() {
+    runs_out_mid_upgrade(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hs_2_a_lost_answer_and_an_expired_certificate_break_no_chain() {
+    for on_record in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let plane = Plane::start(place.path()).await;
+        let tables = format!("[health]\nstable_for = \"400ms\"\n{HEALTH}");
+        let mut instance = Instance::with(&plane, "report_every = \"300ms\"", &tables);
+        instance.start();
+        plane.heard("ready").await;
+        plane.book().loses_report = Some(on_record);
+        plane.until("an answer was lost", |book| book.loses_report.is_none()).await;
+        let lost = plane.book().head.map_or(0, |(sequence, _)| sequence) + u64::from(!on_record);
+        plane.until("the chain goes on", |book| book.head.is_some_and(|(last, _)| last > lost)).await;
+        let book = plane.book();
+        assert_eq!((book.renewals, book.expired), (1, false), "{}", instance.log());
+        assert!(!book.log.iter().any(|line| line.contains("chain broken")), "{:?}", book.log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rl_9_no_directive_leads_below_a_floor_seen_once() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let zero = plane.publish(0, b"0.1.0");
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.heard("ready").await;
+    let one = plane.publish(1, b"0.1.1");
+    plane.publish_floors(&[version(1)]);
+    plane.offer(1, OfferAction::Update, one);
+    plane.heard("succeeded 0.1.1").await;
+    // Lowered, then gone, and the agent started afresh: the floor stands.
+    for floors in [vec![version(0)], Vec::new()] {
+        plane.publish_floors(&floors);
+        plane.offer(0, OfferAction::Rollback, zero.clone());
+        instance.said("0.1.0 lies below the security floor 0.1.1 (RL-9)").await;
+        plane.rounds(3).await;
+        assert_eq!(plane.book().state, State::UpdatePending, "nothing was begun");
+        let (_, facts) = facts(&plane).await;
+        assert_eq!(facts["refused"]["code"], "below-floor");
+        assert_eq!(
+            (&facts["refused"]["release"], &facts["refused"]["rule"]),
+            (&json!("0.1.0"), &json!("RL-9"))
+        );
+        assert_eq!(facts["floors"], json!(["0.1.1"]));
+        assert_eq!(instance.log().matches("lies below").count(), 1, "said once: {}", instance.log());
+        assert!(instance.stop());
+        instance.forget_log();
+        instance.start();
+    }
+    assert_eq!(instance.runs(), "0.1.1");
+    plane.offer(2, OfferAction::Update, plane.publish(2, b"0.1.2"));
+    plane.heard("succeeded 0.1.2").await;
+    assert_eq!(facts(&plane).await.1["refused"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rl_3_a_stolen_directives_key_mutes_nobody_once_it_is_withdrawn() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let one = plane.publish(1, b"0.1.1");
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.heard("ready").await;
+    plane.book().serial = u64::MAX;
+    plane.rounds(2).await;
+    // The plane is back at its own serials: nothing is heard.
+    plane.book().serial = 7;
+    plane.offer(1, OfferAction::Update, one);
+    instance.said("has been seen").await;
+    plane.rounds(1).await;
+    assert_eq!(plane.book().state, State::UpdatePending);
+    plane.publish_keys(2, &[6]);
+    plane.book().directives = 6;
+    plane.heard("succeeded 0.1.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_waiting_can_mend_ends_the_agent_and_is_told_once() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    let good = std::fs::read(place.path().join("founder.json")).unwrap();
+    let stranger = proof::SeedKey::new([77; 32]);
+    let wrong = serde_json::to_vec(&proof::KeySet::single(*stranger.public_key())).unwrap();
+    let mut ends = async |codes: &str, hint: &str| {
+        instance.forget_log();
+        instance.start();
+        let (exit, log) = instance.ended().await;
+        assert_eq!(exit, Some(1), "{log}");
+        assert_eq!((log.matches("error: ").count(), log.matches(codes).count()), (1, 1), "{log}");
+        assert!(log.contains("\n  rule: ") && log.contains("\n  hint: ") && log.contains(hint), "{log}");
+        assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+    };
+    std::fs::write(place.path().join("founder.json"), wrong).unwrap();
+    ends("(wrong-root)", "founder.json").await;
+    std::fs::write(place.path().join("founder.json"), good).unwrap();
+    plane.book().secret = "another".to_owned();
+    ends("(enrolment-used)", "nothing to be done").await;
+    let settings = place.path().join("agent.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("\"secret\"", "\"file:secret\"")).unwrap();
+    ends("(secret)", "the file that `enrolment` names").await;
+    std::fs::write(&settings, text.replace("tier =", "teir =")).unwrap();
+    ends("(settings)", "docs/instance-owners.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plane_that_is_down_is_told_of_once_a_try() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    plane.book().down = true;
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    instance.said("errors=3").await;
+    plane.book().down = false;
+    plane.heard("ready").await;
+    let log = instance.log();
+    for errors in 1..=3 {
+        assert_eq!(log.matches(&format!("errors={errors}")).count(), 1, "{log}");
+    }
+    let tries = log.lines().filter(|line| line.contains("errors=")).count();
+    assert_eq!(log.matches("WARN").count(), tries, "{log}");
+}
+
+/// What the instance's endpoint shows an operator, and the client that asked.
+async fn facts(plane: &Plane) -> (Client, Value) {
+    let registered =
+        plane.book().log.iter().find_map(|line| line.strip_prefix("registered ").map(str::to_owned));
+    let key = Arc::new(SigningKey::generate().unwrap());
+    let validity = Validity { not_before: now() - Span::hours(1), not_after: now() + Span::hours(1) };
+    let name = "admin".parse().unwrap();
+    let operator = plane.root.issue_operator(&name, key.public_key(), validity).unwrap().chain;
+    let tls = support::any_server(operator, &key);
+    let client =
+        Client::new(&registered.unwrap(), tls, Arc::clone(&key) as _, Arc::new(SystemSource)).unwrap();
+    let facts = client.fetch("/v1/metadata").await.unwrap();
+    (client, facts)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use governance::{Action, InstanceId, Package, Phase, RolloutId, State, Timestamp
 use serde::{Deserialize, Serialize};
 
 use crate::jws::{Jws, JwsError, Typ};
-use crate::key::KeySet;
+use crate::key::{KeyId, KeySet};
+use crate::keys::{KeysDocument, Purpose};
 
 /// What the instance is asked to do with the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,7 +74,10 @@ pub struct Directive {
 pub enum DirectiveError {
     /// Not signed by a directives key, or no directive.
     #[error("the directive: {0}")]
-    Document(#[from] JwsError),
+    Document(JwsError),
+    /// Nobody may sign directives now.
+    #[error("the keys document names no key that may sign directives now (AU-4)")]
+    NoKeys,
     /// To another instance.
     #[error("the directive is for instance {found}, not for {expected}")]
     OtherInstance {
@@ -95,7 +99,54 @@ pub enum DirectiveError {
     },
 }
 
+impl From<JwsError> for DirectiveError {
+    fn from(error: JwsError) -> Self {
+        Self::Document(error)
+    }
+}
+
+/// The highest serial that an instance has seen, and the key that signed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The serial; 0 when none was seen.
+    pub serial: u64,
+    /// Who signed it; unknown counts as a key that is still named.
+    pub key: Option<KeyId>,
+}
+
+impl Seen {
+    /// Whether it still counts. Once the Founder's keys document no longer names the key for directives, whatever that
+    /// key said is void and serials start anew: a stolen key mutes nobody beyond its withdrawal (AU-4, RL-3). A key
+    /// whose time ran out is still named.
+    #[must_use]
+    pub fn counts(&self, keys: &KeysDocument) -> bool {
+        let named = |id| {
+            keys.online.iter().any(|online| online.purpose == Purpose::Directives && online.key.id() == id)
+        };
+        self.key.is_none_or(named)
+    }
+}
+
 impl Directive {
+    /// Opens a directive by the keys document in force, after what was seen before; with it comes what is seen now.
+    ///
+    /// # Errors
+    /// As [`Directive::open`]; also when no key may sign directives at this instant.
+    pub fn open_after(
+        document: &Jws,
+        keys: &KeysDocument,
+        instance: InstanceId,
+        seen: Seen,
+        now: Timestamp,
+    ) -> Result<(Self, Seen), DirectiveError> {
+        let signers = keys.online_set(Purpose::Directives, now).ok_or(DirectiveError::NoKeys)?;
+        let serial = if seen.counts(keys) { seen.serial } else { 0 };
+        let directive = Self::open(document, &signers, instance, serial, now)?;
+        let key = document.verify(Typ::Directive, &signers)?.signers().first().copied();
+        let seen = Seen { serial: directive.serial, key };
+        Ok((directive, seen))
+    }
+
     /// Opens a directive as its instance does: signed by a key for directives, for this instance, in time, and no
     /// older than the highest serial seen (0 when none). The same serial again is the same directive again.
     ///
@@ -127,7 +178,8 @@ mod tests {
     use super::*;
     use crate::Digest;
     use crate::key::{SeedKey, Sign as _};
-    use alloc::string::ToString;
+    use crate::keys::OnlineKey;
+    use alloc::string::{String, ToString};
 
     fn directive() -> Directive {
         Directive {
@@ -168,6 +220,49 @@ mod tests {
         let other = KeySet::single(*SeedKey::new([9; 32]).public_key());
         let me = directive().instance;
         assert!(Directive::open(&jws, &other, me, 0, Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn rl_3_a_withdrawn_key_mutes_nobody() {
+        let [founder, organism, stolen, fresh] = [1, 2, 3, 4].map(|seed| SeedKey::new([seed; 32]));
+        let keys = |named: &[&SeedKey], not_after: i64| KeysDocument {
+            serial: 1,
+            trust_domain: "fed.example".parse().unwrap(),
+            issued: Timestamp::from_millis(0),
+            founder: KeySet::single(*founder.public_key()),
+            organism: KeySet::single(*organism.public_key()),
+            online: named
+                .iter()
+                .map(|key| OnlineKey {
+                    purpose: Purpose::Directives,
+                    key: *key.public_key(),
+                    not_before: Timestamp::from_millis(0),
+                    not_after: Timestamp::from_millis(not_after),
+                })
+                .collect(),
+            root_ca: String::new(),
+            ledger_origin: String::new(),
+        };
+        let open = |serial: u64, key: &SeedKey, keys: &KeysDocument, seen: Seen, now: i64| {
+            let directive = Directive { serial, ..directive() };
+            let jws = Jws::sign_json(Typ::Directive, &directive, key).unwrap();
+            let now = Timestamp::from_millis(now);
+            Directive::open_after(&jws, keys, directive.instance, seen, now).map(|(_, seen)| seen)
+        };
+        let both = keys(&[&stolen, &fresh], 100);
+        let muted = open(u64::MAX, &stolen, &both, Seen::default(), 1).unwrap();
+        assert_eq!(muted, Seen { serial: u64::MAX, key: Some(stolen.key_id()) });
+        assert!(matches!(open(6, &fresh, &both, muted, 1), Err(DirectiveError::Replayed { .. })));
+        let withdrawn = keys(&[&fresh], 100);
+        let again = open(6, &fresh, &withdrawn, muted, 1).unwrap();
+        assert_eq!(again, Seen { serial: 6, key: Some(fresh.key_id()) });
+        assert!(matches!(open(5, &fresh, &withdrawn, again, 1), Err(DirectiveError::Replayed { .. })));
+        assert!(open(7, &stolen, &withdrawn, again, 1).is_err());
+        // Not known who signed: nothing starts anew. Nobody may sign: nothing is opened.
+        let unknown = Seen { key: None, ..muted };
+        assert!(matches!(open(6, &fresh, &withdrawn, unknown, 1), Err(DirectiveError::Replayed { .. })));
+        assert_eq!(open(6, &fresh, &keys(&[&fresh], 0), muted, 1), Err(DirectiveError::NoKeys));
+        assert!(muted.counts(&keys(&[&stolen], 0)), "its time ran out, and it is still named");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The agent's program: `run` until told to stop, `check` the settings.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::core::config::Config;
-use anyhow::Context as _;
+use agent::shell::{self, Report, ShellError};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
         config: PathBuf,
     },
-    /// Say whether the settings are sound, and change nothing.
+    /// List every mistake in the settings and in what they name, and change nothing.
     Check {
         /// The settings.
         #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
@@ -39,32 +39,37 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let result = match Arguments::parse().command {
         Command::Run { config } => run(&config),
-        Command::Check { config } => check(&config),
+        Command::Check { config } => Ok(check(&config)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Ok(report) => tell(&report),
+        Err(error) => tell(&Report::from(ShellError::System(format!("{error:#}")))),
     }
 }
 
-fn load(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let path = std::path::absolute(path)?;
-    let base = path.parent().unwrap_or(Path::new("/"));
-    Config::parse(&text, base).with_context(|| path.display().to_string())
+/// What was found, on the standard error, each once.
+fn tell(report: &Report) -> ExitCode {
+    let text = report.to_string();
+    if !text.is_empty() {
+        // Whoever closed the standard error wants to hear nothing.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn check(path: &Path) -> anyhow::Result<()> {
-    agent::shell::check(&load(path)?)?;
-    tracing::info!("the settings are sound");
-    Ok(())
+fn check(path: &Path) -> Report {
+    let report = shell::check(path);
+    if report.is_sound() {
+        let _ = writeln!(std::io::stdout(), "the settings are sound");
+    }
+    report
 }
 
-fn run(path: &Path) -> anyhow::Result<()> {
-    let config = load(path)?;
+fn run(path: &Path) -> anyhow::Result<Report> {
+    let config = match shell::load(path) {
+        Ok(config) => config,
+        Err(report) => return Ok(report),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -78,7 +83,6 @@ fn run(path: &Path) -> anyhow::Result<()> {
             }
             stop.cancel();
         });
-        agent::shell::run(config, shutdown).await?;
-        Ok(())
+        Ok(shell::run(config, shutdown).await.map_or_else(Report::from, |()| Report::default()))
     })
 }

@@ -20,16 +20,30 @@ const COMMAND_ARGUMENTS_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not TOML, an unknown key, a missing key, or a value of the wrong form; the message has line and column.
-    #[error("{0}")]
-    Form(#[from] toml::de::Error),
-    /// A value that cannot be right.
-    #[error("`{key}`: {why}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// What is wrong and what to write.
-        why: String,
-    },
+    #[error(transparent)]
+    Form(#[from] Box<toml::de::Error>),
+    /// Values that cannot be right: every one, never none.
+    #[error("{}", listed(.0))]
+    Values(Vec<Mistake>),
+}
+
+/// A value that cannot be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong and what to write.
+    pub why: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}`: {}", self.key, self.why)
+    }
+}
+
+fn listed(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The settings of an agent.
@@ -156,30 +170,47 @@ impl Config {
     /// Parses settings. Relative paths start at `base`, the folder of the file.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// What the form forbids, with its place; or every value that cannot be right.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text)?;
+        match Self::read(text, base)? {
+            (config, mistakes) if mistakes.is_empty() => Ok(config),
+            (_, mistakes) => Err(ConfigError::Values(mistakes)),
+        }
+    }
+
+    /// Reads settings together with every value in them that cannot be right: for whoever lists mistakes.
+    ///
+    /// # Errors
+    /// What the form forbids, with its place.
+    pub fn read(text: &str, base: &Path) -> Result<(Self, Vec<Mistake>), ConfigError> {
+        let file: File = toml::from_str(text).map_err(Box::new)?;
+        let mut found = Vec::new();
+        let config = Self::of(file, base, &mut found);
+        Ok((config, found))
+    }
+
+    fn of(file: File, base: &Path, found: &mut Vec<Mistake>) -> Self {
         let default = |given: Option<Span>, millis: i64| given.unwrap_or(Span::from_millis(millis));
         let health = &file.health;
         let timing = Timing {
-            health_every: positive("health.every", default(health.every, 5_000))?,
-            start_within: positive("health.start_within", default(health.start_within, 120_000))?,
+            health_every: positive("health.every", default(health.every, 5_000), found),
+            start_within: positive("health.start_within", default(health.start_within, 120_000), found),
             stable_for: health.stable_for.unwrap_or(STABLE_FOR),
             rollback_tries_max: health.rollback_tries.unwrap_or(5).max(1),
         };
         let hooks = Hooks {
-            bind: command("hooks.bind", file.hooks.bind)?,
-            health: command("hooks.health", file.hooks.health)?,
-            rollback: command("hooks.rollback", file.hooks.rollback)?,
-            timeout: positive("hook_timeout", default(file.hook_timeout, 300_000))?,
+            bind: command("hooks.bind", file.hooks.bind, found),
+            health: command("hooks.health", file.hooks.health, found),
+            rollback: command("hooks.rollback", file.hooks.rollback, found),
+            timeout: positive("hook_timeout", default(file.hook_timeout, 300_000), found),
         };
-        Ok(Self {
-            plane: address("plane", &file.plane)?,
-            public: address("public", &file.public)?,
+        Self {
+            plane: address("plane", &file.plane, found),
+            public: address("public", &file.public, found),
             root: base.join(file.root),
             folder: base.join(file.folder),
-            enrolment: file.enrolment.map(|text| secret(&text, base)).transpose()?,
-            listen: file.listen,
+            enrolment: file.enrolment.and_then(|text| secret(&text, base, found)),
+            listen: listen(file.listen, file.endpoint.is_some(), found),
             endpoint: file.endpoint,
             installed: Installed { platform: file.platform, runtime: file.runtime, layers: file.layers },
             domains: file.domains,
@@ -187,47 +218,62 @@ impl Config {
             hooks,
             timing,
             stable_for: health.stable_for,
-            report_every: file.report_every.map(|every| positive("report_every", every)).transpose()?,
+            report_every: file.report_every.map(|every| positive("report_every", every, found)),
             policy: Policy { install: file.policy.install.unwrap_or(true) },
-        })
+        }
     }
 }
 
-fn refuse<T>(key: &'static str, why: &str) -> Result<T, ConfigError> {
-    Err(ConfigError::Value { key, why: why.to_owned() })
-}
-
-fn positive(key: &'static str, span: Span) -> Result<Span, ConfigError> {
-    if span == Span::ZERO { refuse(key, "must be longer than nothing") } else { Ok(span) }
+fn positive(key: &'static str, span: Span, found: &mut Vec<Mistake>) -> Span {
+    if span == Span::ZERO {
+        found.push(Mistake { key, why: "must be longer than nothing".to_owned() });
+    }
+    span
 }
 
 /// An address of the plane: scheme, host, perhaps a port, nothing else.
-fn address(key: &'static str, text: &str) -> Result<String, ConfigError> {
+fn address(key: &'static str, text: &str, found: &mut Vec<Mistake>) -> String {
     let text = text.strip_suffix('/').unwrap_or(text);
     let plain = |rest: &str| {
         !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
     };
-    match text.strip_prefix("https://") {
-        Some(rest) if plain(rest) => Ok(text.to_owned()),
-        _ => refuse(key, "write an https URL with host and port only, as https://plane.example:8443"),
+    if !text.strip_prefix("https://").is_some_and(plain) {
+        let why = "write an https URL with host and port only, as https://plane.example:8443".to_owned();
+        found.push(Mistake { key, why });
     }
+    text.to_owned()
 }
 
-fn command(key: &'static str, words: Vec<String>) -> Result<Vec<String>, ConfigError> {
-    match words.first() {
-        Some(program) if !program.is_empty() && words.len() <= COMMAND_ARGUMENTS_MAX => Ok(words),
-        _ => refuse(
-            key,
-            "write a program and its arguments, as [\"/usr/local/bin/bind\", \"--now\"]; 64 at most",
-        ),
+/// What listens everywhere has no address to tell others.
+fn listen(
+    address: std::net::SocketAddr,
+    has_endpoint: bool,
+    found: &mut Vec<Mistake>,
+) -> std::net::SocketAddr {
+    if address.ip().is_unspecified() && !has_endpoint {
+        let why = format!("nobody can call https://{address}: set it to the address under which others do");
+        found.push(Mistake { key: "endpoint", why });
     }
+    address
 }
 
-fn secret(text: &str, base: &Path) -> Result<Secret, ConfigError> {
+fn command(key: &'static str, words: Vec<String>, found: &mut Vec<Mistake>) -> Vec<String> {
+    let named = words.first().is_some_and(|program| !program.is_empty());
+    if !named || words.len() > COMMAND_ARGUMENTS_MAX {
+        let why = "write a program and its arguments, as [\"/usr/local/bin/bind\", \"--now\"]; 64 at most";
+        found.push(Mistake { key, why: why.to_owned() });
+    }
+    words
+}
+
+fn secret(text: &str, base: &Path, found: &mut Vec<Mistake>) -> Option<Secret> {
     match text.strip_prefix("file:") {
-        Some(path) if !path.is_empty() => Ok(Secret::File(base.join(path))),
-        None if !text.trim().is_empty() => Ok(Secret::Text(text.trim().to_owned())),
-        _ => refuse("enrolment", "write the secret itself, or file:PATH"),
+        Some(path) if !path.is_empty() => Some(Secret::File(base.join(path))),
+        None if !text.trim().is_empty() => Some(Secret::Text(text.trim().to_owned())),
+        _ => {
+            found.push(Mistake { key: "enrolment", why: "write the secret itself, or file:PATH".to_owned() });
+            None
+        }
     }
 }
 
@@ -278,6 +324,18 @@ rollback = ["rollback"]
         check("file:secret", "file:", "`enrolment`");
         check("\"COM\"", "\"com\"", "domain code");
         check("[hooks]", "hook_timeout = \"0s\"\n[hooks]", "`hook_timeout`");
+        check("[hooks]", "listen = \"0.0.0.0:9443\"\n[hooks]", "`endpoint`");
         check("[hooks]", "[policy]\ninstal = true\n[hooks]", "instal");
+    }
+
+    #[test]
+    fn no_mistake_hides_another_and_none_is_told_twice() {
+        let text = GOOD.replace("https://plane.example:84", "plane.example:84").replace("\"bind\"", "");
+        let (_, mistakes) = Config::read(&text, Path::new("/")).unwrap();
+        let keys: Vec<&str> = mistakes.iter().map(|mistake| mistake.key).collect();
+        assert_eq!(keys, ["hooks.bind", "plane", "public"]);
+        let error = Config::parse(&GOOD.replace("tier", "teir"), Path::new("/")).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none());
+        assert_eq!(error.to_string().matches("teir").count(), 2, "the line and the message");
     }
 }

@@ -5,7 +5,8 @@
 //! It never names a version as installed that a health check has not named.
 
 use governance::{Digest, Package, Timestamp, Version};
-use proof::OfferAction;
+use proof::directive::Seen;
+use proof::{KeyId, OfferAction};
 use serde::{Deserialize, Serialize};
 
 /// What runs here: platform, runtime, and each structure with its content's digest (ID-5).
@@ -126,10 +127,21 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Taken {
-    /// Its serial; no lower one is taken any more (RL-3).
+    /// Its serial; no lower one is taken any more (RL-3), while the key that signed it is named.
     pub serial: u64,
     /// The digest of what it asked for; another with the same serial must ask for the same.
     pub content: Digest,
+    /// The directives key that signed it.
+    #[serde(default)]
+    pub key: Option<KeyId>,
+}
+
+impl Taken {
+    /// What it says about serials.
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        Seen { serial: self.serial, key: self.key }
+    }
 }
 
 /// Everything remembered.
@@ -146,6 +158,9 @@ pub struct Journal {
     /// The last directive taken.
     #[serde(default)]
     pub taken: Option<Taken>,
+    /// The highest security floor ever seen of each line, lines in order (RL-9).
+    #[serde(default)]
+    pub floors: Vec<Version>,
     /// Releases that failed here, oldest first.
     #[serde(default)]
     pub failures: Vec<Failure>,
@@ -159,6 +174,8 @@ pub struct Journal {
 pub enum Event {
     /// A directive was verified and is obeyed from now on.
     DirectiveTaken(Taken),
+    /// The Organism signed these floors; none sinks by it (RL-9).
+    FloorsSeen(Vec<Version>),
     /// A package is here and verified.
     Downloaded(Attempt),
     /// The offer ended before the attempt began.
@@ -200,7 +217,15 @@ impl Journal {
     /// The journal of an agent that has done nothing yet.
     #[must_use]
     pub const fn new(installed: Installed) -> Self {
-        Self { format: FORMAT, installed, doubt: false, taken: None, failures: Vec::new(), upgrade: None }
+        Self {
+            format: FORMAT,
+            installed,
+            doubt: false,
+            taken: None,
+            floors: Vec::new(),
+            failures: Vec::new(),
+            upgrade: None,
+        }
     }
 
     /// The journal after `event`.
@@ -209,9 +234,13 @@ impl Journal {
     /// When the event does not follow from the state.
     pub fn apply(&self, event: &Event) -> Result<Self, OutOfOrder> {
         let mut next = self.clone();
-        if let Event::DirectiveTaken(taken) = event {
-            next.taken = Some(*taken);
-            return Ok(next);
+        match event {
+            Event::DirectiveTaken(taken) => return Ok(next.taking(*taken)),
+            Event::FloorsSeen(signed) => {
+                next.floors = self.floors_with(signed);
+                return Ok(next);
+            }
+            _ => {}
         }
         let Some(Upgrade { attempt, at }) = next.upgrade.take() else {
             return match event {
@@ -254,6 +283,32 @@ impl Journal {
             (Step::RolledBack { .. }, Event::FailureReported) => Ok(next),
             _ => Err(OutOfOrder { event: Box::new(event.clone()), at: name }),
         }
+    }
+
+    /// Serials that start anew leave no failure in the future: what failed here is refused under this directive, and
+    /// later ones may ask for it again (RO-9).
+    fn taking(mut self, taken: Taken) -> Self {
+        if self.taken.is_some_and(|before| taken.serial < before.serial) {
+            for failure in &mut self.failures {
+                failure.serial = failure.serial.min(taken.serial);
+            }
+        }
+        self.taken = Some(taken);
+        self
+    }
+
+    /// The floor of each line, when the Organism has signed these now: the highest ever seen (RL-9).
+    #[must_use]
+    pub fn floors_with(&self, signed: &[Version]) -> Vec<Version> {
+        let mut floors: Vec<Version> = Vec::new();
+        for floor in self.floors.iter().chain(signed) {
+            match floors.iter_mut().find(|held| held.line() == floor.line()) {
+                Some(held) => *held = (*held).max(*floor),
+                None => floors.push(*floor),
+            }
+        }
+        floors.sort_unstable();
+        floors
     }
 
     fn standing(mut self, attempt: Attempt, at: Step) -> Self {

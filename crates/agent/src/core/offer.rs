@@ -6,7 +6,7 @@
 
 use governance::{Class, Digest, InstanceId, LayerContent, Package, Release, Timestamp, Version};
 use proof::directive::DirectiveError;
-use proof::{Directive, Jws, KeySet, Offer, OfferAction};
+use proof::{Directive, Jws, KeysDocument, Offer, OfferAction};
 
 use super::journal::{Attempt, Event, Installed, Journal, Taken};
 
@@ -40,9 +40,6 @@ pub enum Rejection {
     /// Not signed, not for this instance, over, or older than one taken before (RL-3).
     #[error(transparent)]
     Directive(#[from] DirectiveError),
-    /// No key of the keys document may sign directives now.
-    #[error("the keys document names no key that may sign directives now (AU-4)")]
-    NoKeys,
     /// The same serial asked for something else before.
     #[error("directive {0} asks for something else than it did before (RL-3)")]
     Ambiguous(u64),
@@ -112,6 +109,45 @@ pub enum Rejection {
     Declined,
 }
 
+impl Rejection {
+    /// Its stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Directive(DirectiveError::Document(_)) => "directive-untrusted",
+            Self::Directive(DirectiveError::NoKeys) => "no-directive-keys",
+            Self::Directive(DirectiveError::OtherInstance { .. }) => "directive-for-another",
+            Self::Directive(DirectiveError::Expired(_)) => "directive-expired",
+            Self::Directive(DirectiveError::Replayed { .. }) => "directive-replayed",
+            Self::Ambiguous(_) => "directive-ambiguous",
+            Self::OtherRelease { .. } | Self::OtherBytes { .. } => "other-bytes",
+            Self::BelowFloor { .. } => "below-floor",
+            Self::WrongWay { .. } => "wrong-way",
+            Self::NoWayBack(_) => "no-way-back",
+            Self::NotFrom { .. } => "not-from",
+            Self::Runtime { .. } => "runtime",
+            Self::FailedBefore { .. } => "failed-before",
+            Self::Declined => "declined",
+        }
+    }
+
+    /// The rule it rests on.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::Directive(DirectiveError::NoKeys) => "AU-4",
+            Self::Directive(_) | Self::Ambiguous(_) | Self::WrongWay { .. } => "RL-3",
+            Self::OtherRelease { .. } | Self::OtherBytes { .. } => "AU-2",
+            Self::BelowFloor { .. } => "RL-9",
+            Self::NoWayBack(_) => "RL-1",
+            Self::NotFrom { .. } => "RL-6",
+            Self::Runtime { .. } => "RL-5",
+            Self::FailedBefore { .. } => "RO-9",
+            Self::Declined => "AU-3",
+        }
+    }
+}
+
 /// Opens a directive; with it comes the event to journal when it is a new one.
 ///
 /// # Errors
@@ -120,16 +156,19 @@ pub enum Rejection {
 pub fn take(
     journal: &Journal,
     document: &Jws,
-    keys: &KeySet,
+    keys: &KeysDocument,
     own: InstanceId,
     now: Timestamp,
 ) -> Result<(Directive, Option<Event>), Rejection> {
-    let seen = journal.taken.map_or(0, |taken| taken.serial);
-    let directive = Directive::open(document, keys, own, seen, now)?;
-    let new = Taken { serial: directive.serial, content: content(directive.offer.as_ref()) };
-    match journal.taken {
+    let known = journal.taken.filter(|taken| taken.seen().counts(keys));
+    let before = known.map(|taken| taken.seen()).unwrap_or_default();
+    let (directive, seen) = Directive::open_after(document, keys, own, before, now)?;
+    let new = Taken { serial: seen.serial, content: content(directive.offer.as_ref()), key: seen.key };
+    match known {
         Some(taken) if new == taken => Ok((directive, None)),
-        Some(taken) if new.serial == taken.serial => Err(Rejection::Ambiguous(new.serial)),
+        Some(taken) if new.serial == taken.serial && new.content != taken.content => {
+            Err(Rejection::Ambiguous(new.serial))
+        }
         _ => Ok((directive, Some(Event::DirectiveTaken(new)))),
     }
 }
@@ -176,9 +215,9 @@ pub fn weigh(
 ) -> Result<Attempt, Rejection> {
     let release = offer.release;
     check_bytes(offer, signed)?;
-    let floor = signed.floors.iter().find(|floor| floor.line() == release.line() && release < **floor);
-    if let Some(floor) = floor {
-        return Err(Rejection::BelowFloor { release, floor: *floor });
+    let floors = journal.floors_with(&signed.floors);
+    if let Some(floor) = floors.into_iter().find(|floor| floor.line() == release.line() && release < *floor) {
+        return Err(Rejection::BelowFloor { release, floor });
     }
     if let Some(failure) = journal.failed_before(release, serial) {
         return Err(Rejection::FailedBefore { release, reason: failure.reason.clone() });
@@ -245,7 +284,7 @@ mod tests {
     use crate::core::journal::Failure;
     use governance::release::RollbackInstructions;
     use governance::{LayerStructure, State, VersionRange};
-    use proof::{SeedKey, Sign as _, Typ};
+    use proof::{KeySet, OnlineKey, Purpose, SeedKey, Sign as _, Typ};
 
     fn v(minor: u32, patch: u32) -> Version {
         Version::new(0, minor, patch)
@@ -321,6 +360,12 @@ mod tests {
         check("another target", &[|c| c.signed.target = package("evil")], Some("targets role"));
         check("manifest of another", &[|c| c.signed.release.version = v(1, 9)], Some("that of 0.1.9"));
         check("below the floor", &[back, |c| c.signed.floors = vec![v(2, 5), v(1, 2)]], Some("RL-9"));
+        check("below a floor seen once", &[back, |c| c.journal.floors = vec![v(1, 2)]], Some("RL-9"));
+        check(
+            "below one that sank",
+            &[back, |c| (c.journal.floors, c.signed.floors) = (vec![v(1, 2)], vec![v(1, 0)])],
+            Some("floor 0.1.2"),
+        );
         check("on the floor", &[back, |c| c.signed.floors = vec![v(1, 1)]], None);
         check("an update backwards", &[back, |c| c.offer.action = OfferAction::Update], Some("is no update"));
         check("what runs already", &[|c| c.journal.installed.platform = v(1, 3)], Some("is no update"));
@@ -352,18 +397,87 @@ mod tests {
         check("but goes back", &[back, |c| c.policy.install = false], None);
     }
 
+    /// A keys document that names these for directives.
+    fn named(keys: &[&SeedKey]) -> KeysDocument {
+        let online = |key: &&SeedKey| OnlineKey {
+            purpose: Purpose::Directives,
+            key: *key.public_key(),
+            not_before: Timestamp::from_millis(0),
+            not_after: Timestamp::from_millis(1_000),
+        };
+        KeysDocument {
+            serial: 1,
+            trust_domain: "fed.example".parse().unwrap(),
+            issued: Timestamp::from_millis(0),
+            founder: KeySet::single(*SeedKey::new([90; 32]).public_key()),
+            organism: KeySet::single(*SeedKey::new([91; 32]).public_key()),
+            online: keys.iter().map(online).collect(),
+            root_ca: String::new(),
+            ledger_origin: String::new(),
+        }
+    }
+
+    fn take_by(
+        key: &SeedKey,
+        keys: &KeysDocument,
+        journal: &Journal,
+        serial: u64,
+        offer: Option<Offer>,
+        expires: i64,
+    ) -> Result<Option<Event>, Rejection> {
+        let (own, at) = (InstanceId::from_random([1; 16]), Timestamp::from_millis(0));
+        let expires = Timestamp::from_millis(expires);
+        let directive = Directive { instance: own, serial, at, expires, state: State::Active, offer };
+        let jws = Jws::sign_json(Typ::Directive, &directive, key).unwrap();
+        super::take(journal, &jws, keys, own, Timestamp::from_millis(10)).map(|(_, event)| event)
+    }
+
+    #[test]
+    fn rl_3_serials_start_anew_once_a_stolen_key_is_withdrawn() {
+        let (stolen, fresh) = (SeedKey::new([1; 32]), SeedKey::new([2; 32]));
+        let both = named(&[&stolen, &fresh]);
+        let mut journal = case().journal;
+        journal.failures =
+            vec![Failure { release: v(1, 3), serial: u64::MAX, reason: "the thief's offer".to_owned() }];
+        let event = take_by(&stolen, &both, &journal, u64::MAX, None, 100).unwrap().unwrap();
+        let muted = journal.apply(&event).unwrap();
+        let offer = Some(case().offer);
+        assert!(matches!(
+            take_by(&fresh, &both, &muted, 6, offer.clone(), 100),
+            Err(Rejection::Directive(DirectiveError::Replayed { .. }))
+        ));
+        let withdrawn = named(&[&fresh]);
+        let event = take_by(&fresh, &withdrawn, &muted, 6, offer.clone(), 100).unwrap().unwrap();
+        let journal = muted.apply(&event).unwrap();
+        assert_eq!(journal.taken.map(|taken| (taken.serial, taken.key)), Some((6, Some(fresh.key_id()))));
+        assert!(journal.failed_before(v(1, 3), 6).is_some() && journal.failed_before(v(1, 3), 7).is_none());
+        assert_eq!(take_by(&fresh, &withdrawn, &journal, 6, offer, 100), Ok(None));
+    }
+
+    #[test]
+    fn rl_9_the_highest_floor_ever_seen_counts() {
+        let mut journal = case().journal;
+        let [a, b, c] = [v(1, 3), v(1, 2), v(2, 5)];
+        for (signed, expected) in [
+            (vec![a], vec![a]),
+            (vec![], vec![a]),
+            (vec![b, c], vec![a, c]),
+            (vec![v(1, 4), v(1, 1)], vec![v(1, 4), c]),
+        ] {
+            journal = journal.apply(&Event::FloorsSeen(signed)).unwrap();
+            assert_eq!(journal.floors, expected);
+            let kept = serde_json::to_string(&journal).unwrap();
+            assert_eq!(serde_json::from_str::<Journal>(&kept).unwrap(), journal);
+        }
+    }
+
     #[test]
     fn rl_3_directives_rise_and_never_contradict_themselves() {
         let key = SeedKey::new([1; 32]);
-        let keys = KeySet::single(*key.public_key());
-        let own = InstanceId::from_random([1; 16]);
+        let keys = named(&[&key]);
         let case = case();
         let take = |journal: &Journal, serial: u64, offer: Option<Offer>, expires: i64| {
-            let at = Timestamp::from_millis(0);
-            let expires = Timestamp::from_millis(expires);
-            let directive = Directive { instance: own, serial, at, expires, state: State::Active, offer };
-            let jws = Jws::sign_json(Typ::Directive, &directive, &key).unwrap();
-            super::take(journal, &jws, &keys, own, Timestamp::from_millis(10)).map(|(_, event)| event)
+            take_by(&key, &keys, journal, serial, offer, expires)
         };
         let event = take(&case.journal, 5, Some(case.offer.clone()), 100).unwrap().unwrap();
         let journal = case.journal.apply(&event).unwrap();

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use client::{Client, ClientError, Source as _, SystemSource};
+use client::{Client, Source as _, SystemSource};
 use governance::{Span, State, Timestamp};
-use proof::directive::DirectiveError;
-use proof::{Directive, OfferAction, Purpose, RootKeys};
+use proof::Directive;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -13,29 +12,24 @@ use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::{Metadata, Standing};
 
+use super::check::load_root;
 use super::effects::{duration, told};
-use super::endpoint::{Face, Facts};
+use super::endpoint::{Face, Facts, Refused};
 use super::identity::{self, Identity};
+use super::patience::{after, chance, persist};
 use super::slots::Slots;
 use super::statements::Statements;
 use super::trusted::Trust;
 use super::{Folder, ShellError, endpoint, hooks};
-use crate::core::config::{Config, Secret};
+use crate::core::config::Config;
 use crate::core::journal::{Attempt, Event, FORMAT, Installed, Journal};
-use crate::core::offer::{self, Rejection};
 use crate::core::pace;
 use crate::core::plan::{Action, Conclusion, Outcome, Timing, conclude, plan};
 
 const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
-/// How often the keys document and the constitution are looked for.
-const KEYS_EVERY: Span = Span::hours(1);
-/// How long an offer that was refused is left alone before it is weighed again.
-const WEIGH_EVERY: Span = Span::from_millis(60_000);
-/// Bytes of the file with the root keys.
-const ROOT_BYTES_MAX: u64 = 64 * 1024;
 /// The longest time between two statements (CO-7).
-const REPORT_EVERY_MAX: Span = Span::hours(24);
+pub(super) const REPORT_EVERY_MAX: Span = Span::hours(24);
 
 /// An agent at work.
 pub struct Agent {
@@ -53,31 +47,21 @@ pub struct Agent {
     pub(super) busy: Arc<Mutex<()>>,
     /// The plane's last answer, until it was taken in.
     pub(super) standing: Option<Standing>,
-    key: Arc<SigningKey>,
-    face: Arc<Face>,
-    endpoint: governance::Endpoint,
-    state: Option<State>,
-    interval: Span,
-    report_every: Span,
-    keys_at: Option<Timestamp>,
-    directive: Option<Directive>,
-    offer: Option<Attempt>,
+    pub(super) key: Arc<SigningKey>,
+    pub(super) face: Arc<Face>,
+    pub(super) endpoint: governance::Endpoint,
+    pub(super) state: Option<State>,
+    pub(super) interval: Span,
+    pub(super) report_every: Span,
+    pub(super) keys_at: Option<Timestamp>,
+    pub(super) directive: Option<Directive>,
+    pub(super) offer: Option<Attempt>,
     /// The serial of an offer that was refused, and when.
-    refused: Option<(u64, Timestamp)>,
-}
-
-/// Whether the files that the settings name are there and sound. Changes nothing.
-///
-/// # Errors
-/// The first that is not.
-pub fn check(config: &Config) -> Result<(), ShellError> {
-    load_root(config)?;
-    match &config.enrolment {
-        Some(Secret::File(path)) if !config.folder.join(identity::FILE).exists() => {
-            std::fs::metadata(path).map(|_| ()).map_err(ShellError::file(path, "read the secret"))
-        }
-        _ => Ok(()),
-    }
+    pub(super) refused: Option<(u64, Timestamp)>,
+    /// The offer that is not followed, as the endpoint shows it.
+    pub(super) shown_refusal: Option<Refused>,
+    /// Whether the plane said that the certificate ran out.
+    pub(super) expired: bool,
 }
 
 /// Runs an agent until `shutdown` is cancelled. A hook that is changing what runs is waited for.
@@ -124,6 +108,8 @@ impl Agent {
             metadata: metadata.clone(),
             state: None,
             upgrade: None,
+            refused: None,
+            floors: journal.floors.clone(),
             statement: None,
             root_ca: trust.root_ca.clone(),
         };
@@ -152,6 +138,8 @@ impl Agent {
             directive: None,
             offer: None,
             refused: None,
+            shown_refusal: None,
+            expired: false,
             config,
             folder,
             journal,
@@ -164,6 +152,9 @@ impl Agent {
             endpoint,
         };
         agent.certify()?;
+        if let Some(constitution) = agent.trust.constitution_kept(&agent.folder) {
+            agent.follow(&constitution);
+        }
         tracing::info!(instance = %agent.identity.instance, endpoint = %agent.endpoint, "at work");
         Ok((agent, serving))
     }
@@ -172,14 +163,20 @@ impl Agent {
     async fn work(&mut self) {
         let mut errors = 0_u32;
         loop {
+            let expired = self.expired;
             let pause = match self.tick().await {
                 Ok(()) => {
                     errors = 0;
                     pace::pause(pace::interval(self.interval), chance())
                 }
                 Err(error) => {
+                    if let ShellError::Call(error) = &error {
+                        self.notice(error);
+                    }
                     errors = errors.saturating_add(1);
-                    after(&error, errors)
+                    let pause = after("the round", &error, errors);
+                    // The certificate ran out: renewed at once, and patiently when that does not help.
+                    if self.expired && !expired { Span::ZERO } else { pause }
                 }
             };
             self.show();
@@ -189,9 +186,12 @@ impl Agent {
 
     /// One round.
     async fn tick(&mut self) -> Result<(), ShellError> {
-        self.drive().await?;
+        // What an upgrade under way tells the plane, it tells with a certificate and by the law in force; failing that
+        // it goes on all the same.
         self.keep_keys().await;
-        self.keep_certificate().await?;
+        let certified = self.keep_certificate().await;
+        self.drive().await?;
+        certified?;
         self.call().await?;
         self.take_in().await?;
         self.weigh().await?;
@@ -224,12 +224,13 @@ impl Agent {
     }
 
     /// Journals an event: it is on disk when this returns.
-    fn record(&mut self, event: &Event) -> Result<(), ShellError> {
+    pub(super) fn record(&mut self, event: &Event) -> Result<(), ShellError> {
         let next = self.journal.apply(event).map_err(|error| ShellError::System(error.to_string()))?;
         self.folder.write_json(JOURNAL, &next)?;
         let before = std::mem::replace(&mut self.journal, next);
         match event {
             Event::DirectiveTaken(_) => {}
+            Event::FloorsSeen(_) => tracing::info!(floors = ?self.journal.floors, "security floors"),
             Event::RollbackBegun(reason) => tracing::warn!(reason, "going back"),
             Event::SuccessReported | Event::FailureReported | Event::Withdrawn => {
                 if let Some(upgrade) = &before.upgrade {
@@ -246,68 +247,6 @@ impl Agent {
             }
         }
         self.show();
-        Ok(())
-    }
-
-    /// Looks for a newer keys document and the constitution now and then; failing that, those held go on.
-    async fn keep_keys(&mut self) {
-        let now = self.source.now();
-        if self.keys_at.is_some_and(|at| now.since(at) < KEYS_EVERY && now >= at) {
-            return;
-        }
-        match self.refresh_trust(now).await {
-            Ok(()) => self.keys_at = Some(now),
-            Err(error) => tracing::warn!(%error, "keys and constitution were not refreshed"),
-        }
-    }
-
-    async fn refresh_trust(&mut self, now: Timestamp) -> Result<(), ShellError> {
-        if self.trust.refresh(&self.folder).await? {
-            tracing::info!(serial = self.trust.keys.serial, "follows a new keys document");
-            self.certify()?;
-        }
-        if let Some(constitution) = self.trust.constitution(now).await? {
-            let law = &constitution.parameters;
-            self.timing.stable_for = self.config.stable_for.unwrap_or(law.health_stable_for);
-            let half = Span::from_millis(law.compliance_report_within.as_millis() / 2);
-            self.report_every = self.config.report_every.unwrap_or(half).min(REPORT_EVERY_MAX);
-        }
-        Ok(())
-    }
-
-    /// Renews the certificate when half its life is over (HS-2).
-    async fn keep_certificate(&mut self) -> Result<(), ShellError> {
-        if self.source.now() < self.identity.renew_at {
-            return Ok(());
-        }
-        let renewed =
-            self.identity.renew(&self.folder, &self.client, &self.key, self.statements.head()).await;
-        match renewed {
-            Ok(identity) => {
-                self.identity = identity;
-                self.certify()?;
-                tracing::info!(renew_at = %self.identity.renew_at, "certificate renewed");
-                Ok(())
-            }
-            // A refusal must not keep the instance from reporting.
-            Err(ShellError::Call(error)) if error.is_final() => {
-                tracing::warn!(error = told(&error), "the certificate was not renewed");
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Shows the current certificate on both sides, and believes the current root CA.
-    fn certify(&mut self) -> Result<(), ShellError> {
-        let chain = self.identity.chain()?;
-        self.client = identity::client(&self.config.plane, &self.trust.root_ca, chain.clone(), &self.key)?;
-        self.face.certify(chain)?;
-        let (instance, root_ca) = (self.identity.instance, self.trust.root_ca.clone());
-        self.face.update(|facts| {
-            facts.instance = Some(instance);
-            facts.root_ca = root_ca;
-        });
         Ok(())
     }
 
@@ -360,145 +299,23 @@ impl Agent {
         self.statements.acknowledge(&self.folder)
     }
 
-    /// Takes the plane's last answer in: state, interval, directive.
-    async fn take_in(&mut self) -> Result<(), ShellError> {
-        let Some(standing) = self.standing.take() else { return Ok(()) };
-        if self.state != Some(standing.state) {
-            tracing::info!(state = %standing.state, "the plane says");
-            self.state = Some(standing.state);
-        }
-        self.interval = Span::from_millis(i64::try_from(standing.interval_ms).unwrap_or(i64::MAX));
-        let taken = match self.open(&standing) {
-            // Perhaps signed with a key that is newer than our keys document.
-            Err(Rejection::Directive(DirectiveError::Document(error))) => {
-                tracing::warn!(%error, "looks for newer keys");
-                self.refresh_trust(self.source.now()).await?;
-                self.open(&standing)?
-            }
-            taken => taken?,
-        };
-        let (directive, event) = taken;
-        if let Some(event) = event {
-            self.record(&event)?;
-        }
-        self.directive = Some(directive);
-        Ok(())
-    }
-
-    fn open(&self, standing: &Standing) -> Result<(Directive, Option<Event>), Rejection> {
-        let now = self.source.now();
-        let Some(keys) = self.trust.keys.online_set(Purpose::Directives, now) else {
-            return Err(Rejection::NoKeys);
-        };
-        offer::take(&self.journal, &standing.directive, &keys, self.identity.instance, now)
-    }
-
-    /// Weighs what the last directive offers; what is accepted becomes the plan's.
-    async fn weigh(&mut self) -> Result<(), ShellError> {
-        let Some(directive) = self.directive.take() else { return Ok(()) };
-        let serial = directive.serial;
-        let Some(offered) = directive.offer.as_ref().filter(|offered| self.is_worth(serial, offered)) else {
-            self.offer = None;
-            return Ok(());
-        };
-        if self.offer.as_ref().is_some_and(|attempt| attempt.serial == serial) {
-            return Ok(());
-        }
-        self.offer = None;
-        let now = self.source.now();
-        let signed = self.trust.release(&self.folder, offered.release, now).await?;
-        match offer::weigh(&self.journal, serial, offered, &signed, self.config.policy) {
-            Ok(attempt) => {
-                tracing::info!(release = %offered.release, action = offer::word(offered.action), "accepted");
-                self.offer = Some(attempt);
-            }
-            Err(rejection) => {
-                tracing::warn!(%rejection, release = %offered.release, "not followed");
-                self.refused = Some((serial, now));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an offer needs weighing at all.
-    fn is_worth(&self, serial: u64, offered: &proof::Offer) -> bool {
-        let declined = !self.config.policy.install && offered.action != OfferAction::Rollback;
-        let failed = self.journal.failed_before(offered.release, serial).is_some();
-        let now = self.source.now();
-        let refused = self
-            .refused
-            .is_some_and(|(known, at)| known == serial && now >= at && now.since(at) < WEIGH_EVERY);
-        let runs = offered.release == self.journal.installed.platform;
-        !declined && !failed && !refused && !runs
-    }
-
     /// Shows the endpoint what changed.
     fn show(&self) {
         let metadata = metadata(&self.config, &self.journal.installed, &self.endpoint);
         let upgrade =
             self.journal.upgrade.as_ref().map(|upgrade| (upgrade.attempt.release(), upgrade.at.name()));
         let statement = self.statements.last().cloned();
-        let state = self.state;
+        let (state, refused) = (self.state, self.shown_refusal.clone());
+        let floors = self.journal.floors.clone();
         self.face.update(|facts| {
             facts.metadata = metadata;
             facts.upgrade = upgrade;
             facts.statement = statement;
             facts.state = state;
+            facts.refused = refused;
+            facts.floors = floors;
         });
     }
-}
-
-/// Tries until it works, ever more patiently; gives up on what no waiting can mend.
-async fn persist<T>(
-    what: &str,
-    mut act: impl AsyncFnMut() -> Result<T, ShellError>,
-) -> Result<T, ShellError> {
-    let mut errors = 0_u32;
-    loop {
-        match act().await {
-            Ok(value) => return Ok(value),
-            Err(error @ (ShellError::Corrupt { .. } | ShellError::NoSecret)) => return Err(error),
-            Err(ShellError::Call(error)) if error.is_final() => {
-                tracing::error!(hint = error.hint().unwrap_or_default(), what, "the plane refused");
-                return Err(error.into());
-            }
-            Err(error) => {
-                errors = errors.saturating_add(1);
-                tracing::warn!(what, "still trying");
-                tokio::time::sleep(duration(after(&error, errors))).await;
-            }
-        }
-    }
-}
-
-/// Tells an error, and how long to wait before the next try.
-fn after(error: &ShellError, errors: u32) -> Span {
-    let pause = pace::backoff(errors, chance());
-    match error {
-        ShellError::Call(ClientError::Refused { problem, retry_after_seconds }) => {
-            let hint = error_hint(error);
-            tracing::warn!(code = problem.code, detail = problem.detail, hint, errors, "the plane refused");
-            let asked =
-                retry_after_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default();
-            pause.max(Span::from_millis(asked.saturating_mul(1000)).min(pace::INTERVAL_MAX))
-        }
-        _ => {
-            tracing::warn!(%error, errors, "will try again");
-            pause
-        }
-    }
-}
-
-fn error_hint(error: &ShellError) -> &str {
-    match error {
-        ShellError::Call(error) => error.hint().unwrap_or_default(),
-        _ => "",
-    }
-}
-
-/// A random share; the middle one when the system has no random numbers.
-fn chance() -> u16 {
-    trust::random().map_or(u16::MAX / 2, u16::from_ne_bytes)
 }
 
 fn load_journal(folder: &Folder, installed: &Installed, now: Timestamp) -> Result<Journal, ShellError> {
@@ -515,18 +332,6 @@ fn load_journal(folder: &Folder, installed: &Installed, now: Timestamp) -> Resul
         tracing::info!(release = %upgrade.attempt.release(), at = upgrade.at.name(), "takes up an attempt");
     }
     Ok(journal)
-}
-
-/// The Founder's root keys, given by the owner.
-fn load_root(config: &Config) -> Result<RootKeys, ShellError> {
-    let path = &config.root;
-    let corrupt = |why: String| ShellError::Corrupt { path: path.clone(), why };
-    let length = std::fs::metadata(path).map_err(ShellError::file(path, "read the root keys"))?.len();
-    if length > ROOT_BYTES_MAX {
-        return Err(corrupt(format!("it has more than {ROOT_BYTES_MAX} bytes")));
-    }
-    let bytes = std::fs::read(path).map_err(ShellError::file(path, "read the root keys"))?;
-    serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))
 }
 
 /// Opens the handshake endpoint's socket. A port the system chose is kept for the next start, since others know it.

@@ -105,7 +105,7 @@ impl Agent {
             // An older statement is still on its way: the chain has no gaps (ID-4).
             match self.report_pending().await {
                 Ok(()) => {}
-                Err(ShellError::Call(error)) if error.is_final() => return Outcome::Refused(told(&error)),
+                Err(ShellError::Call(error)) => return self.heard(Err(error)),
                 Err(error) => return Outcome::Unreachable(error.to_string()),
             }
         }
@@ -156,7 +156,10 @@ impl Agent {
                 tracing::warn!(why, "the plane refused");
                 Outcome::Refused(why)
             }
-            Err(error) => Outcome::Unreachable(error.to_string()),
+            Err(error) => {
+                self.notice(&error);
+                Outcome::Unreachable(told(&error))
+            }
         }
     }
 
@@ -185,7 +188,7 @@ impl Agent {
     }
 }
 
-/// A refusal with its code and hint.
+/// An error on one line: a refusal with its code and hint.
 pub(super) fn told(error: &ClientError) -> String {
     match error.hint() {
         Some(hint) => format!("{error}; {hint}"),

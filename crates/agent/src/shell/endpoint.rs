@@ -42,12 +42,26 @@ pub(super) struct Facts {
     pub(super) state: Option<governance::State>,
     /// The release being installed, and how far it has come.
     pub(super) upgrade: Option<(governance::Version, &'static str)>,
+    /// The offer on the table that is not followed, and why.
+    pub(super) refused: Option<Refused>,
+    /// The highest security floor seen of each line (RL-9).
+    pub(super) floors: Vec<governance::Version>,
     /// The last statement signed.
     #[serde(skip)]
     pub(super) statement: Option<Jws>,
     /// Whose operators and servers are answered.
     #[serde(skip)]
     pub(super) root_ca: RootCa,
+}
+
+/// An offer that is not followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Refused {
+    pub(super) release: governance::Version,
+    pub(super) action: proof::OfferAction,
+    pub(super) code: &'static str,
+    pub(super) rule: &'static str,
+    pub(super) detail: String,
 }
 
 /// The endpoint and the loop share this.

@@ -1,8 +1,9 @@
-//! What can go wrong outside of the agent's own judgement.
+//! What can go wrong outside of the agent's own judgement, and what whoever reads it can do.
 
 use std::path::PathBuf;
 
 use client::ClientError;
+use wire::ProblemReason;
 
 use crate::core::offer::Rejection;
 
@@ -10,17 +11,17 @@ use crate::core::offer::Rejection;
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
     /// The system refused to read or write.
-    #[error("{path}: {what}: {source}")]
+    #[error("{}: cannot {what}: {cause}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
         /// What was being done.
         what: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file of the agent's folder is not what the agent wrote.
-    #[error("{path} cannot be understood: {why}")]
+    #[error("{} cannot be understood: {why}", path.display())]
     Corrupt {
         /// Which file.
         path: PathBuf,
@@ -28,11 +29,22 @@ pub enum ShellError {
         why: String,
     },
     /// Another agent works in this folder.
-    #[error("{0} is in use by another agent")]
+    #[error("{} is in use by another agent", .0.display())]
     InUse(PathBuf),
     /// There is no enrolment secret and no identity yet.
-    #[error("the instance is not enrolled: set `enrolment` to the secret an operator gave, or file:PATH")]
+    #[error("the instance is not enrolled, and `enrolment` is not set")]
     NoSecret,
+    /// The file of the enrolment secret holds none.
+    #[error("{}: the enrolment secret cannot be read: {why}", path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The root keys given are not those of this federation.
+    #[error("the root keys given do not vouch for this federation: {0}")]
+    WrongRoot(String),
     /// A call failed.
     #[error(transparent)]
     Call(#[from] ClientError),
@@ -59,11 +71,80 @@ impl ShellError {
     /// Says which file and what was being done to it.
     pub(crate) fn file(path: impl Into<PathBuf>, what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, what, source }
+        move |cause| Self::File { path, what, cause }
     }
 
     /// Says which document is not believed.
     pub(crate) fn untrusted(what: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> Self {
         move |why| Self::Untrusted { what, why: why.to_string() }
     }
+
+    /// Whether no waiting can mend it: somebody must change settings, files or the plane's mind.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Corrupt { .. }
+            | Self::InUse(_)
+            | Self::NoSecret
+            | Self::Secret { .. }
+            | Self::WrongRoot(_) => true,
+            Self::Call(error) => error.is_final(),
+            Self::File { .. }
+            | Self::Untrusted { .. }
+            | Self::Rejected(_)
+            | Self::Package(_)
+            | Self::System(_) => false,
+        }
+    }
+
+    /// Every reason, each with its code, rule and hint.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<ProblemReason> {
+        if let Self::Call(ClientError::Refused { problem, .. }) = self
+            && !problem.reasons.is_empty()
+        {
+            return problem.reasons.clone();
+        }
+        let (code, rule, hint) = self.told();
+        vec![reason(code, rule, self.to_string(), hint)]
+    }
+
+    fn told(&self) -> (&str, &'static str, &'static str) {
+        match self {
+            Self::File { .. } => ("file", "CLI", "check the name, and who may read and write there"),
+            Self::Corrupt { .. } => ("malformed", "CLI", "bring back the file as it was made"),
+            Self::InUse(_) => ("in-use", "ID-4", "end the other agent, or name another `folder`"),
+            Self::NoSecret => (
+                "not-enrolled",
+                "HS-1",
+                "set `enrolment` to the secret that an operator gave, or to file:PATH",
+            ),
+            Self::Secret { .. } => (
+                "secret",
+                "HS-1",
+                "put the secret that an operator gave into the file that `enrolment` names",
+            ),
+            Self::WrongRoot(_) => (
+                "wrong-root",
+                "AU-4",
+                "compare `root` with the operator's founder.json, and `public` with the address of that federation",
+            ),
+            Self::Call(ClientError::Refused { problem, .. }) => (problem.code.as_str(), "", ""),
+            Self::Call(ClientError::Unreachable { .. }) => {
+                ("unreachable", "CLI", "check `plane` and `public`, and whether the plane runs")
+            }
+            Self::Call(_) => {
+                ("call", "CLI", "check `plane` and `public`: are they the plane's two addresses?")
+            }
+            Self::Untrusted { .. } => ("untrusted", "AU-2", "ask the operator; nothing was changed here"),
+            Self::Rejected(rejection) => (rejection.code(), rejection.rule(), ""),
+            Self::Package(_) => ("other-bytes", "RL-3", "ask the operator; nothing was changed here"),
+            Self::System(_) => ("system", "CLI", "check `folder`, `listen` and the system's log"),
+        }
+    }
+}
+
+/// A reason in the words of the law.
+pub(super) fn reason(code: &str, rule: &str, detail: String, hint: &str) -> ProblemReason {
+    ProblemReason { code: code.to_owned(), rule: rule.to_owned(), detail, hint: hint.to_owned() }
 }

@@ -27,14 +27,14 @@ const RECORD: &str = "hook.json";
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HookError {
-    #[error("{program} could not be started: {source}")]
-    Start { program: String, source: std::io::Error },
+    #[error("{program} could not be started: {cause}")]
+    Start { program: String, cause: std::io::Error },
     #[error("{program} was not done within {within} and was killed{output}")]
     Timeout { program: String, within: Span, output: Tail },
     #[error("{program} ended with {status}{output}")]
     Status { program: String, status: std::process::ExitStatus, output: Tail },
-    #[error("{program} was lost: {source}")]
-    Lost { program: String, source: std::io::Error },
+    #[error("{program} was lost: {cause}")]
+    Lost { program: String, cause: std::io::Error },
 }
 
 /// The end of what a command wrote to its error output.
@@ -93,7 +93,7 @@ pub(super) async fn run(
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(source) => return Err(HookError::Start { program, source }),
+        Err(cause) => return Err(HookError::Start { program, cause }),
     };
     let pid = child.id().and_then(|id| i32::try_from(id).ok());
     let mut group = Group { pid: pid.and_then(Pid::from_raw) };
@@ -147,7 +147,7 @@ async fn attend(
                 Err(HookError::Status { program, status, output })
             }
         }
-        Ok(Err(source)) => Err(HookError::Lost { program, source }),
+        Ok(Err(cause)) => Err(HookError::Lost { program, cause }),
         Err(_) => {
             group.kill();
             child.wait().await.ok();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use trust::{KeyFileError, RootCa, SigningKey};
 use wire::{Metadata, Register, Renew};
 
+use super::check::load_secret;
 use super::{Folder, ShellError};
 use crate::core::config::Secret;
 
@@ -61,14 +62,7 @@ impl Identity {
         secret: Option<&Secret>,
         metadata: Metadata,
     ) -> Result<Self, ShellError> {
-        let secret = match secret {
-            None => return Err(ShellError::NoSecret),
-            Some(Secret::Text(text)) => text.clone(),
-            Some(Secret::File(path)) => std::fs::read_to_string(path)
-                .map_err(ShellError::file(path, "read the secret"))?
-                .trim()
-                .to_owned(),
-        };
+        let secret = load_secret(secret.ok_or(ShellError::NoSecret)?)?;
         let csr = csr(key)?;
         let answer = client.register(&Register { secret, csr, metadata }).await?;
         let identity = Self {
@@ -88,9 +82,11 @@ impl Identity {
         folder: &Folder,
         client: &Client,
         key: &SigningKey,
-        chain_head: Option<governance::Digest>,
+        (chain_head, pending): (Option<governance::Digest>, Option<governance::Digest>),
     ) -> Result<Self, ShellError> {
-        let answer = client.renew(self.instance, &Renew { csr: csr(key)?, chain_head }).await?;
+        let own = governance::InstanceKey::from_bytes(*proof::Sign::public_key(key).as_bytes());
+        let answer =
+            client.renew(self.instance, &Renew { csr: csr(key)?, key: own, chain_head, pending }).await?;
         let identity = Self { certificate: answer.certificate, renew_at: answer.renew_at, ..self.clone() };
         identity.check(key)?;
         folder.write_json(FILE, &identity)?;

@@ -3,6 +3,7 @@
 //! Never decides whether a release may be bound, and never does a step before the journal says so.
 
 mod agent;
+mod check;
 mod download;
 mod effects;
 mod endpoint;
@@ -10,10 +11,16 @@ mod error;
 mod folder;
 mod hooks;
 mod identity;
+mod patience;
+mod report;
 mod slots;
 mod statements;
 mod trusted;
+mod upkeep;
+mod weighing;
 
-pub use agent::{Agent, check, run};
+pub use agent::{Agent, run};
+pub use check::{check, load};
 pub use error::ShellError;
 pub use folder::Folder;
+pub use report::Report;

@@ -88,6 +88,11 @@ impl Statements {
         Ok(())
     }
 
+    /// Whether there is one that the plane may or may not have.
+    pub(super) const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Whether the pending statement, if there is one, says that this runs.
     pub(super) fn pending_says(&self, running: &Installed) -> bool {
         self.pending.as_ref().is_none_or(|pending| pending.running == *running)
@@ -111,9 +116,10 @@ impl Statements {
             })
     }
 
-    /// The digest of the last one acknowledged (HS-2).
-    pub(super) fn head(&self) -> Option<Digest> {
-        self.acknowledged.as_ref().map(|signed| signed.digest)
+    /// The digest of the last one acknowledged, and of the one behind it that the plane may or may not have (HS-2).
+    pub(super) fn heads(&self) -> (Option<Digest>, Option<Digest>) {
+        let digest = |signed: &Option<Signed>| signed.as_ref().map(|signed| signed.digest);
+        (digest(&self.acknowledged), digest(&self.pending))
     }
 
     /// The last statement signed, acknowledged or not.
@@ -150,7 +156,7 @@ mod tests {
         assert!(!chain.pending_says(&running(1)));
         chain.acknowledge(&folder).unwrap();
         let mut chain = Statements::load(&folder).unwrap();
-        assert_eq!(chain.head(), Some(first.digest()));
+        assert_eq!(chain.heads(), (Some(first.digest()), None));
         assert!(!chain.is_due(&running(0), &[], every, at(99)));
         assert!(
             chain.is_due(&running(0), &[], every, at(100)) && chain.is_due(&running(1), &[], every, at(1))

@@ -4,17 +4,14 @@
 //! Never believes a server: everything read here is signed, checked against keys held before, and kept.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use client::Public;
 use governance::{ConstitutionDocument, Package, Release, Timestamp, Version};
+use proof::keys::KeysError;
 use proof::tuf::{
     Document, Fetched, Key, Persist, Role, RoleKeys, Root, Stored, Trusted, Updater, root_self_signed,
 };
-use proof::{Jws, KeySet, KeysDocument, RootKeys, Typ};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use proof::{Jws, JwsError, KeySet, KeysDocument, RootKeys, Typ};
 use serde::{Deserialize, Serialize};
 use trust::RootCa;
 
@@ -22,6 +19,7 @@ use super::{Folder, ShellError};
 use crate::core::offer::Signed;
 
 const KEYS: &str = "keys.json";
+const LAW: &str = "constitution.json";
 const TUF: &str = "tuf";
 /// Bytes of a signed document.
 const DOCUMENT_BYTES_MAX: u64 = proof::jws::DOCUMENT_BYTES_MAX as u64;
@@ -59,12 +57,15 @@ impl Trust {
     pub(super) async fn open(folder: &Folder, root: RootKeys, address: &str) -> Result<Self, ShellError> {
         if let Some(kept) = folder.read_json::<Kept>(KEYS)? {
             if kept.root != root {
-                let why = "it was made for another federation's root keys".to_owned();
-                return Err(ShellError::Corrupt { path: folder.join(KEYS), why });
+                let why = format!("{} was made with others", folder.join(KEYS).display());
+                return Err(ShellError::WrongRoot(why));
             }
             return Self::with(root, &kept.founder, kept.document, address);
         }
-        let public = Public::new(address, any_server()?)?;
+        // The one document that names the CA to know the server by; the root keys prove it.
+        let anyone =
+            trust::tls::unverified_client_config().map_err(|error| ShellError::System(error.to_string()))?;
+        let public = Public::new(address, anyone)?;
         let document = fetch_document(&public, "/keys.json", "the keys document").await?;
         let trust = Self::with(root.clone(), &root, document, address)?;
         trust.keep(folder, &root)?;
@@ -72,8 +73,10 @@ impl Trust {
     }
 
     fn with(root: RootKeys, founder: &KeySet, document: Jws, address: &str) -> Result<Self, ShellError> {
-        let untrusted = ShellError::untrusted("the keys document");
-        let keys = KeysDocument::open(&document, founder).map_err(|error| untrusted(&error))?;
+        let keys = KeysDocument::open(&document, founder).map_err(|error| match error {
+            KeysError::Document(JwsError::TooFew { .. }) => ShellError::WrongRoot(error.to_string()),
+            error => ShellError::untrusted("the keys document")(&error),
+        })?;
         let untrusted = ShellError::untrusted("the root CA in the keys document");
         let root_ca = RootCa::from_pem(&keys.root_ca).map_err(|error| untrusted(&error))?;
         let untrusted = ShellError::untrusted("the root CA in the keys document");
@@ -109,19 +112,37 @@ impl Trust {
         Ok(true)
     }
 
-    /// The constitution in force, when one is published.
+    /// The constitution in force, when one is published; it is kept for when nobody publishes it. One that took effect
+    /// before the one kept is not gone back to.
     pub(super) async fn constitution(
         &self,
+        folder: &Folder,
         now: Timestamp,
     ) -> Result<Option<ConstitutionDocument>, ShellError> {
+        let kept = self.constitution_kept(folder);
         let Some(bytes) = self.public.file("/constitution.json", DOCUMENT_BYTES_MAX).await? else {
-            return Ok(None);
+            return Ok(kept);
         };
         let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the constitution")(why);
-        let document = Jws::parse(&bytes).map_err(|error| untrusted(&error))?;
-        let constitution: ConstitutionDocument =
-            document.open(Typ::Constitution, &self.keys.founder).map_err(|error| untrusted(&error))?;
-        Ok(Some(constitution).filter(|constitution| constitution.effective <= now))
+        let published = self.constitution_open(&bytes).map_err(|error| untrusted(&error))?;
+        if published.effective > now || kept.as_ref().is_some_and(|kept| kept.effective > published.effective)
+        {
+            return Ok(kept);
+        }
+        if kept.as_ref() != Some(&published) {
+            folder.write(LAW, &bytes)?;
+        }
+        Ok(Some(published))
+    }
+
+    /// The constitution that was in force when one was last seen.
+    pub(super) fn constitution_kept(&self, folder: &Folder) -> Option<ConstitutionDocument> {
+        let bytes = folder.read(LAW).ok().flatten()?;
+        self.constitution_open(&bytes).ok()
+    }
+
+    fn constitution_open(&self, bytes: &[u8]) -> Result<ConstitutionDocument, JwsError> {
+        Jws::parse(bytes)?.open(Typ::Constitution, &self.keys.founder)
     }
 
     /// What the Organism signed about a release, through a whole TUF refresh.
@@ -220,51 +241,4 @@ async fn fetch_document(public: &Public, path: &str, what: &'static str) -> Resu
     let bytes = public.file(path, DOCUMENT_BYTES_MAX).await?;
     let bytes = bytes.ok_or_else(|| ShellError::untrusted(what)(&format!("the plane has no {path}")))?;
     Jws::parse(&bytes).map_err(|error| ShellError::untrusted(what)(&error))
-}
-
-/// TLS towards a server not known yet, for the one document that names the CA to know it by.
-fn any_server() -> Result<ClientConfig, ShellError> {
-    let config = ClientConfig::builder_with_provider(trust::tls::provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| ShellError::System(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer))
-        .with_no_client_auth();
-    Ok(config)
-}
-
-#[derive(Debug)]
-struct AnyServer;
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered))
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = trust::tls::provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
 }

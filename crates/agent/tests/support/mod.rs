@@ -1,9 +1,12 @@
 //! A plane for the agent to talk to: real keys, real TLS, a real TUF repository, and no judgement of its own.
 
+mod instance;
+
+pub use instance::{HEALTH, Instance, any_server};
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,8 +18,8 @@ use axum::{Json, Router};
 use client::{Source, SystemSource};
 use governance::release::RollbackInstructions;
 use governance::{
-    Class, Digest, InstanceId, LayerStructure, Package, Release, Span, State as InstanceState, Timestamp,
-    TrustDomain, Version, VersionRange,
+    Class, Constitution, ConstitutionDocument, Digest, InstanceId, LayerStructure, Package, Release, Span,
+    State as InstanceState, Timestamp, TrustDomain, Version, VersionRange,
 };
 use listener::{Connection, Limits};
 use proof::{
@@ -70,6 +73,18 @@ pub struct Book {
     pub platform: Option<Version>,
     pub log: Vec<String>,
     pub renewals: u32,
+    pub handshake_required: bool,
+    /// Whether every call is answered 503, and every file.
+    pub down: bool,
+    /// Whether no certificate issued so far counts any more, but to renew.
+    pub expired: bool,
+    /// The plane goes down as soon as an upgrade began, and certificates run out meanwhile.
+    pub falls_at_begin: bool,
+    /// The answer to the next report is lost and certificates run out; whether the statement came on record.
+    pub loses_report: Option<bool>,
+    pub check_ins: u32,
+    /// Whose directives these are.
+    pub directives: u8,
     /// Certificates live this long before renewal.
     pub renew_after: Span,
     issuer: Issuer,
@@ -114,6 +129,13 @@ impl Plane {
             platform: None,
             log: Vec::new(),
             renewals: 0,
+            handshake_required: false,
+            down: false,
+            expired: false,
+            falls_at_begin: false,
+            loses_report: None,
+            check_ins: 0,
+            directives: 5,
             renew_after: Span::hours(12),
             issuer,
         };
@@ -127,7 +149,7 @@ impl Plane {
             public: public.local_addr().unwrap(),
             stop: CancellationToken::new(),
         });
-        std::fs::write(folder.join("keys.json"), plane.keys_document(&founder).to_json()).unwrap();
+        plane.publish_keys(1, &[5]);
         let tls = trust::tls::server_config(server.chain.clone(), &server_key).unwrap();
         let public_tls = trust::tls::public_server_config(server.chain, &server_key).unwrap();
         let api = Router::new().fallback(api).with_state(Arc::clone(&plane));
@@ -142,7 +164,36 @@ impl Plane {
         self.book.lock().unwrap()
     }
 
-    fn keys_document(&self, founder: &KeySet) -> Jws {
+    /// The Founder signs a keys document that names these for directives, and the plane publishes it.
+    pub fn publish_keys(&self, serial: u64, directives: &[u8]) {
+        std::fs::write(self.folder.join("keys.json"), self.keys_document(serial, directives).to_json())
+            .unwrap();
+    }
+
+    /// The Founder signs a constitution with this `health.stable_for`, and the plane publishes it.
+    pub fn publish_constitution(&self, health_stable_for: Span) {
+        let parameters = Constitution { health_stable_for, ..Constitution::default() };
+        let document = ConstitutionDocument { previous: None, effective: now() - Span::hours(1), parameters };
+        let document = Jws::sign_json(Typ::Constitution, &document, &seed(1)).unwrap();
+        std::fs::write(self.folder.join("constitution.json"), document.to_json()).unwrap();
+    }
+
+    /// The Organism signs security floors and the plane publishes them; none: the target is gone.
+    pub fn publish_floors(&self, floors: &[Version]) {
+        let mut change = TargetsChange { put: BTreeMap::new(), remove: vec!["floor.json".to_owned()] };
+        if !floors.is_empty() {
+            let bytes = serde_json::to_vec(&serde_json::json!({ "floors": floors })).unwrap();
+            let file = self.repository.target_put("floor.json", &mut &*bytes, 1 << 20).unwrap();
+            change = TargetsChange { put: [("floor.json".to_owned(), file)].into(), remove: Vec::new() };
+        }
+        let bytes = self.repository.targets_bytes().unwrap().unwrap();
+        let mut draft = targets_next(&bytes, change, later(24)).unwrap();
+        draft.sign(&seed(2)).unwrap();
+        self.repository.publish(&draft.to_bytes().unwrap(), now()).unwrap();
+    }
+
+    fn keys_document(&self, serial: u64, directives: &[u8]) -> Jws {
+        let founder = KeySet::single(*seed(1).public_key());
         let online = |purpose, n| OnlineKey {
             purpose,
             key: *seed(n).public_key(),
@@ -150,16 +201,15 @@ impl Plane {
             not_after: later(24),
         };
         let document = KeysDocument {
-            serial: 1,
+            serial,
             trust_domain: DOMAIN.parse().unwrap(),
             issued: now(),
-            founder: founder.clone(),
+            founder,
             organism: KeySet::single(*seed(2).public_key()),
-            online: vec![
-                online(Purpose::Snapshot, 3),
-                online(Purpose::Timestamp, 4),
-                online(Purpose::Directives, 5),
-            ],
+            online: [online(Purpose::Snapshot, 3), online(Purpose::Timestamp, 4)]
+                .into_iter()
+                .chain(directives.iter().map(|n| online(Purpose::Directives, *n)))
+                .collect(),
             root_ca: self.root_ca.to_pem(),
             ledger_origin: format!("{DOMAIN}/ledger"),
         };
@@ -221,13 +271,24 @@ impl Plane {
 
     /// Waits until the log has an entry that contains `text`.
     pub async fn heard(&self, text: &str) {
+        self.until(text, |book| book.log.iter().any(|line| line.contains(text))).await;
+    }
+
+    /// Waits until it is so.
+    pub async fn until(&self, what: &str, so: impl Fn(&Book) -> bool) {
         for _ in 0..600 {
-            if self.book().log.iter().any(|line| line.contains(text)) {
+            if so(&self.book()) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("`{text}` was not heard: {:#?}", self.book().log);
+        panic!("not so: {what}: {:#?}", self.book().log);
+    }
+
+    /// Waits until the agent has called this often from now on.
+    pub async fn rounds(&self, count: u32) {
+        let before = self.book().check_ins;
+        self.until("it checks in", |book| book.check_ins >= before + count).await;
     }
 }
 
@@ -249,6 +310,9 @@ fn repository(folder: &Path, founder: &KeySet) -> Repository {
 }
 
 async fn file(State(plane): State<Arc<Plane>>, request: Request) -> Response {
+    if plane.book().down {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let path = plane.folder.join(request.uri().path().trim_start_matches('/'));
     std::fs::read(path).map_or(StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
@@ -283,15 +347,29 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) -> Answer {
     let mut book = plane.book();
+    if book.down {
+        return Err(refuse(503, "unavailable"));
+    }
     if path == "/v1/register" {
         return register(plane, &mut book, peer, &parse(body)?);
     }
     let Peer::Instance { id, key, .. } = peer else { return Err(refuse(403, "not-registered")) };
     assert_eq!((book.instance, method), (Some(*id), &Method::POST));
-    match path.strip_prefix(&format!("/v1/instances/{id}/")).unwrap() {
+    let call = path.strip_prefix(&format!("/v1/instances/{id}/")).unwrap();
+    if book.expired && call != "renew" {
+        return Err(refuse(401, "certificate-expired"));
+    }
+    match call {
         "renew" => {
             let renew: Renew = parse(body)?;
-            assert_eq!(renew.chain_head, book.head.map(|(_, digest)| digest));
+            let head = book.head.map(|(_, digest)| digest);
+            if renew.chain_head != head && (renew.pending.is_none() || renew.pending != head) {
+                book.log.push("chain broken".to_owned());
+                return Err(refuse(409, "version-chain-broken"));
+            }
+            assert_eq!(renew.key.as_bytes(), trust::ca::read_csr(&renew.csr).unwrap().as_bytes());
+            assert_eq!(renew.key.as_bytes(), key.as_bytes());
+            (book.handshake_required, book.expired) = (false, false);
             book.renewals += 1;
             book.renew_after = Span::hours(12);
             let certificate = book.issuer.issue_instance(*id, key, validity()).unwrap().to_pem();
@@ -301,8 +379,17 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
             book.state = InstanceState::Active;
             book.log.push("ready".to_owned());
         }
-        "report" => report(&mut book, *id, key, &parse::<Report>(body)?.statement)?,
-        "check-in" => {}
+        "report" => {
+            let lost = book.loses_report.take();
+            if lost != Some(false) {
+                report(&mut book, *id, key, &parse::<Report>(body)?.statement)?;
+            }
+            if lost.is_some() {
+                book.expired = true;
+                return Err(refuse(503, "unavailable"));
+            }
+        }
+        "check-in" => book.check_ins += 1,
         "upgrade/begin" => begin(&mut book, &parse(body)?)?,
         "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
         other => panic!("{other}"),
@@ -326,7 +413,7 @@ fn register(plane: &Plane, book: &mut Book, peer: &Peer, body: &Register) -> Ans
         bundle: plane.root_ca.to_pem(),
         renew_at: now() + book.renew_after,
         interval_ms: 200,
-        keys: plane.keys_document(&KeySet::single(*seed(1).public_key())),
+        keys: plane.keys_document(1, &[book.directives]),
     };
     Ok(Json(registered).into_response())
 }
@@ -353,6 +440,9 @@ fn begin(book: &mut Book, body: &UpgradeBegin) -> Result<(), Problem> {
         InstanceState::UpdatePending if offered && body.directive_serial == book.serial => {
             book.state = InstanceState::UpgradeInProgress;
             book.log.push(format!("begin {}", body.release));
+            if std::mem::take(&mut book.falls_at_begin) {
+                (book.down, book.expired) = (true, true);
+            }
             Ok(())
         }
         InstanceState::UpgradeInProgress if offered => Ok(()),
@@ -391,151 +481,13 @@ fn standing(book: &Book) -> Json<Standing> {
         state: book.state,
         offer: book.offer.clone(),
     };
-    let directive = Jws::sign_json(Typ::Directive, &directive, &seed(5)).unwrap();
-    Json(Standing { state: book.state, since: now(), findings: Vec::new(), directive, interval_ms: 200 })
-}
-
-/// An instance: a folder, hooks, and the agent's process.
-pub struct Instance {
-    pub folder: PathBuf,
-    config: PathBuf,
-    process: Option<Child>,
-}
-
-impl Instance {
-    pub fn new(plane: &Plane, extra: &str) -> Self {
-        let folder = plane.folder.join("instance");
-        std::fs::create_dir_all(&folder).unwrap();
-        let config = plane.folder.join("agent.toml");
-        std::fs::write(folder.join("running"), version(0).to_string()).unwrap();
-        // A package says what to run; binding takes a while, so that it can be cut short.
-        let bind = "rm -f running; sleep 0.3; cp $FEDPLANE_PACKAGE running";
-        let health = "test -f running && cat running";
-        let rollback = "rm -f running; sleep 0.1; echo $FEDPLANE_PREVIOUS > running";
-        let text = format!(
-            r#"
-plane = "https://localhost:{}"
-public = "https://localhost:{}"
-root = "founder.json"
-folder = "instance"
-enrolment = "secret"
-platform = "0.1.0"
-runtime = "0.1.0"
-tier = "pro"
-domains = ["COM"]
-hook_timeout = "5s"
-[hooks]
-bind = ["sh", "-c", "{bind}"]
-health = ["sh", "-c", "{health}"]
-rollback = ["sh", "-c", "{rollback}"]
-[health]
-stable_for = "400ms"
-every = "100ms"
-start_within = "1s"
-{extra}
-"#,
-            plane.main.port(),
-            plane.public.port(),
-        );
-        std::fs::write(&config, text).unwrap();
-        Self { folder, config, process: None }
-    }
-
-    pub fn start(&mut self) {
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.config.with_extension("log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_fedplane-agent"))
-            .args(["run", "--config"])
-            .arg(&self.config)
-            .stderr(log.unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.process = Some(child);
-    }
-
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.process.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    /// SIGTERM; returns whether it ended well.
-    pub fn stop(&mut self) -> bool {
-        let mut child = self.process.take().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        child.wait().unwrap().success()
-    }
-
-    pub fn runs(&self) -> String {
-        std::fs::read_to_string(self.folder.join("running")).unwrap_or_default().trim().to_owned()
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log());
-        }
-        if let Some(mut child) = self.process.take() {
-            child.kill().ok();
-            child.wait().ok();
-        }
-    }
-}
-
-/// TLS that shows this chain and takes any server: an instance's endpoint is known by its answers.
-pub fn any_server(
-    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
-    key: &SigningKey,
-) -> rustls::ClientConfig {
-    #[derive(Debug)]
-    struct Any;
-    impl rustls::client::danger::ServerCertVerifier for Any {
-        fn verify_server_cert(
-            &self,
-            _: &rustls::pki_types::CertificateDer<'_>,
-            _: &[rustls::pki_types::CertificateDer<'_>],
-            _: &rustls::pki_types::ServerName<'_>,
-            _: &[u8],
-            _: rustls::pki_types::UnixTime,
-        ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-            Ok(rustls::client::danger::ServerCertVerified::assertion())
-        }
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &rustls::pki_types::CertificateDer<'_>,
-            _: &rustls::DigitallySignedStruct,
-        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            Err(rustls::Error::General("TLS 1.2".to_owned()))
-        }
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &rustls::pki_types::CertificateDer<'_>,
-            _: &rustls::DigitallySignedStruct,
-        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-        }
-        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-            vec![rustls::SignatureScheme::ED25519]
-        }
-    }
-    let key = rustls::pki_types::pem::PemObject::from_pem_slice(key.to_pem().as_bytes())
-        .map(rustls::pki_types::PrivateKeyDer::Pkcs8)
-        .unwrap();
-    rustls::ClientConfig::builder_with_provider(trust::tls::provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any))
-        .with_client_auth_cert(chain, key)
-        .unwrap()
+    let directive = Jws::sign_json(Typ::Directive, &directive, &seed(book.directives)).unwrap();
+    Json(Standing {
+        state: book.state,
+        since: now(),
+        findings: Vec::new(),
+        handshake_required: book.handshake_required,
+        directive,
+        interval_ms: 200,
+    })
 }

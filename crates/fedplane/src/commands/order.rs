@@ -222,7 +222,10 @@ fn opened(document: &Jws) -> Result<Order, Failure> {
 fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
     let missing = |what: &str| {
         let detail = format!("{} does not exist yet, and {what} is not said", args.out.display());
-        Failure::usage(detail, "a new order needs --do, --reason, and --instance, or --release for resume and withdraw")
+        Failure::usage(
+            detail,
+            "a new order needs --do, --reason, and --instance, or --release for resume and withdraw",
+        )
     };
     let action = args.action.ok_or_else(|| missing("--do"))?;
     let instance = || args.instance.ok_or_else(|| missing("--instance"));

@@ -180,7 +180,8 @@ async fn ro_6_operators_steer_rollouts_and_the_red_switch() {
 
 #[tokio::test]
 async fn ro_5_only_the_founder_lets_a_failing_security_release_go_on() {
-    let world = World::start_with(|_, settings| settings.pace.sweep_rolling_every = Span::from_millis(50)).await;
+    let world =
+        World::start_with(|_, settings| settings.pace.sweep_rolling_every = Span::from_millis(50)).await;
     let (id, who) = world.active().await;
     let (client, operator) = (world.client(&who), world.client(&world.operator()));
     let old = prepare(&world, &release("0.1.0", b"the old one"), b"the old one", "1.targets.json").await;

@@ -1,3 +1,5 @@
+//! The writer under load and failure: batches, refusals among many, a full disk.
+
 use std::time::Duration;
 
 use plane::ports::{Commit, Committed, Document};
