@@ -287,14 +287,14 @@ async fn what_no_waiting_can_mend_ends_the_agent_and_is_told_once() {
         assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
     };
     std::fs::write(place.path().join("founder.json"), wrong).unwrap();
-    ends("(wrong-root)", "founder.json").await;
+    ends("code: wrong-root", "founder.json").await;
     std::fs::write(place.path().join("founder.json"), good).unwrap();
     plane.book().secret = "another".to_owned();
     ends("(enrolment-used)", "nothing to be done").await;
     let settings = place.path().join("agent.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text.replace("\"secret\"", "\"file:secret\"")).unwrap();
-    ends("(secret)", "the file that `enrolment` names").await;
+    ends("code: secret", "the file that `enrolment` names").await;
     std::fs::write(&settings, text.replace("tier =", "teir =")).unwrap();
     ends("(settings)", "docs/instance-owners.md").await;
 }

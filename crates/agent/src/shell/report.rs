@@ -78,7 +78,7 @@ impl fmt::Display for Report {
         let all = errors.chain(self.warnings.iter().map(|reason| ("warning", reason)));
         for (index, (kind, ProblemReason { code, rule, detail, hint })) in all.enumerate() {
             let line = if index == 0 { "" } else { "\n" };
-            write!(f, "{line}{kind}: {detail} ({code})")?;
+            write!(f, "{line}{kind}: {detail}\n  code: {code}")?;
             if !rule.is_empty() {
                 write!(f, "\n  rule: {rule}")?;
             }
@@ -102,12 +102,12 @@ mod tests {
         assert!(std::error::Error::source(&error).is_none(), "its text holds the cause already");
         let text = Report::from(error).to_string();
         assert_eq!(text.matches("entity not found").count(), 1, "{text}");
-        assert!(text.starts_with("error: /a/b: cannot read: entity not found (file)\n  rule: CLI\n  hint: "));
+        assert!(text.starts_with("error: /a/b: cannot read: entity not found\n  code: file\n  rule: CLI\n  hint: "));
         let problem = wire::Problem::new(403, "enrolment-used", "HS-1", "it was used", "ask for another");
         let refused = ClientError::Refused { problem: Box::new(problem), retry_after_seconds: None };
         assert_eq!(
             Report::from(ShellError::Call(refused)).to_string(),
-            "error: it was used (enrolment-used)\n  rule: HS-1\n  hint: ask for another"
+            "error: it was used\n  code: enrolment-used\n  rule: HS-1\n  hint: ask for another"
         );
     }
 }
