@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, InstanceView, Page, Problem,
-    Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RolloutView,
-    Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, UpgradeBegin, UpgradeFinish,
+    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze, InstanceView, Page,
+    Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry,
+    RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -299,6 +299,16 @@ impl Client {
     pub async fn order_submit(&self, order: Jws) -> Called<()> {
         let body = Outgoing::json(encode(&SubmitOrder { order })?);
         let (url, response) = self.send(Method::POST, "/v1/orders", body).await?;
+        accepted(url, response).await.map(|_| ())
+    }
+
+    /// Sets a freeze: no offers inside, except of security releases (RO-6).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn freeze(&self, freeze: &Freeze) -> Called<()> {
+        let body = Outgoing::json(encode(freeze)?);
+        let (url, response) = self.send(Method::POST, "/v1/freezes", body).await?;
         accepted(url, response).await.map(|_| ())
     }
 

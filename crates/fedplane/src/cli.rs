@@ -45,6 +45,8 @@ pub enum Command {
     Order(order::OrderArgs),
     /// Lists what lies before the Founder.
     Escalation(federation::EscalationArgs),
+    /// Sets a time without new offers, except of security releases.
+    Freeze(federation::FreezeArgs),
     /// Stops every offer at once, or lets them go on.
     RedSwitch(federation::RedSwitchArgs),
     /// Verifies and shows the ledger.
@@ -88,6 +90,7 @@ impl Command {
             Self::Rollout(args) => rollout::run(args, out).await,
             Self::Order(args) => order::run(args, out).await,
             Self::Escalation(args) => federation::escalation(args, out).await,
+            Self::Freeze(args) => federation::freeze(args, out).await,
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
             Self::Constitution(args) => constitution::run(&args, out),
@@ -155,6 +158,7 @@ mod tests {
             &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
             "order submit o --federation d",
             "escalation list",
+            "freeze --until 2027-01-02T00:00:00Z",
             "red-switch on",
             "ledger verify --root founder.json --url https://a:8445",
             "ledger verify --root founder.json --dir d --json",

@@ -113,6 +113,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/targets/{name}", put(crate::upload::target_put))
         .route("/v1/releases", get(operators::release_list).post(operators::release_publish))
         .route("/v1/releases/{release}/withdraw", post(operators::release_withdraw))
+        .route("/v1/freezes", post(operators::freeze))
         .route("/v1/red-switch", post(operators::red_switch))
         .route("/v1/orders", post(operators::order_submit))
         .route("/v1/escalations", get(operators::escalation_list))

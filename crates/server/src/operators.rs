@@ -13,8 +13,8 @@ use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
-    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, InstanceView, Page, Publish,
-    RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
+    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze, InstanceView, Page,
+    Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
 };
 
 use crate::app::App;
@@ -126,6 +126,12 @@ pub(crate) async fn release_list(State(app): State<App>, _call: Call) -> Answer<
 pub(crate) async fn release_withdraw(State(app): State<App>, call: Call) -> Answer<ReleaseView> {
     call.nothing()?;
     Ok(Json(app.plane.withdraw(call.operator()?, call.param("release")?).await?))
+}
+
+pub(crate) async fn freeze(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
+    let freeze: Freeze = call.json()?;
+    app.plane.freeze(call.operator()?, freeze).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn red_switch(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {

@@ -111,6 +111,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/releases",                            Operator,           Operation,    RELEASE),
     row(Method::GET,   "/v1/releases",                            Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/releases/{release}/withdraw",         Operator,           Operation,    JSON),
+    row(Method::POST,  "/v1/freezes",                             Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/red-switch",                          Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/orders",                              Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/escalations",                         Operator,           Operation,    JSON),

@@ -362,6 +362,16 @@ pub struct SubmitOrder {
     pub order: Jws,
 }
 
+/// `POST /v1/freezes`: no offers inside, except of security releases (RO-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; this instant is still inside.
+    pub until: Timestamp,
+}
+
 /// `POST /v1/red-switch` (RO-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

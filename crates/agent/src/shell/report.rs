@@ -102,7 +102,11 @@ mod tests {
         assert!(std::error::Error::source(&error).is_none(), "its text holds the cause already");
         let text = Report::from(error).to_string();
         assert_eq!(text.matches("entity not found").count(), 1, "{text}");
-        assert!(text.starts_with("error: /a/b: cannot read: entity not found\n  code: file\n  rule: CLI\n  hint: "));
+        assert!(
+            text.starts_with(
+                "error: /a/b: cannot read: entity not found\n  code: file\n  rule: CLI\n  hint: "
+            )
+        );
         let problem = wire::Problem::new(403, "enrolment-used", "HS-1", "it was used", "ask for another");
         let refused = ClientError::Refused { problem: Box::new(problem), retry_after_seconds: None };
         assert_eq!(

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
+use governance::Timestamp;
 use serde::Serialize;
-use wire::EscalationView;
+use wire::{EscalationView, Freeze};
 
 use crate::connect::ConnectArgs;
 use crate::table::Column;
-use crate::{Failure, Output};
+use crate::{Failure, Output, clock};
 
 /// The federation at a glance: states, ledger, law.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +31,19 @@ pub struct EscalationArgs {
 enum EscalationCommand {
     /// Lists what lies before the Founder.
     List,
+}
+
+/// Sets a time without new offers, except of security releases (RO-6).
+#[derive(Args, Clone, Debug)]
+pub struct FreezeArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// From when, as 2026-12-20T00:00:00Z [default: now].
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Until when; this instant is still inside.
+    #[arg(long, value_name = "TIME")]
+    until: Timestamp,
 }
 
 /// Stops every offer at once, or lets them go on (RO-6).
@@ -104,6 +118,18 @@ pub(crate) fn escalation_table(items: &[EscalationView], out: &Output) -> String
     let header =
         [Column::new("before the Founder"), Column::new("rule"), Column::new("since"), Column::text("facts")];
     out.table(&header, items.iter().map(row))
+}
+
+/// `fedplane freeze`.
+///
+/// # Errors
+/// When the plane refuses or cannot be reached.
+pub async fn freeze(args: FreezeArgs, out: &Output) -> Result<(), Failure> {
+    let freeze = Freeze { from: args.from.unwrap_or_else(clock::now), until: args.until };
+    args.connect.client()?.freeze(&freeze).await?;
+    out.show(&freeze, || {
+        format!("No new offers from {} until {}, except of security releases.", freeze.from, freeze.until)
+    })
 }
 
 /// `fedplane red-switch`.

@@ -223,6 +223,27 @@ async fn ro_5_only_the_founder_lets_a_failing_security_release_go_on() {
 }
 
 #[tokio::test]
+async fn ro_6_a_freeze_holds_back_all_but_security() {
+    let world =
+        World::start_with(|_, settings| settings.pace.sweep_rolling_every = Span::from_millis(50)).await;
+    let (id, who) = world.active().await;
+    let (client, operator) = (world.client(&who), world.client(&world.operator()));
+    let freeze = |from, until| wire::Freeze { from, until };
+    refused(operator.freeze(&freeze(now(), now() - Span::hours(1))).await, 400, "freeze-void");
+    operator.freeze(&freeze(now(), now() + Span::hours(1))).await.unwrap();
+    let publish = prepare_update(&world, b"a feature").await;
+    assert_eq!(operator.release_publish(&publish).await.unwrap().phase.as_deref(), Some("queued"));
+    let standing = client.check_in(id).await.unwrap();
+    let directive: Directive = standing.directive.parse_unverified().unwrap();
+    assert_eq!((standing.state, directive.offer), (State::Active, None));
+    let security = Release { class: Class::Security, ..release("0.1.2", b"a repair") };
+    let publish = prepare(&world, &security, b"a repair", "3.targets.json").await;
+    operator.release_publish(&publish).await.unwrap();
+    assert_eq!(offered(&world, id, &who).await.offer.unwrap().release, version("0.1.2"));
+    world.lawful().await;
+}
+
+#[tokio::test]
 async fn rl_4_a_stack_that_does_not_close_changes_nothing() {
     let world = World::start().await;
     let operator = world.client(&world.operator());
