@@ -6,7 +6,7 @@
 # ensure_rust             cargo of at least the version that Cargo.toml asks for
 # in_group CMD…           runs CMD in a process group of its own; whatever it leaves running is stopped
 
-say() { printf '==> %s\n' "$*"; }
+say() { printf '==> %s\n' "$*" >&2; }
 
 fail() {
   printf 'error: %s\n' "$*" >&2
