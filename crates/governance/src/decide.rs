@@ -141,6 +141,7 @@ impl Command {
 pub fn decide(
     instance: &Instance,
     command: &Command,
+    _world: &World,
     _now: Timestamp,
 ) -> Result<Vec<InstanceEvent>, Refusal> {
     let by = command.authority();

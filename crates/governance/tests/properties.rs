@@ -244,7 +244,7 @@ impl Timeline {
     }
 
     fn command(&mut self, index: usize, command: &Command) {
-        let events = match decide(&self.fleet[index], command, self.now) {
+        let events = match decide(&self.fleet[index], command, &self.world, self.now) {
             Ok(events) => events,
             Err(refusal) => {
                 assert!(!refusal.reasons.is_empty());

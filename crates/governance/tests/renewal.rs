@@ -4,7 +4,7 @@
 use governance::decide::{Command, Renewal, decide};
 use governance::{
     Authority, Cause, Digest, FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Reason,
-    Refusal, Registration, Running, State, StatementHead, Tier, Timestamp, Version,
+    Refusal, Registration, Running, State, StatementHead, Tier, Timestamp, Version, World,
 };
 
 const A: InstanceKey = InstanceKey::from_bytes([1; 32]);
@@ -73,7 +73,7 @@ fn renewed(
     by: InstanceKey,
     key: InstanceKey,
 ) -> Result<Vec<InstanceEvent>, Refusal> {
-    let events = decide(instance, &renewal(by, key, Some(head().digest)), now())?;
+    let events = decide(instance, &renewal(by, key, Some(head().digest)), &World::default(), now())?;
     events.iter().for_each(|event| instance.apply(event, now()));
     Ok(events)
 }
@@ -107,7 +107,11 @@ fn hs_2_the_key_before_may_repeat_the_renewal_away_from_it_and_nothing_else() {
     assert_eq!(renewed(&mut instance, A, A), superseded());
     assert_eq!(renewed(&mut instance, A, C), superseded());
     assert_eq!(renewed(&mut instance, C, B), superseded());
-    assert_eq!(decide(&instance, &renewal(A, B, None), now()), superseded(), "opens no finding");
+    assert_eq!(
+        decide(&instance, &renewal(A, B, None), &World::default(), now()),
+        superseded(),
+        "opens no finding"
+    );
     // Under the new key it made a statement: it has the certificate.
     instance.apply(&reported(), now());
     assert_eq!(renewed(&mut instance, A, B), superseded());
@@ -122,13 +126,13 @@ fn co_9_a_renewal_that_names_another_head_is_refused_and_on_record() {
     let other = [None, Some(Digest::of(b"another"))];
     for head in other {
         let mut instance = instance();
-        let refusal = decide(&instance, &renewal(A, B, head), now()).unwrap_err();
+        let refusal = decide(&instance, &renewal(A, B, head), &World::default(), now()).unwrap_err();
         assert!(matches!(refusal.reasons[..], [Reason::VersionChainBroken { .. }]));
         let code = FindingCode::VersionChainBroken;
         assert_eq!(refusal.record[0], InstanceEvent::FindingOpened { code });
         assert!(matches!(&refusal.record[1], InstanceEvent::Escalated { rule, .. } if rule == "CO-9"));
         refusal.record.iter().for_each(|event| instance.apply(event, now()));
-        let again = decide(&instance, &renewal(A, B, head), now()).unwrap_err();
+        let again = decide(&instance, &renewal(A, B, head), &World::default(), now()).unwrap_err();
         assert_eq!(again.record, vec![], "once");
     }
 }
@@ -137,7 +141,7 @@ fn co_9_a_renewal_that_names_another_head_is_refused_and_on_record() {
 fn hs_2_an_answer_that_never_came_is_no_fork() {
     let named = |head, pending| {
         let renewal = Renewal { by: A, key: A, head, pending, serial: "0a".into(), not_after: now() };
-        decide(&instance(), &Command::Renew(renewal), now()).is_ok()
+        decide(&instance(), &Command::Renew(renewal), &World::default(), now()).is_ok()
     };
     let (on_record, other) = (Some(head().digest), Some(Digest::of(b"another")));
     assert!(named(on_record, None) && named(on_record, other), "the pending one did not arrive");
@@ -165,8 +169,8 @@ fn lc_19_the_revoked_renew_nothing_and_the_key_before_does_not_outlive_a_revocat
 fn au_2_a_certificate_makes_no_key_the_instances() {
     let mut instance = instance();
     let certify = |key| Command::Certify { key, serial: "0a".into(), not_after: now() };
-    assert_eq!(decide(&instance, &certify(A), now()), Ok(vec![certificate(A)]));
-    assert_eq!(decide(&instance, &certify(B), now()), Err(Reason::KeySuperseded.into()));
+    assert_eq!(decide(&instance, &certify(A), &World::default(), now()), Ok(vec![certificate(A)]));
+    assert_eq!(decide(&instance, &certify(B), &World::default(), now()), Err(Reason::KeySuperseded.into()));
     instance.apply(&certificate(B), now());
     assert_eq!(instance.key, A);
 }

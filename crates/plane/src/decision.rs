@@ -259,7 +259,7 @@ impl<S: Store> Plane<S> {
         id: InstanceId,
         by: &By,
         document: Document,
-        judge: impl Fn(&Instance) -> Result<Vec<InstanceEvent>, Refusal> + Send + Sync,
+        judge: impl Fn(&Instance, &World, Timestamp) -> Result<Vec<InstanceEvent>, Refusal> + Send + Sync,
     ) -> Result<Instance, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
@@ -269,7 +269,7 @@ impl<S: Store> Plane<S> {
                 found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
             let now = self.now();
             let accepted = decide_world(&seen.world, accept, now)?;
-            let events = judge(&instance)?;
+            let events = judge(&instance, &seen.world, now)?;
             let mut world = seen.world.clone();
             let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
             for event in accepted {

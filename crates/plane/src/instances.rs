@@ -184,8 +184,9 @@ impl<S: Store> Plane<S> {
         let (instance, revision, mut events) = if enrolment.instance.is_some() {
             let found = self.store.instance_load(id).await.map_err(PlaneError::from)?;
             let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-            let events = decide::decide(&instance, &Command::Handshake { key: instance_key(key) }, now)
-                .map_err(PlaneError::from)?;
+            let events =
+                decide::decide(&instance, &Command::Handshake { key: instance_key(key) }, &seen.world, now)
+                    .map_err(PlaneError::from)?;
             (instance, Some(revision), events)
         } else {
             let registration = registration(&enrolment, request, key);
@@ -194,7 +195,7 @@ impl<S: Store> Plane<S> {
         };
         let mut enrolled = instance.clone();
         events.iter().for_each(|event| enrolled.apply(event, now));
-        events.extend(decide::decide(&enrolled, &certified, now).map_err(PlaneError::from)?);
+        events.extend(decide::decide(&enrolled, &certified, &seen.world, now).map_err(PlaneError::from)?);
         let used = EnrolmentUse {
             instance: id,
             key: instance_key(key),
@@ -270,7 +271,7 @@ impl<S: Store> Plane<S> {
             serial: issued.serial.clone(),
             not_after: issued.not_after,
         });
-        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
         Ok(wire::Renewed { certificate: issued.to_pem(), renew_at: renew_at(now, &self.seen().world) })
     }
@@ -371,12 +372,12 @@ impl<S: Store> Plane<S> {
     }
 
     async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
-        let judge = |instance: &Instance, _: &World, now| {
+        let judge = |instance: &Instance, world: &World, now| {
             if instance.key != instance_key(&call.key) {
                 // It renewed its key since the request was let in: what the old key signed proves nothing any more.
                 return Err(Reason::KeySuperseded.into());
             }
-            decide::decide(instance, &command, now)
+            decide::decide(instance, &command, world, now)
         };
         let instance = self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
         self.standing(&instance)
@@ -393,7 +394,7 @@ impl<S: Store> Plane<S> {
         command: Command,
     ) -> Result<wire::InstanceView, PlaneError> {
         let by = By::Operator(operator.clone());
-        let judge = |instance: &Instance, _: &World, now| decide::decide(instance, &command, now);
+        let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         let instance = self.decide_instance(id, &by, &Extra::default(), judge).await?;
         Ok(crate::views::instance_view(&instance))
     }

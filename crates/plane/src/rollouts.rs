@@ -184,8 +184,8 @@ impl<S: Store> Plane<S> {
             }
         };
         if let Some(id) = payload.action.instance() {
-            self.decide_order(&accept, id, &by, document, |instance| {
-                governance::decide::decide(instance, &command, self.now())
+            self.decide_order(&accept, id, &by, document, |instance, world, now| {
+                governance::decide::decide(instance, &command, world, now)
             })
             .await?;
         }

@@ -72,7 +72,7 @@ impl Replay {
     ) -> Result<Vec<Step>, Fault> {
         let instance =
             self.instances.get(&id).ok_or_else(|| Fault::new("ID-1", "no instance has this id").found(id))?;
-        Ok(of_instance(id, decide::decide(instance, command, at)?))
+        Ok(of_instance(id, decide::decide(instance, command, &self.world, at)?))
     }
 
     /// What the instance's signed request asked for.

@@ -206,7 +206,7 @@ impl Federation {
 
     /// A command, what the law makes of it, and what is due behind it.
     pub fn command(&mut self, id: InstanceId, command: &Command, evidence: Option<Evidence>) {
-        let events = decide::decide(&self.instances[&id], command, self.at).unwrap();
+        let events = decide::decide(&self.instances[&id], command, &self.world, self.at).unwrap();
         let actor = evidence.is_none().then_some(OPERATOR);
         self.decision(evidence, actor, vec![], events.into_iter().map(|event| (id, event)).collect());
         self.reconcile(id);
@@ -264,7 +264,7 @@ impl Federation {
         let mut world = vec![WorldEvent::OrderAccepted { serial: order.serial, digest: jws.digest() }];
         let mut instance = vec![];
         let about = |command: Command, id: &InstanceId| {
-            let events = decide::decide(&self.instances[id], &command, self.at).unwrap();
+            let events = decide::decide(&self.instances[id], &command, &self.world, self.at).unwrap();
             events.into_iter().map(|event| (*id, event)).collect::<Vec<_>>()
         };
         let resume = |release| WorldCommand::Resume { release, by: Authority::Founder };
@@ -333,7 +333,7 @@ impl Federation {
     pub fn certify(&mut self, id: InstanceId, key: InstanceKey) {
         let not_after = self.at + self.world.constitution.identity_certificate_lifetime;
         let command = Command::Certify { key, serial: "0a".into(), not_after };
-        let events = decide::decide(&self.instances[&id], &command, self.at).unwrap();
+        let events = decide::decide(&self.instances[&id], &command, &self.world, self.at).unwrap();
         self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
         self.reconcile(id);
     }

@@ -168,7 +168,7 @@ impl<'s> Play<'s> {
             // Not joined yet: the plane does not know it.
             return Err(steps::unknown_instance());
         };
-        let (events, answer) = match decide(record, command, self.now) {
+        let (events, answer) = match decide(record, command, &self.world, self.now) {
             Ok(events) => (events, Ok(())),
             Err(refusal) => (refusal.record.clone(), Err(explained(refusal, record, command, &self.world))),
         };
