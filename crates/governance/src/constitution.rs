@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
+use crate::release::Weight;
 use crate::text::words;
 use crate::tier::{Kind, Tier};
 use crate::time::{Span, Timestamp};
@@ -273,6 +274,27 @@ impl Constitution {
             Tier::Free => Some(self.tier_free_domains),
             Tier::Pro => Some(self.tier_pro_domains),
             Tier::Enterprise | Tier::Custom => None,
+        }
+    }
+
+    /// Whether a tier may have custom domains (§VII).
+    #[must_use]
+    pub const fn custom_domains(&self, tier: Tier) -> bool {
+        match tier {
+            Tier::Free => self.tier_free_custom_domains,
+            Tier::Pro => self.tier_pro_custom_domains,
+            Tier::Enterprise => self.tier_enterprise_custom_domains,
+            Tier::Custom => self.tier_custom_custom_domains,
+        }
+    }
+
+    /// How long before its removal a capability of this weight must have been deprecated (RL-8).
+    #[must_use]
+    pub const fn deprecation(&self, weight: Weight) -> Span {
+        match weight {
+            Weight::Minor => self.deprecation_minor,
+            Weight::Major => self.deprecation_major,
+            Weight::Core => self.deprecation_core,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Never finds out what is due by itself: `reconcile` does, right behind every decision.
 
+mod rollback;
 mod world;
 
 use alloc::string::String;
@@ -9,14 +10,15 @@ use alloc::vec::Vec;
 
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::FindingCode;
-use crate::id::{Digest, DomainCode, InstanceKey};
+use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
 use crate::instance::{Instance, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition_by};
+use crate::module::{self, Activation};
 use crate::reconcile::moved;
 use crate::refusal::{Reason, Refusal};
-use crate::release::{Class, StepError, check_step};
+use crate::release::{StepError, check_step};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::version::Version;
 use crate::world::World;
 
@@ -81,6 +83,16 @@ pub enum Command {
         /// To which version.
         release: Version,
     },
+    /// The Runtime asks for the right to run a domain (HS-5, EN-2).
+    Activate {
+        /// Which.
+        domain: DomainCode,
+    },
+    /// The Runtime switched a domain off (EN-3, EN-7).
+    Deactivate {
+        /// Which.
+        domain: DomainCode,
+    },
     /// An operator suspends (LC-8, LC-15).
     Suspend,
     /// An operator reactivates (LC-9).
@@ -103,6 +115,18 @@ pub enum Command {
     OrderRevoke,
     /// The Founder restores (LC-17), or lifts his hold (LC-19).
     OrderRestore,
+    /// The Founder silences a finding until a date (FO-3).
+    OrderOverride {
+        /// Which.
+        finding: FindingCode,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The Federation met an attempt to get round the law: a forged signature, a replay, again and again (CO-13).
+    Bypass {
+        /// What happened.
+        facts: String,
+    },
     /// The Runtime: a new certificate, over the same key or a new one (HS-2). A restored instance shakes hands afresh
     /// by it (LC-17).
     Renew(Renewal),
@@ -133,8 +157,12 @@ impl Command {
             | Self::FailUpgrade { .. }
             | Self::Retry { .. }
             | Self::RollBack { .. }
+            | Self::Activate { .. }
+            | Self::Deactivate { .. }
             | Self::Renew(_) => Authority::Runtime,
-            Self::OrderSuspend | Self::OrderRevoke | Self::OrderRestore => Authority::Founder,
+            Self::OrderSuspend | Self::OrderRevoke | Self::OrderRestore | Self::OrderOverride { .. } => {
+                Authority::Founder
+            }
             _ => Authority::Federation,
         }
     }
@@ -158,18 +186,22 @@ pub fn decide(
     }
     match command {
         Command::Ready => ready(instance),
-        Command::Report(statement) => report(instance, statement),
+        Command::Report(statement) => report(instance, statement, now),
         Command::BeginUpgrade { release } => begin(instance, *release),
         Command::FailUpgrade { release, reason } => fail(instance, *release, reason.clone()),
         Command::Retry { release } => retry(instance, *release),
-        Command::RollBack { release } => roll_back(instance, *release, world, now),
+        Command::RollBack { release } => rollback::roll_back(instance, *release, world, now),
+        Command::Activate { domain } => activate(instance, domain, world),
+        Command::Deactivate { domain } => deactivate(instance, domain, world),
         Command::Suspend => step(instance, Cause::OperatorSuspended, State::Suspended, by),
-        Command::Reactivate => reactivate(instance),
+        Command::Reactivate => reactivate(instance, now),
         Command::ChangeSubscription { tier, status } => Ok(subscription(instance, *tier, *status)),
         Command::ChangeKind { kind } if *kind == instance.kind => Ok(Vec::new()),
         Command::ChangeKind { kind } => Ok(alloc::vec![InstanceEvent::KindChanged { kind: *kind }]),
         Command::OrderSuspend | Command::OrderRevoke | Command::OrderRestore => order(instance, command),
-        Command::Renew(renewal) => renew(instance, renewal),
+        Command::OrderOverride { finding, until } => overrule(instance, *finding, *until, now),
+        Command::Bypass { facts } => Ok(escalated(instance, "CO-13", facts)),
+        Command::Renew(renewal) => renew(instance, renewal, now),
         Command::Handshake { key } => handshake(instance, *key),
         Command::Certify { key, .. } if *key != instance.key => Err(Reason::KeySuperseded.into()),
         Command::Certify { key, serial, not_after } => Ok(alloc::vec![InstanceEvent::CertificateIssued {
@@ -193,13 +225,13 @@ fn ready(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.subscription.is_valid() { Ok(events) } else { Err(Reason::SubscriptionNotActive.into()) }
 }
 
-fn report(instance: &Instance, statement: &Statement) -> Result<Vec<InstanceEvent>, Refusal> {
+fn report(instance: &Instance, statement: &Statement, now: Timestamp) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.head == Some(statement.head) {
         // The same statement again: an answer was lost on the way.
         return Ok(Vec::new());
     }
     if let Err(detail) = continues(instance.head, statement) {
-        return Err(broken_chain(instance, detail));
+        return Err(broken_chain(instance, detail, now));
     }
     let platform = statement.running.platform;
     if !may_run(instance, platform) {
@@ -219,15 +251,24 @@ fn report(instance: &Instance, statement: &Statement) -> Result<Vec<InstanceEven
 }
 
 /// The refusal of what does not go on from the chain on record: it becomes a finding (ID-4, CO-9).
-fn broken_chain(instance: &Instance, detail: String) -> Refusal {
+fn broken_chain(instance: &Instance, detail: String, now: Timestamp) -> Refusal {
     let code = FindingCode::VersionChainBroken;
-    let record = if instance.finding(code).is_some() {
+    let record = if instance.finding(code).is_some() || instance.is_silenced(code, now) {
         Vec::new()
     } else {
-        let escalated = InstanceEvent::Escalated { rule: String::from("CO-9"), facts: detail.clone() };
-        alloc::vec![InstanceEvent::FindingOpened { code }, escalated]
+        let mut record = alloc::vec![InstanceEvent::FindingOpened { code }];
+        record.extend(escalated(instance, "CO-9", &detail));
+        record
     };
     Refusal { reasons: alloc::vec![Reason::VersionChainBroken { detail }], record }
+}
+
+/// The escalation under this rule, unless one is open (CO-13).
+fn escalated(instance: &Instance, rule: &str, facts: &str) -> Vec<InstanceEvent> {
+    if instance.escalations.iter().any(|escalation| escalation.rule == rule) {
+        return Vec::new();
+    }
+    alloc::vec![InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) }]
 }
 
 /// Whether the statement follows the head; if not, how.
@@ -319,57 +360,27 @@ fn retry(instance: &Instance, release: Version) -> Result<Vec<InstanceEvent>, Re
     }
 }
 
-/// A rollback by the instance's own wish: to what ran before, inside the window, never over a security release (RL-2).
-fn roll_back(
-    instance: &Instance,
-    to: Version,
-    world: &World,
-    now: Timestamp,
-) -> Result<Vec<InstanceEvent>, Refusal> {
-    let from = instance.running.platform;
-    if instance.wish.is_some_and(|wish| (wish.from, wish.to) == (from, to)) {
+fn activate(instance: &Instance, domain: &DomainCode, world: &World) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.is_activated(domain) {
+        // Granted already: an answer was lost on the way.
         return Ok(Vec::new());
     }
-    let mut reasons = Vec::new();
-    if !matches!(instance.state, State::Active | State::UpdatePending | State::OutOfCompliance) {
-        reasons.push(Reason::StateForbids { state: instance.state });
-    }
-    let leaving = world.releases.get(&from).map(|published| &published.release);
-    let installed = instance.installation().filter(|attempt| attempt.from == to && to < from);
-    let (Some(leaving), Some(installed), Some(_)) = (leaving, installed, world.release(to)) else {
-        reasons.push(Reason::NotOffered { release: to });
-        return Err(reasons.into());
-    };
-    let law = &world.constitution;
-    let (rollback_window, window) = match leaving.class {
-        Class::Major => (law.major_rollback_window, law.major_window),
-        _ => (law.minor_rollback_window, law.minor_window),
-    };
-    let behind = world.releases.range(to..=from).map(|(_, published)| published);
-    let security = behind.filter(|published| {
-        let release = &published.release;
-        release.class == Class::Security && release.version > to && !published.withdrawn
-    });
-    if let Some(published) = security.last() {
-        reasons.push(Reason::OptOutForbidden { release: from, security: published.release.version });
-    }
-    let closed = installed.finished + rollback_window;
-    if now > closed {
-        reasons.push(Reason::RollbackWindowClosed { release: from, closed });
-    }
-    if !reasons.is_empty() {
-        return Err(reasons.into());
-    }
-    // Half-way through its window, counted from the offer: the clock runs on as if it had never been installed (RO-9).
-    let half = Span::from_millis(window.as_millis() / 2);
-    let clock = instance.paid.filter(|paid| paid.release == from).and_then(|paid| paid.drift);
-    let again = clock
-        .and_then(|clock| clock.reaches(law.drift_threshold, now))
-        .map_or(now + half, |deadline| (deadline - half).max(now));
-    Ok(alloc::vec![InstanceEvent::RollbackAsked { to, from, again }])
+    module::check_activation(domain, instance, world)?;
+    let version = world.catalogue.find(domain).map(|module| module.version);
+    let version = version.ok_or_else(|| Reason::UnknownDomain { domain: domain.clone() })?;
+    Ok(alloc::vec![InstanceEvent::ModuleActivated { domain: domain.clone(), version }])
 }
 
-fn reactivate(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
+fn deactivate(
+    instance: &Instance,
+    domain: &DomainCode,
+    world: &World,
+) -> Result<Vec<InstanceEvent>, Refusal> {
+    module::check_deactivation(domain, instance, world)?;
+    Ok(alloc::vec![InstanceEvent::ModuleDeactivated { domain: domain.clone() }])
+}
+
+fn reactivate(instance: &Instance, now: Timestamp) -> Result<Vec<InstanceEvent>, Refusal> {
     let events = step(instance, Cause::OperatorReactivated, State::Active, Authority::Federation)?;
     let mut reasons = Vec::new();
     if instance.held {
@@ -381,8 +392,8 @@ fn reactivate(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
     if !instance.subscription.is_valid() {
         reasons.push(Reason::SubscriptionNotActive);
     }
-    if !instance.findings.is_empty() {
-        let findings = instance.findings.iter().map(|finding| finding.code).collect();
+    let findings: Vec<FindingCode> = instance.standing_findings(now).map(|finding| finding.code).collect();
+    if !findings.is_empty() {
         reasons.push(Reason::AuditNotClean { findings });
     }
     if reasons.is_empty() { Ok(events) } else { Err(reasons.into()) }
@@ -425,7 +436,30 @@ fn order(instance: &Instance, command: &Command) -> Result<Vec<InstanceEvent>, R
     Ok(events)
 }
 
-fn renew(instance: &Instance, renewal: &Renewal) -> Result<Vec<InstanceEvent>, Refusal> {
+/// The Founder's override (FO-3). A broken chain it clears: the chain goes on from the head on record (CO-9).
+fn overrule(
+    instance: &Instance,
+    code: FindingCode,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<InstanceEvent>, Refusal> {
+    if instance.state == State::Revoked {
+        return Err(Reason::InstanceRevoked { since: instance.since }.into());
+    }
+    if until <= now {
+        return Err(Reason::OverrideVoid { until }.into());
+    }
+    let mut events = alloc::vec![InstanceEvent::OverrideSet { code, until }];
+    if !instance.escalations.is_empty() {
+        events.push(InstanceEvent::EscalationsResolved);
+    }
+    if code.is_sticky() && instance.finding(code).is_some() {
+        events.push(InstanceEvent::FindingClosed { code });
+    }
+    Ok(events)
+}
+
+fn renew(instance: &Instance, renewal: &Renewal, now: Timestamp) -> Result<Vec<InstanceEvent>, Refusal> {
     let Renewal { by, key, head, pending, serial, not_after } = renewal;
     let certificate =
         InstanceEvent::CertificateIssued { key: *key, serial: serial.clone(), not_after: *not_after };
@@ -438,7 +472,7 @@ fn renew(instance: &Instance, renewal: &Renewal) -> Result<Vec<InstanceEvent>, R
     }
     if !continues {
         let detail = String::from("the renewal names another head of the chain than the one on record");
-        return Err(broken_chain(instance, detail));
+        return Err(broken_chain(instance, detail, now));
     }
     let mut events = Vec::new();
     if *key != instance.key {
@@ -463,7 +497,8 @@ fn handshake(instance: &Instance, key: InstanceKey) -> Result<Vec<InstanceEvent>
     Ok(events)
 }
 
-/// Judges a registration (HS-1, ID-2, ID-3, CO-4).
+/// Judges a registration (HS-1, ID-2, ID-3, CO-4). The domains it names get their rights with it, and so are held to the
+/// tier and the catalogue (EN-2).
 ///
 /// # Errors
 /// Every rule it breaks.
@@ -473,7 +508,23 @@ pub fn register(registration: &Registration, world: &World) -> Result<Vec<Instan
     if !world.releases.is_empty() && !world.releases.contains_key(&platform) {
         return Err(Reason::UnknownRelease { release: platform }.into());
     }
+    check_domains(registration, world)?;
     Ok(alloc::vec![InstanceEvent::Registered(alloc::boxed::Box::new(registration.clone()))])
+}
+
+/// Each domain as if it were activated behind those before it, on an instance that is active.
+fn check_domains(registration: &Registration, world: &World) -> Result<(), Refusal> {
+    let bare = Registration { domains: Vec::new(), ..registration.clone() };
+    let epoch = Timestamp::from_millis(0);
+    let mut instance = Instance::registered(InstanceId::from_random([0; 16]), &bare, epoch);
+    instance.state = State::Active;
+    let mut reasons: Vec<Reason> = Vec::new();
+    for domain in &registration.domains {
+        let refused = module::check_activation(domain, &instance, world).err().unwrap_or_default();
+        reasons.extend(refused.into_iter().filter(|reason| !reasons.contains(reason)).collect::<Vec<_>>());
+        instance.activations.push(Activation { domain: domain.clone(), since: epoch });
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons.into()) }
 }
 
 /// Judges what an enrolment asks for (ID-3, CO-4).

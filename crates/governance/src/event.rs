@@ -8,19 +8,21 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
 use crate::constitution::ConstitutionDocument;
+use crate::constitution::StandingOrder;
 use crate::finding::FindingCode;
 use crate::id::{
     Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId, TrustDomain,
 };
-use crate::instance::{Action, OfferEnd, Outcome, Running, StatementHead};
+use crate::instance::{Action, Countdown, OfferEnd, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition};
+use crate::module::Catalogue;
 use crate::release::{Matrix, Release, Restriction};
 use crate::rollout::{Cutoff, PauseCause, Phase};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
 use crate::time::Timestamp;
 use crate::version::Version;
+use crate::warning::{Point, Window};
 
 /// What a registration puts on record (ID-2, HS-1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,10 +105,10 @@ pub enum InstanceEvent {
         phase: Phase,
         /// When lacking it becomes a finding.
         deadline: Option<Timestamp>,
-        /// The drift clock from now on (RO-8).
-        drift: Option<Clock>,
+        /// The drift clock from now on, and how long it may run (RO-8, FO-5).
+        drift: Option<Countdown>,
         /// The security clock from now on.
-        security: Option<Clock>,
+        security: Option<Countdown>,
     },
     /// The offer ended.
     OfferEnded {
@@ -115,10 +117,13 @@ pub enum InstanceEvent {
         /// Why.
         why: OfferEnd,
     },
-    /// The clocks of what it owes stand still (RO-7, LC-19).
-    ClocksStopped,
-    /// They run again.
-    ClocksResumed,
+    /// The clocks of what it owes run from now on, or stand still (RO-7, LC-19, FO-3).
+    ClocksTurned {
+        /// Whether the drift clock runs.
+        drift: bool,
+        /// Whether the security clock runs.
+        security: bool,
+    },
     /// It owes the release no more.
     DueEnded {
         /// Which release.
@@ -171,6 +176,42 @@ pub enum InstanceEvent {
         /// What.
         code: FindingCode,
     },
+    /// The Founder silenced a finding until a date (FO-3).
+    OverrideSet {
+        /// Which.
+        code: FindingCode,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// It got the right to run a domain (EN-2, EN-5).
+    ModuleActivated {
+        /// Which.
+        domain: DomainCode,
+        /// In which version.
+        version: Version,
+    },
+    /// It switched a domain off, and with it the right.
+    ModuleDeactivated {
+        /// Which.
+        domain: DomainCode,
+    },
+    /// It runs a domain without a right, and is told to switch it off (EN-3, CO-5).
+    DeactivationNoticed {
+        /// Which.
+        domain: DomainCode,
+    },
+    /// The notice is void: the right is there, or the domain is off.
+    NoticeWithdrawn {
+        /// Of which domain.
+        domain: DomainCode,
+    },
+    /// It was warned that a window runs out (CO-12).
+    Warned {
+        /// Which window.
+        window: Window,
+        /// How far it had run.
+        point: Point,
+    },
     /// Its subscription changed (§VII).
     SubscriptionChanged {
         /// The tier from now on.
@@ -220,6 +261,35 @@ pub enum WorldEvent {
         digest: Digest,
         /// The document.
         document: Box<ConstitutionDocument>,
+    },
+    /// The constitution ratified before came into force: its date had come (FO-5).
+    ConstitutionEffective {
+        /// Digest of the document.
+        digest: Digest,
+    },
+    /// The fleet was counted, for the brake on standing orders (CO-14).
+    FleetCounted {
+        /// Instances that are not revoked.
+        instances: u64,
+    },
+    /// A standing order took an instance (LC-18).
+    StandingOrderTaken {
+        /// Which order.
+        order: StandingOrder,
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// The Founder lets a release remove a capability before its notice is over (RL-8).
+    RemovalAllowed {
+        /// Which release may.
+        release: Version,
+        /// What it removes.
+        capability: String,
+    },
+    /// The Organism's module catalogue (RL-5, EN-1).
+    CataloguePublished {
+        /// The catalogue.
+        catalogue: Catalogue,
     },
     /// The Organism's runtime matrix (RL-5).
     MatrixPublished {
@@ -402,7 +472,12 @@ impl InstanceEvent {
                 OfferEnd::Paused => "RO-6",
                 _ => "RO-7",
             },
-            Self::ClocksStopped | Self::ClocksResumed => "RO-7",
+            Self::ClocksTurned { .. } => "RO-7",
+            Self::OverrideSet { .. } => "FO-3",
+            Self::ModuleActivated { .. } => "EN-2",
+            Self::ModuleDeactivated { .. } => "EN-7",
+            Self::DeactivationNoticed { .. } | Self::NoticeWithdrawn { .. } => "CO-5",
+            Self::Warned { .. } => "CO-12",
             Self::AttemptBegun { .. } | Self::AttemptFinished { .. } => "RO-3",
             Self::RetryAsked { .. } | Self::RollbackAsked { .. } => "RO-9",
             Self::FindingOpened { code } | Self::FindingClosed { code } => code.rule(),
@@ -427,12 +502,15 @@ impl InstanceEvent {
             | Self::Reported { .. }
             | Self::AttemptBegun { .. }
             | Self::RetryAsked { .. }
-            | Self::RollbackAsked { .. } => Authority::Runtime,
+            | Self::RollbackAsked { .. }
+            | Self::ModuleDeactivated { .. } => Authority::Runtime,
             Self::AttemptFinished { outcome, .. } => match outcome {
                 Outcome::Stalled => Authority::Federation,
                 Outcome::Succeeded | Outcome::Failed => Authority::Runtime,
             },
-            Self::HoldPlaced | Self::HoldLifted | Self::EscalationsResolved => Authority::Founder,
+            Self::HoldPlaced | Self::HoldLifted | Self::OverrideSet { .. } | Self::EscalationsResolved => {
+                Authority::Founder
+            }
             _ => Authority::Federation,
         }
     }
@@ -444,7 +522,11 @@ impl WorldEvent {
     pub fn rule(&self) -> &str {
         match self {
             Self::Founded { .. } | Self::KeysPublished { .. } => "AU-4",
-            Self::ConstitutionRatified { .. } => "FO-5",
+            Self::ConstitutionRatified { .. } | Self::ConstitutionEffective { .. } => "FO-5",
+            Self::FleetCounted { .. } => "CO-14",
+            Self::StandingOrderTaken { .. } => "LC-18",
+            Self::RemovalAllowed { .. } => "RL-8",
+            Self::CataloguePublished { .. } => "EN-1",
             Self::MatrixPublished { .. } => "RL-5",
             Self::ReleasePublished { .. } | Self::ReleaseWithdrawn { .. } => "RL-1",
             Self::OrderAccepted { .. } => "FO-1",
@@ -473,8 +555,11 @@ impl WorldEvent {
             | Self::KeysPublished { .. }
             | Self::ConstitutionRatified { .. }
             | Self::OrderAccepted { .. }
+            | Self::RemovalAllowed { .. }
             | Self::RolloutResumed { cause: PauseCause::FailureBound, .. } => Authority::Founder,
-            Self::MatrixPublished { .. } | Self::ReleasePublished { .. } => Authority::Organism,
+            Self::MatrixPublished { .. }
+            | Self::CataloguePublished { .. }
+            | Self::ReleasePublished { .. } => Authority::Organism,
             _ => Authority::Federation,
         }
     }

@@ -79,6 +79,18 @@ pub struct Finding {
     pub since: Timestamp,
 }
 
+/// The Founder's override of one finding until a date (FO-3): it is on record, and nothing follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Which finding.
+    pub code: FindingCode,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; this instant is still inside.
+    pub until: Timestamp,
+}
+
 /// A matter put before the Founder (CO-13): one per rule and subject while it is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

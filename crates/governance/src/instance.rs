@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::event::{InstanceEvent, Registration};
-use crate::finding::{Escalation, Finding, FindingCode};
+use crate::finding::{Escalation, Finding, FindingCode, Override};
 use crate::id::{Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId};
 use crate::layer::LayerContent;
 use crate::lifecycle::State;
+use crate::module::{Activation, Notice};
 use crate::rollout::{Phase, Stratum};
 use crate::text::words;
 use crate::tier::{Kind, Subscription, SubscriptionStatus};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::version::Version;
+use crate::warning::{Warning, Window};
 
 /// Finished attempts remembered on the instance; the ledger holds them all.
 pub const ATTEMPTS_MAX: usize = 32;
@@ -25,6 +27,10 @@ pub const ATTEMPTS_MAX: usize = 32;
 pub const OFFERED_MAX: usize = 32;
 /// Failed releases remembered for RO-9.
 pub const FAILURES_MAX: usize = 16;
+/// Overrides remembered; the ledger holds them all.
+pub const OVERRIDES_MAX: usize = 16;
+/// Violations remembered for CO-13; the constitution asks for fewer.
+pub const VIOLATIONS_MAX: usize = 64;
 
 /// What an instance runs, as it last signed (ID-2, ID-5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +164,41 @@ pub struct Failure {
     pub retry: bool,
 }
 
+/// A clock and what it may show: as the law was when the offer was made (FO-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Countdown {
+    /// What it shows; below zero while it is too early to count.
+    pub clock: Clock,
+    /// The most it may show.
+    pub limit: Span,
+    /// The whole window, from the offer to that limit.
+    pub window: Span,
+}
+
+impl Countdown {
+    /// Whether the window is over. It is closed: at exactly its length it is still kept (§7).
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.clock.shows(now) > self.limit
+    }
+
+    /// When it will be reached if the clock runs on.
+    #[must_use]
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        self.clock.reaches(self.limit, now)
+    }
+
+    fn turned(self, on: bool, at: Timestamp) -> Self {
+        let clock = match on {
+            true if !self.clock.is_running() => self.clock.resumed(at),
+            false if self.clock.is_running() => self.clock.stopped(at),
+            _ => self.clock,
+        };
+        Self { clock, ..self }
+    }
+}
+
 /// The one release the instance owes, and how long it has been owing it (RO-7, RO-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,10 +209,10 @@ pub struct Due {
     pub rollout: RolloutId,
     /// Drift so far (CO-1); none while only security releases were offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Clock>,
+    pub drift: Option<Countdown>,
     /// Time since a security release's notice (CO-3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub security: Option<Clock>,
+    pub security: Option<Countdown>,
 }
 
 /// The owner's wish to go back to what ran before (RL-2).
@@ -196,19 +237,15 @@ pub struct Left {
     pub again: Timestamp,
     /// The drift clock of the offer by which it had come: it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Clock>,
+    pub drift: Option<Countdown>,
 }
 
 impl Due {
     /// Whether its clocks run.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.drift.is_some_and(|clock| clock.is_running())
-            || self.security.is_some_and(|clock| clock.is_running())
-    }
-
-    fn map(self, change: impl Fn(Clock) -> Clock) -> Self {
-        Self { drift: self.drift.map(&change), security: self.security.map(&change), ..self }
+        self.drift.is_some_and(|drift| drift.clock.is_running())
+            || self.security.is_some_and(|security| security.clock.is_running())
     }
 }
 
@@ -242,8 +279,14 @@ pub struct Instance {
     pub previous_key: Option<InstanceKey>,
     /// What it runs.
     pub running: Running,
-    /// Its active domains, in the order of activation.
+    /// The domains it says are active.
     pub domains: Vec<DomainCode>,
+    /// The domains it has the right to run, in the order of activation (EN-5).
+    #[serde(default)]
+    pub activations: Vec<Activation>,
+    /// The active domains that it was told to switch off (CO-5).
+    #[serde(default)]
+    pub notices: Vec<Notice>,
     /// The last statement of its chain.
     pub head: Option<StatementHead>,
     /// When it last made a statement or a handshake.
@@ -271,6 +314,15 @@ pub struct Instance {
     pub failures: Vec<Failure>,
     /// What is found against it.
     pub findings: Vec<Finding>,
+    /// Findings that the Founder silenced, and until when (FO-3); the last [`OVERRIDES_MAX`].
+    #[serde(default)]
+    pub overrides: Vec<Override>,
+    /// When findings opened, the last [`VIOLATIONS_MAX`], until an order of the Founder settles them (CO-13).
+    #[serde(default)]
+    pub violations: Vec<Timestamp>,
+    /// The warnings given of windows that are still open (CO-12).
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// What lies before the Founder about it.
     pub escalations: Vec<Escalation>,
     /// Suspended by the Founder's order: only his `restore` lifts it (LC-19).
@@ -303,6 +355,12 @@ impl Instance {
             previous_key: None,
             running: registration.running.clone(),
             domains: registration.domains.clone(),
+            activations: registration
+                .domains
+                .iter()
+                .map(|domain| Activation { domain: domain.clone(), since: at })
+                .collect(),
+            notices: Vec::new(),
             head: None,
             reported: at,
             offer: None,
@@ -315,6 +373,9 @@ impl Instance {
             attempts: Vec::new(),
             failures: Vec::new(),
             findings: Vec::new(),
+            overrides: Vec::new(),
+            violations: Vec::new(),
+            warnings: Vec::new(),
             escalations: Vec::new(),
             held: false,
             handshake_required: false,
@@ -332,6 +393,25 @@ impl Instance {
     #[must_use]
     pub fn finding(&self, code: FindingCode) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.code == code)
+    }
+
+    /// Whether the Founder's override silences this finding now (FO-3).
+    #[must_use]
+    pub fn is_silenced(&self, code: FindingCode, now: Timestamp) -> bool {
+        self.overrides.iter().any(|given| given.code == code && given.from <= now && now <= given.until)
+    }
+
+    /// The open findings from which something follows: those that no override silences.
+    pub fn standing_findings(&self, now: Timestamp) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| !self.is_silenced(finding.code, now))
+    }
+
+    /// How long a finding has been open, less the time it was silenced: its clock stood still (FO-3).
+    #[must_use]
+    pub fn age(&self, finding: &Finding, now: Timestamp) -> Span {
+        let given = self.overrides.iter().filter(|given| given.code == finding.code);
+        let silent = given.map(|given| given.until.min(now).since(given.from.max(finding.since)));
+        silent.fold(now.since(finding.since), |age, silent| age - silent)
     }
 
     /// What it ran before the version that runs now, if the record knows. An attempt that stalled, and ended well
@@ -398,10 +478,21 @@ impl Instance {
                 self.offer = None;
                 self.serial += 1;
             }
-            InstanceEvent::ClocksStopped => self.due = self.due.map(|due| due.map(|clock| clock.stopped(at))),
-            InstanceEvent::ClocksResumed => self.due = self.due.map(|due| due.map(|clock| clock.resumed(at))),
+            InstanceEvent::ClocksTurned { drift, security } => {
+                self.due = self.due.map(|due| Due {
+                    drift: due.drift.map(|countdown| countdown.turned(*drift, at)),
+                    security: due.security.map(|countdown| countdown.turned(*security, at)),
+                    ..due
+                });
+            }
             InstanceEvent::DueEnded { why, .. } => {
                 let due = self.due.take();
+                self.forget_warnings(&[
+                    Window::Update,
+                    Window::Security,
+                    Window::SecuritySuspension,
+                    Window::DriftFreeze,
+                ]);
                 if *why == OfferEnd::Installed {
                     self.paid = due;
                 }
@@ -425,10 +516,48 @@ impl Instance {
             InstanceEvent::RollbackAsked { to, from, again } => {
                 self.wish = Some(Wish { to: *to, from: *from, again: *again });
             }
-            InstanceEvent::FindingOpened { code } => self.findings.push(Finding { code: *code, since: at }),
-            InstanceEvent::FindingClosed { code } => self.findings.retain(|finding| finding.code != *code),
+            InstanceEvent::FindingOpened { code } => {
+                self.findings.push(Finding { code: *code, since: at });
+                if !self.is_silenced(*code, at) {
+                    keep_last(&mut self.violations, at, VIOLATIONS_MAX);
+                }
+            }
+            InstanceEvent::FindingClosed { code } => {
+                self.findings.retain(|finding| finding.code != *code);
+                if self.findings.is_empty() {
+                    self.forget_warnings(&[Window::Finding]);
+                }
+            }
+            InstanceEvent::OverrideSet { code, until } => {
+                for earlier in self.overrides.iter_mut().filter(|given| given.code == *code) {
+                    // One override at a time: no time stands still twice.
+                    earlier.until = earlier.until.min(at - Span::from_millis(1));
+                }
+                let given = Override { code: *code, from: at, until: *until };
+                keep_last(&mut self.overrides, given, OVERRIDES_MAX);
+            }
+            InstanceEvent::ModuleActivated { domain, .. } => {
+                self.activations.push(Activation { domain: domain.clone(), since: at });
+            }
+            InstanceEvent::ModuleDeactivated { domain } => {
+                self.activations.retain(|activation| activation.domain != *domain);
+                self.domains.retain(|active| active != domain);
+                self.withdraw_notice(domain);
+            }
+            InstanceEvent::DeactivationNoticed { domain } => {
+                self.notices.push(Notice { domain: domain.clone(), since: at });
+                self.serial += 1;
+            }
+            InstanceEvent::NoticeWithdrawn { domain } => {
+                self.withdraw_notice(domain);
+                self.serial += 1;
+            }
+            InstanceEvent::Warned { window, point } => {
+                self.warnings.push(Warning { window: *window, point: *point });
+            }
             InstanceEvent::SubscriptionChanged { tier, status } => {
                 if self.subscription.status != *status {
+                    self.forget_warnings(&[Window::Subscription]);
                     self.subscription.since = at;
                 }
                 self.subscription.tier = *tier;
@@ -440,7 +569,22 @@ impl Instance {
             InstanceEvent::Escalated { rule, facts } => {
                 self.escalations.push(Escalation { rule: rule.clone(), since: at, facts: facts.clone() });
             }
-            InstanceEvent::EscalationsResolved => self.escalations.clear(),
+            InstanceEvent::EscalationsResolved => {
+                self.escalations.clear();
+                // The Founder has dealt with them: the count begins anew.
+                self.violations.clear();
+            }
+        }
+    }
+
+    fn forget_warnings(&mut self, windows: &[Window]) {
+        self.warnings.retain(|warning| !windows.contains(&warning.window));
+    }
+
+    fn withdraw_notice(&mut self, domain: &DomainCode) {
+        self.notices.retain(|notice| notice.domain != *domain);
+        if self.notices.is_empty() {
+            self.forget_warnings(&[Window::Deactivation]);
         }
     }
 
@@ -461,6 +605,9 @@ impl Instance {
             self.paid = None;
             self.left = None;
             self.findings.clear();
+            self.warnings.clear();
+            self.violations.clear();
+            self.notices.clear();
             self.failures.clear();
             self.previous_key = None;
             self.handshake_required = to == State::Suspended;
@@ -519,4 +666,10 @@ impl Instance {
         let offered = self.offer.map(|offer| alloc::format!(", {} {} on offer", offer.action, offer.release));
         alloc::format!("{} on {}{}", self.state, self.running.platform, offered.unwrap_or_default())
     }
+}
+
+/// Adds to a list that remembers the last so many.
+fn keep_last<T>(list: &mut Vec<T>, item: T, most: usize) {
+    list.push(item);
+    list.drain(..list.len().saturating_sub(most));
 }

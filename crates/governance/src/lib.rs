@@ -18,29 +18,33 @@ pub mod id;
 pub mod instance;
 pub mod layer;
 pub mod lifecycle;
+pub mod module;
 pub mod reconcile;
 pub mod refusal;
 pub mod release;
 pub mod rollout;
+pub mod standing;
 mod text;
 pub mod tier;
 pub mod time;
 pub mod version;
+pub mod warning;
 pub mod world;
 
 pub use clock::Clock;
-pub use constitution::{Constitution, ConstitutionDocument, Share};
+pub use constitution::{Constitution, ConstitutionDocument, Share, StandingOrder};
 pub use event::{Event, InstanceEvent, Registration, WorldEvent};
-pub use finding::{Escalation, Finding, FindingCode};
+pub use finding::{Escalation, Finding, FindingCode, Override};
 pub use id::{
     Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, OperatorName, ProviderId, RolloutId,
     TrustDomain,
 };
-pub use instance::{Action, Instance, Offer, OfferEnd, Outcome, Running, StatementHead};
+pub use instance::{Action, Countdown, Instance, Offer, OfferEnd, Outcome, Running, StatementHead};
 pub use layer::{LayerContent, LayerId, LayerStructure};
 pub use lifecycle::{Authority, Cause, State, TRANSITIONS, Transition};
+pub use module::{Activation, Catalogue, Module};
 pub use refusal::{Reason, Refusal};
-pub use release::{Advisory, Class, Matrix, Package, Release, Restriction};
+pub use release::{Advisory, Class, Deprecation, Matrix, Package, Release, Restriction};
 pub use rollout::{Census, Phase, Rollout, RolloutStatus};
 pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
 pub use time::{Span, Timestamp};

@@ -1,4 +1,4 @@
-//! The states of an instance and the only ways between them (§III, LC-1…LC-17), as one table.
+//! The states of an instance and the only ways between them (§III, LC-1…LC-18), as one table.
 //!
 //! Never says when a transition is due: `reconcile` and `decide` do.
 
@@ -71,8 +71,12 @@ words! {
         OperatorReactivated = "operator-reactivated",
         /// The Founder suspends.
         FounderSuspended = "founder-suspended",
-        /// The Founder revokes, by an order or a standing order (LC-18).
+        /// The Founder revokes by an order.
         FounderRevoked = "founder-revoked",
+        /// Drift beyond `drift.freeze`, under the Founder's standing order (CO-2, LC-18).
+        DriftFrozen = "drift-frozen",
+        /// An unauthorised fork, under the Founder's standing order (CO-8, LC-18).
+        Forked = "forked",
         /// The Founder restores.
         FounderRestored = "founder-restored",
     }
@@ -142,6 +146,14 @@ pub const TRANSITIONS: &[Transition] = &[
     t("LC-16", UpdatePending,     Suspended,         FounderSuspended,     Founder),
     t("LC-16", UpgradeInProgress, Suspended,         FounderSuspended,     Founder),
     t("LC-16", OutOfCompliance,   Suspended,         FounderSuspended,     Founder),
+    // Under a standing order the Federation acts in the Founder's name, and waits for the end of an upgrade as it always does.
+    t("LC-18", Active,            Revoked,           DriftFrozen,          Federation),
+    t("LC-18", UpdatePending,     Revoked,           DriftFrozen,          Federation),
+    t("LC-18", OutOfCompliance,   Revoked,           DriftFrozen,          Federation),
+    t("LC-18", Active,            Revoked,           Forked,               Federation),
+    t("LC-18", UpdatePending,     Revoked,           Forked,               Federation),
+    t("LC-18", OutOfCompliance,   Revoked,           Forked,               Federation),
+    t("LC-18", Suspended,         Revoked,           Forked,               Federation),
     t("LC-17", Revoked,           Suspended,         FounderRestored,      Founder),
 ];
 

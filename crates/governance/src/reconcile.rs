@@ -7,16 +7,20 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::clock::Clock;
-use crate::event::InstanceEvent;
-use crate::finding::FindingCode;
-use crate::id::RolloutId;
-use crate::instance::{Action, Failure, Instance, OfferEnd, Outcome};
+use crate::constitution::{Constitution, StandingOrder};
+use crate::event::{InstanceEvent, WorldEvent};
+use crate::finding::{Finding, FindingCode};
+use crate::id::{DomainCode, RolloutId};
+use crate::instance::{Action, Countdown, Failure, Instance, OfferEnd, Outcome};
 use crate::lifecycle::{Cause, State, transition_by};
+use crate::module;
 use crate::release::Class;
 use crate::rollout::{Phase, Rollout, RolloutStatus};
+use crate::standing;
 use crate::tier::SubscriptionStatus;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::version::Version;
+use crate::warning::{self, Warning};
 use crate::world::World;
 
 /// Rounds after which nothing can be due any more; each round settles one stage.
@@ -53,7 +57,7 @@ fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent>
     if instance.state == State::Revoked {
         return Vec::new();
     }
-    let stages = [stall, obligations, findings, offers, standing];
+    let stages = [stall, obligations, notices, findings, violations, offers, standing, warnings];
     stages
         .iter()
         .map(|stage| stage(instance, world, now))
@@ -78,7 +82,7 @@ fn stall(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEven
 }
 
 /// What the instance owes: ended when it is paid or void, its clocks running or not (RO-7, LC-19).
-fn obligations(instance: &Instance, world: &World, _now: Timestamp) -> Vec<InstanceEvent> {
+fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
     let Some(due) = instance.due else { return Vec::new() };
     let rollout = world.rollout(due.rollout);
     let end = |why| alloc::vec![InstanceEvent::DueEnded { release: due.release, why }];
@@ -89,12 +93,30 @@ fn obligations(instance: &Instance, world: &World, _now: Timestamp) -> Vec<Insta
     if !world.is_inside(rollout, instance) {
         return end(OfferEnd::NotEligible);
     }
-    let should_run = rollout.paused.is_none() && !world.red_switch && instance.state.is_eligible();
-    match (should_run, due.is_running()) {
-        (true, false) => alloc::vec![InstanceEvent::ClocksResumed],
-        (false, true) => alloc::vec![InstanceEvent::ClocksStopped],
-        _ => Vec::new(),
+    let runs = rollout.paused.is_none() && !world.red_switch && instance.state.is_eligible();
+    // An overridden finding's clock stands still (FO-3).
+    let drift = runs && !instance.is_silenced(FindingCode::VersionDrift, now);
+    let security = runs && !instance.is_silenced(FindingCode::SecurityPatchOverdue, now);
+    let turns = |countdown: Option<Countdown>, on| countdown.is_some_and(|it| it.clock.is_running() != on);
+    if turns(due.drift, drift) || turns(due.security, security) {
+        return alloc::vec![InstanceEvent::ClocksTurned { drift, security }];
     }
+    Vec::new()
+}
+
+/// Deactivation notices given and withdrawn, so that exactly the domains without a right have one (EN-3, CO-5).
+fn notices(instance: &Instance, world: &World, _now: Timestamp) -> Vec<InstanceEvent> {
+    if instance.activations.is_empty() && instance.domains.is_empty() && instance.notices.is_empty() {
+        return Vec::new();
+    }
+    let unentitled = module::unentitled(instance, world);
+    let noticed = |domain: &DomainCode| instance.notices.iter().any(|notice| notice.domain == *domain);
+    let void = instance.notices.iter().filter(|notice| !unentitled.contains(&notice.domain));
+    let mut events: Vec<InstanceEvent> =
+        void.map(|notice| InstanceEvent::NoticeWithdrawn { domain: notice.domain.clone() }).collect();
+    let fresh = unentitled.iter().filter(|domain| !noticed(domain));
+    events.extend(fresh.map(|domain| InstanceEvent::DeactivationNoticed { domain: domain.clone() }));
+    events
 }
 
 fn has_ended(rollout: &Rollout) -> bool {
@@ -113,12 +135,10 @@ fn findings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
         // The suspended are audited too (§7), so that LC-9 has an audit to be clean.
         if holds && !open {
             events.push(InstanceEvent::FindingOpened { code });
-            events.extend(escalation(
-                instance,
-                code.rule(),
-                "CO-8",
-                "content differs from what the Organism signed",
-            ));
+            if code == FindingCode::UnauthorisedFork && !instance.is_silenced(code, now) {
+                let facts = "content differs from what the Organism signed";
+                events.extend(escalation(instance, "CO-8", facts));
+            }
         } else if !holds && open {
             events.push(InstanceEvent::FindingClosed { code });
         }
@@ -126,22 +146,31 @@ fn findings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
     events
 }
 
-/// An escalation under `rule`, if that is the rule asked for and none is open (CO-13).
-fn escalation(instance: &Instance, rule: &str, asked: &str, facts: &str) -> Option<InstanceEvent> {
+/// Findings that opened too often in too short a time (CO-13).
+fn violations(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let law = &world.constitution;
+    let recent =
+        instance.violations.iter().filter(|opened| now.since(**opened) <= law.escalation_within).count();
+    if recent < usize::try_from(law.escalation_violations).unwrap_or(usize::MAX) {
+        return Vec::new();
+    }
+    let facts = alloc::format!("{recent} findings opened within {}", law.escalation_within);
+    escalation(instance, "CO-13", &facts).into_iter().collect()
+}
+
+/// An escalation under `rule`, unless one is open (CO-13).
+fn escalation(instance: &Instance, rule: &str, facts: &str) -> Option<InstanceEvent> {
     let open = instance.escalations.iter().any(|escalation| escalation.rule == rule);
-    (rule == asked && !open)
-        .then(|| InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) })
+    (!open).then(|| InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) })
 }
 
 /// Whether a finding's condition holds.
 fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timestamp) -> bool {
     let law = &world.constitution;
-    let beyond = |clock: Option<Clock>, limit: Span| clock.is_some_and(|clock| clock.shows(now) > limit);
+    let is_over = |countdown: Option<Countdown>| countdown.is_some_and(|countdown| countdown.is_over(now));
     match code {
-        FindingCode::VersionDrift => beyond(instance.due.and_then(|due| due.drift), law.drift_threshold),
-        FindingCode::SecurityPatchOverdue => {
-            beyond(instance.due.and_then(|due| due.security), law.security_deadline)
-        }
+        FindingCode::VersionDrift => is_over(instance.due.and_then(|due| due.drift)),
+        FindingCode::SecurityPatchOverdue => is_over(instance.due.and_then(|due| due.security)),
         FindingCode::TierMismatch => law.kind_of(instance.subscription.tier) != instance.kind,
         FindingCode::RuntimeIncompatible => world
             .matrix
@@ -152,7 +181,11 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
             silent > law.compliance_report_within
         }
         FindingCode::UnauthorisedFork => is_fork(instance, world),
-        FindingCode::EntitlementViolation | FindingCode::VersionChainBroken => false,
+        FindingCode::EntitlementViolation => {
+            let limit = law.entitlement_deactivate_within;
+            instance.notices.iter().any(|notice| now.since(notice.since) > limit)
+        }
+        FindingCode::VersionChainBroken => false,
     }
 }
 
@@ -343,31 +376,28 @@ fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class
 fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timestamp) -> InstanceEvent {
     let law = &world.constitution;
     let inherited = instance.due.filter(|_| wanted.action == Action::Update);
-    let runs = instance.state.is_eligible();
-    let carry = |clock: Clock| if runs { clock.resumed(now) } else { clock };
     // The clock of what it left by its own wish ran on (RO-9).
     let left = instance.left.filter(|_| wanted.action == Action::Update).and_then(|left| left.drift);
     let mut drift = match (inherited.and_then(|due| due.drift), left) {
-        (Some(owed), Some(left)) => Some(owed.further(left, now)),
+        (Some(owed), Some(left)) => Some(further(owed, left, now)),
         (owed, left) => owed.or(left),
     };
-    drift = drift.map(carry);
-    let mut security = inherited.and_then(|due| due.security).map(carry);
+    let mut security = inherited.and_then(|due| due.security);
     if wanted.action == Action::Update {
         let own = match wanted.rollout.class {
             Class::Security => &mut security,
             _ => &mut drift,
         };
-        let fresh = match wanted.rollout.class {
-            Class::Major => Clock::started_ahead(now, law.major_window - law.drift_threshold),
-            Class::Security => Clock::started(now),
-            _ => Clock::started_ahead(now, law.minor_window - law.drift_threshold),
-        };
-        *own = Some(own.map_or(fresh, |inherited| inherited.further(fresh, now)));
+        let fresh = countdown(wanted.rollout.class, law, now);
+        *own = Some(own.map_or(fresh, |inherited| further(fresh, inherited, now)));
     }
-    let reaches = |clock: Option<Clock>, length| clock.and_then(|clock| clock.reaches(length, now));
-    let by_drift = reaches(drift, law.drift_threshold);
-    let by_security = reaches(security, law.security_deadline);
+    // Of a suspended instance the clocks stand still; `obligations` turns them on and off.
+    if instance.state.is_eligible() {
+        let running = |it: Countdown| Countdown { clock: it.clock.resumed(now), ..it };
+        (drift, security) = (drift.map(running), security.map(running));
+    }
+    let by_drift = drift.and_then(|drift| drift.deadline(now));
+    let by_security = security.and_then(|security| security.deadline(now));
     InstanceEvent::Offered {
         release: wanted.release,
         rollout: wanted.rollout.id,
@@ -379,23 +409,87 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
     }
 }
 
+/// The clock that a release of this class starts at its offer, with what it may show (RL-2, CO-1, CO-3).
+fn countdown(class: Class, law: &Constitution, now: Timestamp) -> Countdown {
+    let (limit, window) = match class {
+        Class::Security => (law.security_deadline, law.security_deadline),
+        Class::Major => (law.drift_threshold, law.major_window),
+        Class::Minor | Class::Module => (law.drift_threshold, law.minor_window),
+    };
+    Countdown { clock: Clock::started_ahead(now, window - limit), limit, window }
+}
+
+/// The terms of the first with the clock of the one that has run further: publishing postpones nothing (RO-8).
+fn further(terms: Countdown, other: Countdown, now: Timestamp) -> Countdown {
+    Countdown { clock: terms.clock.further(other.clock, now), ..terms }
+}
+
+/// Warnings of windows that run out (CO-12).
+fn warnings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let due = warning::due(instance, world, now).into_iter();
+    due.map(|Warning { window, point }| InstanceEvent::Warned { window, point }).collect()
+}
+
+/// What a decision about one instance, with these events applied to it, makes of the federation as a whole: a standing
+/// order was used, or there was no room for it (CO-14).
+#[must_use]
+pub fn federation_events(
+    instance: &Instance,
+    events: &[InstanceEvent],
+    world: &World,
+    now: Timestamp,
+) -> Vec<WorldEvent> {
+    let taken = events.iter().filter_map(|event| match event {
+        InstanceEvent::Moved { cause, .. } => StandingOrder::of(*cause),
+        _ => None,
+    });
+    let mut found: Vec<WorldEvent> =
+        taken.map(|order| WorldEvent::StandingOrderTaken { order, instance: instance.id }).collect();
+    let escalated = world.escalations.iter().any(|escalation| escalation.rule == "CO-14");
+    if !escalated && standing::is_braked(instance, world, now) {
+        found.push(WorldEvent::FederationEscalated {
+            rule: String::from("CO-14"),
+            facts: alloc::format!(
+                "a standing order applies to {}, and the day has no room for it",
+                instance.id
+            ),
+        });
+    }
+    found
+}
+
+/// Whether anything is due for the instance, or because of it.
+#[must_use]
+pub fn is_due(instance: &Instance, world: &World, now: Timestamp) -> bool {
+    !due(instance, world, now).is_empty() || !federation_events(instance, &[], world, now).is_empty()
+}
+
 /// The transition that the facts ask for; the gravest wins (§III).
 fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
     let from = instance.state;
     let mut events = Vec::new();
+    if let Some(order) = standing::due(instance, world, now)
+        && world.brake.room(world, now) > 0
+    {
+        events.extend(moved(from, order.cause()));
+        let facts = alloc::format!("revoked under the standing order {order}");
+        events.extend(escalation(instance, order.rule(), &facts));
+        return events;
+    }
     if let Some(cause) = suspension(instance, world, now)
         && let Some(event) = moved(from, cause)
     {
         events.push(event);
         if cause == Cause::SecurityOverdue {
             let facts = "a security release was not installed by its second deadline";
-            events.extend(escalation(instance, "CO-3", "CO-3", facts));
+            events.extend(escalation(instance, "CO-3", facts));
         }
         return events;
     }
+    let found = instance.standing_findings(now).next().is_some();
     let cause = match from {
-        State::Active | State::UpdatePending if !instance.findings.is_empty() => Cause::FindingOpen,
-        State::OutOfCompliance if instance.findings.is_empty() => Cause::FindingsCleared,
+        State::Active | State::UpdatePending if found => Cause::FindingOpen,
+        State::OutOfCompliance if !found => Cause::FindingsCleared,
         State::Active if instance.offer.is_some() => Cause::ReleaseOffered,
         State::UpdatePending if instance.offer.is_none() => Cause::OfferEnded,
         _ => return events,
@@ -407,20 +501,20 @@ fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
 /// What asks for suspension now, if anything does (CO-3, CO-10, CO-11).
 fn suspension(instance: &Instance, world: &World, now: Timestamp) -> Option<Cause> {
     let law = &world.constitution;
-    let ladder = law.security_deadline + law.security_suspend_after;
     let security = instance.due.and_then(|due| due.security);
-    let too_old = |since: Timestamp| now.since(since) > law.compliance_suspend_after;
+    let overdue = security.is_some_and(|it| it.clock.shows(now) > it.limit + law.security_suspend_after);
+    let too_old = |finding: &Finding| instance.age(finding, now) > law.compliance_suspend_after;
     let subscription = match instance.subscription.status {
         SubscriptionStatus::Active => false,
         SubscriptionStatus::Lapsed => now.since(instance.subscription.since) > law.subscription_lapse_grace,
         SubscriptionStatus::Revoked => true,
     };
-    if security.is_some_and(|clock| clock.shows(now) > ladder) {
+    if overdue && !instance.is_silenced(FindingCode::SecurityPatchOverdue, now) {
         Some(Cause::SecurityOverdue)
     } else if subscription {
         Some(Cause::SubscriptionEnded)
     } else {
-        instance.findings.iter().any(|finding| too_old(finding.since)).then_some(Cause::FindingTooOld)
+        instance.standing_findings(now).any(too_old).then_some(Cause::FindingTooOld)
     }
 }
 

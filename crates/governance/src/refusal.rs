@@ -174,10 +174,82 @@ pub enum Reason {
         limit: u32,
     },
     /// EN-1.
-    #[error("{domain} is not in the catalogue")]
+    #[error("{domain} is not in the catalogue, or is not active here")]
     UnknownDomain {
         /// Which domain.
         domain: DomainCode,
+    },
+    /// EN-1.
+    #[error("tier {tier} has no custom domains: {domain} is one")]
+    CustomDomainNotAllowed {
+        /// Which domain.
+        domain: DomainCode,
+        /// Which tier.
+        tier: crate::tier::Tier,
+    },
+    /// EN-2.
+    #[error("{domain} needs platform {needs}, and {installed} runs")]
+    PlatformTooOld {
+        /// Which domain.
+        domain: DomainCode,
+        /// What it needs.
+        needs: Version,
+        /// What runs.
+        installed: Version,
+    },
+    /// EN-2, EN-7.
+    #[error("{domain} needs {needed} active")]
+    DependencyMissing {
+        /// Which domain.
+        domain: DomainCode,
+        /// What it needs.
+        needed: DomainCode,
+    },
+    /// FO-3.
+    #[error("the override ends at {until}, which is past")]
+    OverrideVoid {
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// FO-5.
+    #[error("the constitution contradicts itself: {detail}")]
+    ConstitutionContradicts {
+        /// Where.
+        detail: String,
+    },
+    /// FO-5.
+    #[error("the amendment replaces {found}, and {expected} is the latest")]
+    AmendmentDetached {
+        /// The latest constitution.
+        expected: String,
+        /// The one it names.
+        found: String,
+    },
+    /// FO-5.
+    #[error("the amendment takes effect at {effective}, before the one ratified for {latest}")]
+    AmendmentTooEarly {
+        /// When it takes effect.
+        effective: Timestamp,
+        /// When the latest does.
+        latest: Timestamp,
+    },
+    /// RL-8.
+    #[error("release {release} removes {capability}, {why}")]
+    DeprecationTooSoon {
+        /// Which release.
+        release: Version,
+        /// What it removes.
+        capability: String,
+        /// How its notice stands.
+        why: String,
+    },
+    /// EN-1.
+    #[error("the catalogue: {domain}: {why}")]
+    CatalogueBroken {
+        /// The domain at fault.
+        domain: DomainCode,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// ID-3.
     #[error("a {kind} instance belongs to a provider")]
@@ -287,7 +359,34 @@ impl Reason {
             Self::TierLimit { .. } => {
                 ("tier-limit", "EN-2", "deactivate a domain or subscribe to a larger tier")
             }
-            Self::UnknownDomain { .. } => ("unknown-domain", "EN-1", "see the catalogue"),
+            Self::UnknownDomain { .. } => ("unknown-domain", "EN-1", "see the catalogue, and what is active"),
+            Self::CustomDomainNotAllowed { .. } => {
+                ("custom-domain-not-allowed", "EN-1", "subscribe to a tier that has custom domains")
+            }
+            Self::PlatformTooOld { .. } => {
+                ("platform-too-old", "EN-2", "install a release of at least that version first")
+            }
+            Self::DependencyMissing { .. } => {
+                ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
+            }
+            Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
+            Self::ConstitutionContradicts { .. } => {
+                ("constitution-contradicts", "FO-5", "mend the parameters and sign again")
+            }
+            Self::AmendmentDetached { .. } => {
+                ("amendment-detached", "FO-5", "sign it over the latest constitution: `constitution show`")
+            }
+            Self::AmendmentTooEarly { .. } => {
+                ("amendment-too-early", "FO-5", "let amendments take effect in the order of their making")
+            }
+            Self::DeprecationTooSoon { .. } => (
+                "deprecation-too-soon",
+                "RL-8",
+                "wait for its notice to pass, or ask the Founder for `remove`",
+            ),
+            Self::CatalogueBroken { .. } => {
+                ("catalogue-broken", "EN-1", "mend the catalogue and sign it again")
+            }
             Self::ProviderRequired { .. } => ("provider-required", "ID-3", "name the provider"),
             Self::TierMismatch { .. } => {
                 ("tier-mismatch", "CO-4", "choose a kind and a tier that go together")

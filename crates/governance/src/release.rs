@@ -62,6 +62,28 @@ pub struct RollbackInstructions {
     pub instructions: String,
 }
 
+words! {
+    /// How long before its removal a capability must have been deprecated (RL-8).
+    pub enum Weight ("weight") {
+        /// `deprecation.minor`.
+        Minor = "minor",
+        /// `deprecation.major`.
+        Major = "major",
+        /// `deprecation.core`.
+        Core = "core",
+    }
+}
+
+/// The notice that a capability will go (RL-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deprecation {
+    /// What will go.
+    pub capability: String,
+    /// How much weight it has.
+    pub weight: Weight,
+}
+
 /// A release as the Organism signs it (RL-1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +113,12 @@ pub struct Release {
     /// How to move to a major.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
+    /// Capabilities that a later release may remove (RL-8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deprecations: Vec<Deprecation>,
+    /// Capabilities that this release removes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removes: Vec<String>,
     /// For people.
     #[serde(default)]
     pub notes: String,

@@ -89,6 +89,12 @@ pub struct OpenPhase {
     pub cohort: u64,
     /// Per stratum, the last hash inside; empty in general availability, which holds everyone.
     pub cutoffs: Vec<Cutoff>,
+    /// How long it runs; general availability has no length.
+    pub duration: Option<Span>,
+    /// The failure rate that it may not exceed.
+    pub failure_bound: Share,
+    /// The share of its cohort that must have finished.
+    pub evidence: Share,
 }
 
 /// Why a phase whose time is up is not promoted (RO-4).
@@ -309,32 +315,29 @@ impl Census {
     }
 }
 
-struct PhaseLaw {
+/// What the law in force says of a phase that opens now (RO-1, RO-3); it keeps that (FO-5).
+pub(crate) struct PhaseLaw {
     share: Share,
-    duration: Option<Span>,
-    failure_bound: Share,
-    next: Option<Phase>,
+    pub(crate) duration: Option<Span>,
+    pub(crate) failure_bound: Share,
 }
 
-fn phase_law(phase: Phase, law: &Constitution) -> PhaseLaw {
+pub(crate) fn phase_law(phase: Phase, law: &Constitution) -> PhaseLaw {
     match phase {
         Phase::Canary => PhaseLaw {
             share: law.rollout_canary_share,
             duration: Some(law.rollout_canary_duration),
             failure_bound: law.rollout_canary_failure_bound,
-            next: Some(Phase::Beta),
         },
         Phase::Beta => PhaseLaw {
             share: law.rollout_beta_share,
             duration: Some(law.rollout_beta_duration),
             failure_bound: law.rollout_beta_failure_bound,
-            next: Some(Phase::Ga),
         },
         Phase::Ga => PhaseLaw {
             share: Share::from_millionths(1_000_000),
             duration: None,
             failure_bound: law.rollout_ga_failure_bound,
-            next: None,
         },
     }
 }
@@ -383,8 +386,7 @@ fn judge(
     if !broken.is_empty() {
         return broken;
     }
-    let law = phase_law(current.phase, &world.constitution);
-    let up = match law.duration {
+    let up = match current.duration {
         Some(duration) => world.phase_time(rollout, now) > duration,
         None => now > current.opened,
     };
@@ -392,10 +394,10 @@ fn judge(
         return Vec::new();
     }
     let count = census.phase(current.phase);
-    if !world.constitution.rollout_evidence.is_reached_by(count.reached, count.cohort) {
+    if !current.evidence.is_reached_by(count.reached, count.cohort) {
         return hold(rollout, HOLDING_EVIDENCE);
     }
-    match law.next {
+    match rollout.next_phase() {
         None => alloc::vec![WorldEvent::RolloutDone { rollout: rollout.id }],
         Some(next) if rollout.awaits_approval(next) => hold(rollout, HOLDING_APPROVAL),
         Some(next) => open(rollout, next, census, world, now),
@@ -406,13 +408,13 @@ fn judge(
 /// attempt counts for the phase that added the instance, however late it ends.
 fn bound_broken(rollout: &Rollout, census: &Census, world: &World) -> Vec<WorldEvent> {
     let law = &world.constitution;
-    let breaks = |phase: &Phase| {
-        let count = census.phase(*phase);
+    let breaks = |open: &&OpenPhase| {
+        let count = census.phase(open.phase);
         count.failed > 0
             && count.failed >= u64::from(law.rollout_halt_failures)
-            && phase_law(*phase, law).failure_bound.is_exceeded_by(count.failed, count.finished)
+            && open.failure_bound.is_exceeded_by(count.failed, count.finished)
     };
-    let Some(phase) = rollout.phases.iter().map(|open| open.phase).find(breaks) else { return Vec::new() };
+    let Some(phase) = rollout.phases.iter().find(breaks).map(|open| open.phase) else { return Vec::new() };
     let count = census.phase(phase);
     let (id, failed, finished) = (rollout.id, count.failed, count.finished);
     if rollout.class != Class::Security {

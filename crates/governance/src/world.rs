@@ -3,20 +3,23 @@
 //! Never holds an instance: no fact here grows with the fleet.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::constitution::Constitution;
+use crate::constitution::{Constitution, ConstitutionDocument};
 use crate::event::WorldEvent;
 use crate::finding::Escalation;
 use crate::id::{Digest, RolloutId};
 use crate::instance::Instance;
-use crate::release::{Matrix, Release, Restriction, check_step};
-use crate::rollout::{OpenPhase, Phase, Rollout, RolloutStatus};
+use crate::module::Catalogue;
+use crate::release::{Class, Matrix, Release, Restriction, Weight, check_step};
+use crate::rollout::{OpenPhase, Phase, Rollout, RolloutStatus, phase_law};
+use crate::standing::Brake;
 use crate::time::{Span, Timestamp};
-use crate::version::Version;
+use crate::version::{Line, Version};
 
 /// A release as published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,38 @@ pub struct Published {
     pub at: Timestamp,
     /// Whether it was withdrawn since.
     pub withdrawn: bool,
+}
+
+/// A constitution that was ratified and whose date is yet to come (FO-5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    /// Digest of the document.
+    pub digest: Digest,
+    /// The document.
+    pub document: ConstitutionDocument,
+}
+
+/// A capability that was deprecated (RL-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deprecated {
+    /// How much weight it has.
+    pub weight: Weight,
+    /// Since when its notice runs.
+    pub since: Timestamp,
+    /// By which release.
+    pub by: Version,
+}
+
+/// The Founder's leave to remove a capability before its notice is over (RL-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Which release may.
+    pub release: Version,
+    /// What it removes.
+    pub capability: String,
 }
 
 /// A time without new offers, except of security releases (RO-6).
@@ -63,12 +98,27 @@ pub struct World {
     pub constitution: Constitution,
     /// Digest of the document it stands in.
     pub constitution_digest: Option<Digest>,
+    /// Constitutions whose date is yet to come, in the order of their dates.
+    #[serde(default)]
+    pub amendments: Vec<Amendment>,
     /// Serial of the keys document in force.
     pub keys_serial: u64,
     /// Serial of the last order accepted.
     pub order_serial: u64,
     /// The runtime matrix.
     pub matrix: Matrix,
+    /// The module catalogue.
+    #[serde(default)]
+    pub catalogue: Catalogue,
+    /// Capabilities that were deprecated.
+    #[serde(default)]
+    pub deprecations: BTreeMap<String, Deprecated>,
+    /// What the Founder lets releases remove early.
+    #[serde(default)]
+    pub removals: Vec<Removal>,
+    /// What the brake on standing orders counts (CO-14).
+    #[serde(default)]
+    pub brake: Brake,
     /// Every release ever published.
     pub releases: BTreeMap<Version, Published>,
     /// Every rollout, in the order of their making.
@@ -119,10 +169,43 @@ impl World {
     pub fn secures(&self, rollout: &Rollout) -> bool {
         self.rollouts.iter().any(|other| {
             other.id != rollout.id
-                && other.class == crate::release::Class::Security
+                && other.class == Class::Security
                 && other.is_open()
                 && other.release.line() == rollout.release.line()
         })
+    }
+
+    /// Until when the line keeps being supported: for the window of the major that leads out of it; without end while none
+    /// does (RL-7).
+    #[must_use]
+    pub fn supported_until(&self, line: Line) -> Option<Timestamp> {
+        let next = self.releases.values().find(|published| {
+            !published.withdrawn
+                && published.release.class == Class::Major
+                && published.release.version.line() > line
+        });
+        next.map(|published| published.at + self.constitution.major_window)
+    }
+
+    /// Digest of the constitution that an amendment must name as the one it replaces (FO-5).
+    #[must_use]
+    pub fn latest_constitution(&self) -> Option<Digest> {
+        self.amendments.last().map(|amendment| amendment.digest).or(self.constitution_digest)
+    }
+
+    /// What is due for the federation as a whole: constitutions whose date has come (FO-5).
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<WorldEvent> {
+        let come = self.amendments.iter().filter(|amendment| amendment.document.effective <= now);
+        come.map(|amendment| WorldEvent::ConstitutionEffective { digest: amendment.digest }).collect()
+    }
+
+    /// Whether the fleet is to be counted again (CO-14).
+    #[must_use]
+    pub fn is_count_due(&self, now: Timestamp) -> bool {
+        self.brake
+            .counted
+            .is_none_or(|counted| now.since(counted) >= self.constitution.compliance_audit_every)
     }
 
     /// Whether a freeze holds (RO-6). Its window is closed, as all are (§7): the last instant is still inside.
@@ -190,13 +273,33 @@ impl World {
             WorldEvent::Founded { .. } | WorldEvent::EnrolmentCreated { .. } => {}
             WorldEvent::KeysPublished { serial, .. } => self.keys_serial = *serial,
             WorldEvent::ConstitutionRatified { digest, document } => {
-                self.constitution = document.parameters.clone();
-                self.constitution_digest = Some(*digest);
+                // Whatever lies before the Founder about the federation, he has answered.
+                self.escalations.clear();
+                self.amendments.push(Amendment { digest: *digest, document: (**document).clone() });
+                if document.effective <= at {
+                    self.take_effect(*digest);
+                }
             }
+            WorldEvent::ConstitutionEffective { digest } => self.take_effect(*digest),
+            WorldEvent::FleetCounted { instances } => {
+                self.brake.fleet = *instances;
+                self.brake.counted = Some(at);
+            }
+            WorldEvent::StandingOrderTaken { .. } => self.brake.take(at),
+            WorldEvent::RemovalAllowed { release, capability } => {
+                self.removals.push(Removal { release: *release, capability: capability.clone() });
+            }
+            WorldEvent::CataloguePublished { catalogue } => self.catalogue = catalogue.clone(),
             WorldEvent::MatrixPublished { matrix } => self.matrix = matrix.clone(),
             WorldEvent::ReleasePublished { digest, release } => {
                 let published =
                     Published { release: (**release).clone(), digest: *digest, at, withdrawn: false };
+                for deprecation in &release.deprecations {
+                    let (weight, by) = (deprecation.weight, release.version);
+                    let deprecated = Deprecated { weight, since: at, by };
+                    // The first notice counts.
+                    self.deprecations.entry(deprecation.capability.clone()).or_insert(deprecated);
+                }
                 self.releases.insert(release.version, published);
             }
             WorldEvent::ReleaseWithdrawn { release } => {
@@ -221,7 +324,7 @@ impl World {
                 self.rollouts.push(Rollout {
                     id: *rollout,
                     release: *release,
-                    class: class.unwrap_or(crate::release::Class::Minor),
+                    class: class.unwrap_or(Class::Minor),
                     restriction: restriction.clone(),
                     approval: approval.clone(),
                     approved: Vec::new(),
@@ -239,9 +342,20 @@ impl World {
                 if let Some(rollout) =
                     self.rollouts.iter_mut().find(|rollout| Some(rollout.id) == other.rollout())
                 {
-                    apply_rollout(rollout, other, at);
+                    apply_rollout(rollout, other, &self.constitution, at);
                 }
             }
+        }
+    }
+
+    /// The amendment with this digest is the law from now on, and those before it were.
+    fn take_effect(&mut self, digest: Digest) {
+        let Some(index) = self.amendments.iter().position(|amendment| amendment.digest == digest) else {
+            return;
+        };
+        for amendment in self.amendments.drain(..=index) {
+            self.constitution = amendment.document.parameters;
+            self.constitution_digest = Some(amendment.digest);
         }
     }
 
@@ -261,15 +375,20 @@ impl World {
     }
 }
 
-fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, at: Timestamp) {
+fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, law: &Constitution, at: Timestamp) {
     match event {
         WorldEvent::PhaseOpened { phase, eligible, cohort, cutoffs, .. } => {
+            // An open phase keeps its terms, whatever is amended (FO-5).
+            let terms = phase_law(*phase, law);
             rollout.phases.push(OpenPhase {
                 phase: *phase,
                 opened: at,
                 eligible: *eligible,
                 cohort: *cohort,
                 cutoffs: cutoffs.clone(),
+                duration: terms.duration,
+                failure_bound: terms.failure_bound,
+                evidence: law.rollout_evidence,
             });
             rollout.status = RolloutStatus::Running;
             rollout.clock = Clock::started(at);

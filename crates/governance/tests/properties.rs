@@ -118,6 +118,8 @@ fn release(version: Version, class: Class, ships: bool) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: "bind the version before".into() }),
         migration: (class == Class::Major).then(|| "follow the notes".into()),
+        deprecations: Vec::new(),
+        removes: Vec::new(),
         notes: String::new(),
     }
 }

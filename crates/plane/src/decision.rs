@@ -2,8 +2,10 @@
 //!
 //! The only place that writes. State, ledger entries, nonce and enrolment go in one commit or not at all.
 
+use std::sync::Arc;
+
 use governance::decide::{WorldCommand, decide_world};
-use governance::reconcile::reconcile;
+use governance::reconcile::{federation_events, reconcile};
 use governance::{
     Authority, Digest, Event, Instance, InstanceEvent, InstanceId, OperatorName, Refusal, Timestamp, World,
     WorldEvent,
@@ -124,13 +126,12 @@ impl<S: Store> Plane<S> {
     ) -> Result<Instance, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
-            let seen = self.seen();
+            let (seen, now) = self.law_of_the_day().await?;
             let (instance, revision) = self
                 .store
                 .instance_load(id)
                 .await?
                 .ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-            let now = self.now();
             let (events, refusal) = match judge(&instance, &seen.world, now) {
                 Ok(events) => (events, None),
                 Err(refusal) => (refusal.record.clone(), Some(refusal)),
@@ -162,24 +163,60 @@ impl<S: Store> Plane<S> {
             instance.apply(&event, now);
             record.push(Event::Instance(id, event), true)?;
         }
-        for event in reconcile(&instance, &seen.world, now) {
-            instance.apply(&event, now);
-            record.push(Event::Instance(id, event), false)?;
-        }
+        let world = self.reconcile(&mut instance, &seen.world, &mut record, now)?;
         let entries = record.into_entries();
         if entries.is_empty() {
             return Ok(instance);
         }
         let commit = Commit {
             instance: Some((Box::new(instance.clone()), revision)),
+            world: world.clone().map(Box::new),
             world_revision: seen.revision,
             entries,
             nonce: extra.nonce.clone(),
             enrolment: extra.enrolment.clone(),
             ..Commit::default()
         };
-        self.commit(commit).await?;
+        let committed = self.commit(commit).await?;
+        if let Some(world) = world {
+            self.see(world, committed.world_revision);
+        }
         Ok(instance)
+    }
+
+    /// Adds what is due for the instance; gives the world where that changes it too (CO-14).
+    fn reconcile(
+        &self,
+        instance: &mut Instance,
+        world: &World,
+        record: &mut Record<'_>,
+        now: Timestamp,
+    ) -> Result<Option<World>, PlaneError> {
+        let id = instance.id;
+        let due = reconcile(instance, world, now);
+        for event in &due {
+            instance.apply(event, now);
+            record.push(Event::Instance(id, event.clone()), false)?;
+        }
+        let mut changed = None;
+        for event in federation_events(instance, &due, world, now) {
+            changed.get_or_insert_with(|| world.clone()).apply(&event, now);
+            record.push(Event::World(event), false)?;
+        }
+        Ok(changed)
+    }
+
+    /// The world as it is now, with every constitution in force whose date has come (FO-5).
+    pub(crate) async fn law_of_the_day(&self) -> Result<(Arc<Seen>, Timestamp), PlaneError> {
+        for _ in 0..CONFLICTS_MAX {
+            let (seen, now) = (self.seen(), self.now());
+            let due = seen.world.due(now);
+            if due.is_empty() {
+                return Ok((seen, now));
+            }
+            self.settle_world(&seen, due, &By::Federation, Vec::new(), now).await?;
+        }
+        Err(PlaneError::Unavailable("the federation is being changed by others all the time".into()))
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, SettleError> {
@@ -194,12 +231,11 @@ impl<S: Store> Plane<S> {
         &self,
         commands: &[WorldCommand],
         by: &By,
-        document: Option<Document>,
+        documents: Vec<Document>,
     ) -> Result<(), PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
-            let seen = self.seen();
-            let now = self.now();
+            let (seen, now) = self.law_of_the_day().await?;
             let mut world = seen.world.clone();
             let mut events = Vec::new();
             for command in commands {
@@ -207,7 +243,7 @@ impl<S: Store> Plane<S> {
                 decided.iter().for_each(|event| world.apply(event, now));
                 events.extend(decided);
             }
-            if self.settle_world(&seen, events, by, document.clone(), now).await? {
+            if self.settle_world(&seen, events, by, documents.clone(), now).await? {
                 return Ok(());
             }
         }
@@ -220,7 +256,7 @@ impl<S: Store> Plane<S> {
         seen: &Seen,
         events: Vec<WorldEvent>,
         by: &By,
-        document: Option<Document>,
+        documents: Vec<Document>,
         now: Timestamp,
     ) -> Result<bool, PlaneError> {
         if events.is_empty() {
@@ -236,7 +272,7 @@ impl<S: Store> Plane<S> {
             world: Some(Box::new(world.clone())),
             world_revision: seen.revision,
             entries: record.into_entries(),
-            document,
+            documents,
             ..Commit::default()
         };
         match self.commit(commit).await {
@@ -263,11 +299,10 @@ impl<S: Store> Plane<S> {
     ) -> Result<Instance, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
-            let seen = self.seen();
+            let (seen, now) = self.law_of_the_day().await?;
             let found = self.store.instance_load(id).await?;
             let (mut instance, revision) =
                 found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-            let now = self.now();
             let accepted = decide_world(&seen.world, accept, now)?;
             let events = judge(&instance, &seen.world, now)?;
             let mut world = seen.world.clone();
@@ -280,16 +315,15 @@ impl<S: Store> Plane<S> {
                 instance.apply(&event, now);
                 record.push(Event::Instance(id, event), true)?;
             }
-            for event in reconcile(&instance, &world, now) {
-                instance.apply(&event, now);
-                record.push(Event::Instance(id, event), false)?;
+            if let Some(changed) = self.reconcile(&mut instance, &world, &mut record, now)? {
+                world = changed;
             }
             let commit = Commit {
                 instance: Some((Box::new(instance.clone()), Some(revision))),
                 world: Some(Box::new(world.clone())),
                 world_revision: seen.revision,
                 entries: record.into_entries(),
-                document: Some(document.clone()),
+                documents: vec![document.clone()],
                 ..Commit::default()
             };
             match self.commit(commit).await {

@@ -1,13 +1,31 @@
 //! The founding: the first entries of every ledger, each proven by the Founder's documents (AU-4, FO-5).
 
 use governance::{ConstitutionDocument, Event, WorldEvent};
+use proof::Jws;
 use proof::jws::Typ;
 
 use crate::decision::{By, Record};
 use crate::ports::{Commit, Document, Store};
+use crate::rollouts::CONSTITUTION;
 use crate::{Plane, PlaneError, Rejection};
 
 impl<S: Store> Plane<S> {
+    /// The constitution in force, as it was signed (FO-5).
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn constitution_document(&self) -> Result<Jws, PlaneError> {
+        let first = &self.federation.constitution;
+        let Some(digest) = self.seen().world.constitution_digest.filter(|digest| *digest != first.digest())
+        else {
+            return Ok(first.clone());
+        };
+        let kept = self.store.document_load(CONSTITUTION, &digest.to_string()).await?;
+        let lost =
+            || PlaneError::Unavailable(format!("constitution {digest} is in force, and not kept here"));
+        Jws::parse(&kept.ok_or_else(lost)?).map_err(|error| PlaneError::Unavailable(error.to_string()))
+    }
+
     /// Writes the founding entries: the federation, its keys, its constitution.
     pub(crate) async fn found(&self) -> Result<(), PlaneError> {
         let now = self.now();
@@ -51,11 +69,11 @@ impl<S: Store> Plane<S> {
             world: Some(Box::new(world.clone())),
             world_revision: self.seen().revision,
             entries,
-            document: Some(Document {
-                kind: "constitution".to_owned(),
+            documents: vec![Document {
+                kind: CONSTITUTION.to_owned(),
                 name: digest.to_string(),
                 bytes: federation.constitution.to_json().into_bytes(),
-            }),
+            }],
             ..Commit::default()
         };
         let committed = self.store.commit(commit).await?;

@@ -55,9 +55,8 @@ impl<S: Store> Plane<S> {
         let secret = secret_text(&self.entropy.bytes());
         let _gate = self.gate.read().await;
         loop {
-            let seen = self.seen();
+            let (seen, now) = self.law_of_the_day().await?;
             check_enrolment(request.kind, request.tier, request.provider.is_some(), &seen.world)?;
-            let now = self.now();
             let expires = now + seen.world.constitution.enrolment_lifetime;
             let enrolment = Enrolment {
                 digest: Digest::of(secret.as_bytes()),
@@ -105,8 +104,7 @@ impl<S: Store> Plane<S> {
         let digest = Digest::of(request.secret.as_bytes());
         let _gate = self.gate.read().await;
         loop {
-            let seen = self.seen();
-            let now = self.now();
+            let (seen, now) = self.law_of_the_day().await?;
             let enrolment = self.enrolment_find(digest, now, &key).await?;
             let enrolment = match enrolment {
                 Found::Answered(used) => {

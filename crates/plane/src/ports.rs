@@ -102,8 +102,8 @@ pub struct Commit {
     pub nonce: Option<Nonce>,
     /// What it does to an enrolment.
     pub enrolment: Option<EnrolmentWrite>,
-    /// A signed document to keep: kind, name, bytes. The same kind and name are overwritten.
-    pub document: Option<Document>,
+    /// Signed documents to keep: kind, name, bytes. The same kind and name are overwritten.
+    pub documents: Vec<Document>,
 }
 
 /// A signed document as it was received.

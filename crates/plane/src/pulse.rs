@@ -29,7 +29,7 @@ impl<S: Store> Plane<S> {
             let from = self.last_decision().await?.map_or(noted, |decided| decided.max(noted));
             if now.since(from) > outage_after {
                 let record = WorldCommand::RecordOutage { from, until: now };
-                self.decide_world(&[record], &By::Federation, None).await?;
+                self.decide_world(&[record], &By::Federation, Vec::new()).await?;
             }
         }
         Ok(self.store.pulse_save(now).await?)

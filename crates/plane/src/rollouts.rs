@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use governance::decide::{Command, WorldCommand};
+use governance::decide::WorldCommand;
 use governance::event::WorldEvent;
 use governance::{Authority, OperatorName, Release, Version};
 use proof::Jws;
 use proof::jws::Typ;
-use proof::order::{Order, OrderAction};
+use proof::order::{Asks, Order, OrderAction};
 use proof::tuf::{Document as TufDocument, TargetFile, Targets};
 use trust::tuf::PublishError;
 
@@ -19,6 +19,9 @@ use crate::{Plane, PlaneError, Rejection, Seen};
 
 /// Bytes of a release's manifest. It stands in one ledger entry, once decided and once signed.
 pub const MANIFEST_BYTES_MAX: usize = 24 * 1024;
+
+/// The kind under which constitutions are kept; each by its digest.
+pub(crate) const CONSTITUTION: &str = "constitution";
 
 /// What an operator does to a rollout (RO-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,7 @@ impl<S: Store> Plane<S> {
             name: release.version.to_string(),
             bytes: request.release.to_json().into_bytes(),
         };
-        self.decide_world(&[command], &by, Some(document)).await?;
+        self.decide_world(&[command], &by, vec![document]).await?;
         self.sweep().await?;
         self.release_view(release.version).await
     }
@@ -93,7 +96,7 @@ impl<S: Store> Plane<S> {
         operator: &OperatorName,
         release: Version,
     ) -> Result<wire::ReleaseView, PlaneError> {
-        self.decide_world(&[WorldCommand::Withdraw { release }], &By::Operator(operator.clone()), None)
+        self.decide_world(&[WorldCommand::Withdraw { release }], &By::Operator(operator.clone()), Vec::new())
             .await?;
         self.sweep().await?;
         self.release_view(release).await
@@ -115,7 +118,7 @@ impl<S: Store> Plane<S> {
             RolloutVerb::Abort => WorldCommand::Abort { release },
             RolloutVerb::Approve => WorldCommand::Approve { release },
         };
-        self.decide_world(&[command], &By::Operator(operator.clone()), None).await?;
+        self.decide_world(&[command], &By::Operator(operator.clone()), Vec::new()).await?;
         self.sweep().await?;
         self.rollout_view(release).await
     }
@@ -126,8 +129,12 @@ impl<S: Store> Plane<S> {
     /// When it is over already, or ends before it begins.
     pub async fn freeze(&self, operator: &OperatorName, freeze: wire::Freeze) -> Result<(), PlaneError> {
         let wire::Freeze { from, until } = freeze;
-        self.decide_world(&[WorldCommand::Freeze { from, until }], &By::Operator(operator.clone()), None)
-            .await?;
+        self.decide_world(
+            &[WorldCommand::Freeze { from, until }],
+            &By::Operator(operator.clone()),
+            Vec::new(),
+        )
+        .await?;
         self.sweep().await
     }
 
@@ -136,7 +143,8 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer.
     pub async fn red_switch(&self, operator: &OperatorName, on: bool) -> Result<(), PlaneError> {
-        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Operator(operator.clone()), None).await?;
+        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Operator(operator.clone()), Vec::new())
+            .await?;
         self.sweep().await
     }
 
@@ -160,42 +168,36 @@ impl<S: Store> Plane<S> {
             name: payload.serial.to_string(),
             bytes: order.to_json().into_bytes(),
         };
-        let command = match &payload.action {
-            OrderAction::Suspend { .. } => Command::OrderSuspend,
-            OrderAction::Revoke { .. } => Command::OrderRevoke,
-            OrderAction::Restore { .. } => Command::OrderRestore,
-            OrderAction::Resume { release, .. } => {
-                let resume = WorldCommand::Resume { release: *release, by: Authority::Founder };
-                return self.order_world(&[accept, resume], &by, document).await;
+        let asks = payload.asks(self.federation.founder()).map_err(|error| {
+            let hint = "sign the constitution and the order over it anew: `constitution sign`";
+            Rejection::new("order-untrusted", "FO-1", error.to_string(), hint)
+        })?;
+        match asks {
+            Asks::Instance(id, command) => {
+                self.decide_order(&accept, id, &by, document, |instance, world, now| {
+                    governance::decide::decide(instance, &command, world, now)
+                })
+                .await?;
+                Ok(())
             }
-            OrderAction::Withdraw { release, .. } => {
-                let withdraw = WorldCommand::Withdraw { release: *release };
-                return self.order_world(&[accept, withdraw], &by, document).await;
+            Asks::World(command) => {
+                let mut documents = vec![document];
+                if let OrderAction::Amend { constitution, .. } = &payload.action {
+                    documents.push(Document {
+                        kind: CONSTITUTION.to_owned(),
+                        name: constitution.digest().to_string(),
+                        bytes: constitution.to_json().into_bytes(),
+                    });
+                }
+                self.decide_world(&[accept, command], &by, documents).await?;
+                self.sweep().await
             }
-            other => {
-                let detail = format!("orders to `{}` are not carried out by this version", other.as_str());
-                let hint = "this version carries out suspend, revoke, restore, resume and withdraw";
-                return Err(Rejection::new("order-not-supported", "FO-1", detail, hint).into());
+            Asks::Keys(_) => {
+                let detail = "orders to `keys` are not carried out by this version";
+                let hint = "this version carries out every other order of the Founder";
+                Err(Rejection::new("order-not-supported", "FO-1", detail, hint).into())
             }
-        };
-        if let Some(id) = payload.action.instance() {
-            self.decide_order(&accept, id, &by, document, |instance, world, now| {
-                governance::decide::decide(instance, &command, world, now)
-            })
-            .await?;
         }
-        Ok(())
-    }
-
-    /// An order about a rollout: its acceptance and what follows from it, in one commit (RO-5).
-    async fn order_world(
-        &self,
-        commands: &[WorldCommand],
-        by: &By,
-        document: Document,
-    ) -> Result<(), PlaneError> {
-        self.decide_world(commands, by, Some(document)).await?;
-        self.sweep().await
     }
 
     /// Puts a file of a release into the repository, where nobody is offered it until the Organism's metadata lists it.

@@ -2,9 +2,10 @@
 //!
 //! Deadlines, audits and rollout waves are this one loop; it can stop anywhere and begin again.
 
-use governance::reconcile::reconcile;
+use governance::decide::{WorldCommand, decide_world};
+use governance::reconcile::is_due;
 use governance::rollout::advance;
-use governance::{Census, InstanceId, RolloutId, RolloutStatus, World};
+use governance::{Census, InstanceId, RolloutId, RolloutStatus, State, World};
 
 use crate::decision::{By, Extra};
 use crate::ports::{InstanceFilter, PAGE_MAX, Store};
@@ -19,6 +20,8 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer; what was done until then stays done.
     pub async fn sweep(&self) -> Result<(), PlaneError> {
+        self.law_of_the_day().await?;
+        self.count_fleet().await?;
         for _ in 0..ROUNDS_MAX {
             let instances = self.sweep_instances().await?;
             let rollouts = self.sweep_rollouts().await?;
@@ -30,6 +33,22 @@ impl<S: Store> Plane<S> {
         Ok(())
     }
 
+    /// Counts the fleet once an audit, for the brake on standing orders (CO-14).
+    async fn count_fleet(&self) -> Result<(), PlaneError> {
+        if !self.seen().world.is_count_due(self.now()) {
+            return Ok(());
+        }
+        // Nobody joins or leaves between the count and its record.
+        let _gate = self.gate.write().await;
+        let (seen, now) = self.law_of_the_day().await?;
+        let counts = self.store.instance_count().await?;
+        let there = counts.iter().filter(|(state, _)| *state != State::Revoked);
+        let count = WorldCommand::CountFleet { instances: there.map(|(_, count)| count).sum() };
+        let events = decide_world(&seen.world, &count, now)?;
+        // Whoever was first has counted.
+        self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await.map(|_| ())
+    }
+
     /// Reconciles every instance; gives how many had something due.
     async fn sweep_instances(&self) -> Result<usize, PlaneError> {
         let mut due = Vec::new();
@@ -39,8 +58,7 @@ impl<S: Store> Plane<S> {
             let Some((last, _)) = page.last() else { break };
             after = Some(last.id);
             let (seen, now) = (self.seen(), self.now());
-            let waiting =
-                page.iter().filter(|(instance, _)| !reconcile(instance, &seen.world, now).is_empty());
+            let waiting = page.iter().filter(|(instance, _)| is_due(instance, &seen.world, now));
             due.extend(waiting.map(|(instance, _)| instance.id));
             if page.len() < PAGE_MAX {
                 break;
@@ -58,12 +76,13 @@ impl<S: Store> Plane<S> {
         for id in watched(&self.seen().world) {
             // Nothing is decided about an instance between the census and the verdict on it.
             let _gate = self.gate.write().await;
-            let seen = self.seen();
+            let (seen, now) = self.law_of_the_day().await?;
             let Some(rollout) = seen.world.rollout(id) else { continue };
             let census = self.census(&seen.world, id).await?;
-            let now = self.now();
             let events = advance(rollout, census, &seen.world, now);
-            if !events.is_empty() && self.settle_world(&seen, events, &By::Federation, None, now).await? {
+            if !events.is_empty()
+                && self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await?
+            {
                 moved += 1;
             }
         }

@@ -23,6 +23,6 @@ pub use governance::Digest;
 pub use jws::{Jws, JwsError, Typ, Verified};
 pub use key::{KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignatureError};
 pub use keys::{KeysDocument, OnlineKey, Purpose};
-pub use order::{Order, OrderAction};
+pub use order::{Asks, Order, OrderAction};
 pub use request::{RequestError, RequestFacts, RequestHead, SignedRequest};
 pub use statement::VersionStatement;

@@ -2,9 +2,11 @@
 //!
 //! Never carries an order out: `governance` decides what follows from one.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
-use governance::{FindingCode, InstanceId, Timestamp, Version};
+use governance::decide::{Command, WorldCommand};
+use governance::{Authority, ConstitutionDocument, FindingCode, InstanceId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -158,6 +160,17 @@ impl OrderAction {
     }
 }
 
+/// What an order asks of the law.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Something about one instance.
+    Instance(InstanceId, Command),
+    /// Something about the federation as a whole.
+    World(WorldCommand),
+    /// That this keys document comes into force (AU-4).
+    Keys(Box<Jws>),
+}
+
 /// Why an order is not to be carried out (FO-1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
@@ -175,6 +188,9 @@ pub enum OrderError {
         /// The last one's.
         last: u64,
     },
+    /// The constitution it carries is not the Founder's, or another than the order says.
+    #[error("the constitution that the order carries: {0}")]
+    Constitution(String),
     /// An order says why, in at most [`REASON_BYTES_MAX`] bytes.
     #[error("the order gives no reason, or one longer than {REASON_BYTES_MAX} bytes")]
     Reason,
@@ -189,6 +205,36 @@ impl Order {
         let order: Self = document.open(Typ::Order, founder)?;
         order.check(last, now)?;
         Ok(order)
+    }
+
+    /// What it asks of the law; of an amendment, once its constitution is opened with the Founder's keys.
+    ///
+    /// # Errors
+    /// [`OrderError::Constitution`].
+    pub fn asks(&self, founder: &KeySet) -> Result<Asks, OrderError> {
+        let by = Authority::Founder;
+        Ok(match &self.action {
+            OrderAction::Suspend { instance, .. } => Asks::Instance(*instance, Command::OrderSuspend),
+            OrderAction::Revoke { instance, .. } => Asks::Instance(*instance, Command::OrderRevoke),
+            OrderAction::Restore { instance, .. } => Asks::Instance(*instance, Command::OrderRestore),
+            OrderAction::Override { instance, finding, until, .. } => {
+                let command = Command::OrderOverride { finding: *finding, until: *until };
+                Asks::Instance(*instance, command)
+            }
+            OrderAction::Resume { release, .. } => {
+                Asks::World(WorldCommand::Resume { release: *release, by })
+            }
+            OrderAction::Withdraw { release, .. } => {
+                Asks::World(WorldCommand::Withdraw { release: *release })
+            }
+            OrderAction::Remove { release, capability, .. } => {
+                Asks::World(WorldCommand::AllowRemoval { release: *release, capability: capability.clone() })
+            }
+            OrderAction::Amend { constitution, replaces, effective } => {
+                Asks::World(amends(constitution, *replaces, *effective, founder)?)
+            }
+            OrderAction::Keys { document } => Asks::Keys(Box::new(document.clone())),
+        })
     }
 
     /// Whether an order may still be carried out.
@@ -209,6 +255,23 @@ impl Order {
             _ => Ok(()),
         }
     }
+}
+
+/// The amendment that an order carries, if it is the one that the order says (FO-5).
+fn amends(
+    constitution: &Jws,
+    replaces: Digest,
+    effective: Timestamp,
+    founder: &KeySet,
+) -> Result<WorldCommand, OrderError> {
+    let document: ConstitutionDocument = constitution
+        .open(Typ::Constitution, founder)
+        .map_err(|error| OrderError::Constitution(alloc::format!("{error}")))?;
+    if document.previous != Some(replaces) || document.effective != effective {
+        let why = "it replaces another one, or takes effect at another time, than the order says";
+        return Err(OrderError::Constitution(String::from(why)));
+    }
+    Ok(WorldCommand::Amend { digest: constitution.digest(), document: Box::new(document) })
 }
 
 #[cfg(test)]

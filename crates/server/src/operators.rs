@@ -185,5 +185,5 @@ pub(crate) async fn federation(State(app): State<App>, _call: Call) -> Answer<Fe
 }
 
 pub(crate) async fn constitution(State(app): State<App>, _call: Call) -> Answer<proof::Jws> {
-    Ok(Json(app.plane.federation().constitution.clone()))
+    Ok(Json(app.plane.constitution_document().await?))
 }

@@ -129,8 +129,8 @@ async fn keys(State(public): State<Public>) -> Response {
     document(JSON, public.0.plane.federation().keys_document.to_json())
 }
 
-async fn constitution(State(public): State<Public>) -> Response {
-    document(JSON, public.0.plane.federation().constitution.to_json())
+async fn constitution(State(public): State<Public>) -> Result<Response, Failure> {
+    Ok(document(JSON, public.0.plane.constitution_document().await?.to_json()))
 }
 
 async fn bundle(State(public): State<Public>) -> Response {

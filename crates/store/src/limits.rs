@@ -6,15 +6,18 @@ use plane::ports::{Commit, StoreError};
 pub const ENTRIES_MAX: usize = 1_000;
 /// Bytes of one ledger entry: what the two length bytes of an entry bundle can say (C2SP tlog-tiles).
 pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// Signed documents of one commit.
+pub(crate) const DOCUMENTS_MAX: usize = 8;
 /// Bytes of one document: a TUF targets file and some air.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Refuses a commit beyond the limits; a decision never makes one, so there is no refusal of its own for it.
 pub(crate) fn check(commit: &Commit) -> Result<(), StoreError> {
     let longest = commit.entries.iter().map(Vec::len).max().unwrap_or(0);
-    let document = commit.document.as_ref().map_or(0, |document| document.bytes.len());
+    let document = commit.documents.iter().map(|document| document.bytes.len()).max().unwrap_or(0);
     let found = [
         ("entries in a commit", commit.entries.len(), ENTRIES_MAX),
+        ("documents in a commit", commit.documents.len(), DOCUMENTS_MAX),
         ("bytes in an entry", longest, ENTRY_BYTES_MAX),
         ("bytes in a document", document, DOCUMENT_BYTES_MAX),
     ];

@@ -98,7 +98,7 @@ impl Tables {
             instance_revision = decided_on.unwrap_or(0) + 1;
             self.instances.insert(instance.id, (*instance, instance_revision));
         }
-        if let Some(document) = commit.document {
+        for document in commit.documents {
             self.documents.insert((document.kind, document.name), document.bytes);
         }
         self.entries.extend(commit.entries);

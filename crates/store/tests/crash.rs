@@ -107,7 +107,7 @@ fn step(number: u64, revision: u64) -> Commit {
     Commit {
         entries: entries(number, revision + 1),
         nonce: Some(Nonce { key: number.to_string(), nonce: revision.to_string(), expires: at(1) }),
-        document: Some(Document { kind: "order".to_owned(), name: number.to_string(), bytes }),
+        documents: vec![Document { kind: "order".to_owned(), name: number.to_string(), bytes }],
         ..writes(stepped, (revision > 0).then_some(revision))
     }
 }

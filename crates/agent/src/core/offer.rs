@@ -311,6 +311,8 @@ mod tests {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "switch back".to_owned() }),
             migration: None,
+            deprecations: Vec::new(),
+            removes: Vec::new(),
             notes: String::new(),
         }
     }

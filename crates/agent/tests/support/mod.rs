@@ -235,6 +235,8 @@ impl Plane {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "go back".to_owned() }),
             migration: None,
+            deprecations: Vec::new(),
+            removes: Vec::new(),
             notes: String::new(),
         };
         let manifest = Jws::sign_json(Typ::Release, &release, &seed(2)).unwrap().to_json();

@@ -296,8 +296,8 @@ impl Fleet {
 fn domains(tier: Tier) -> anyhow::Result<Vec<DomainCode>> {
     let codes: &[&str] = match tier {
         Tier::Free => &["COM"],
-        Tier::Pro => &["COM", "CRM"],
-        Tier::Enterprise => &["COM", "CRM", "HRM", "FIN"],
+        Tier::Pro => &["COM", "EDU"],
+        Tier::Enterprise => &["COM", "EDU", "LOG", "FIN"],
         Tier::Custom => &["COM", "FIN"],
     };
     codes.iter().map(|code| Ok(code.parse()?)).collect()

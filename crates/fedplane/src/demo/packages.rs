@@ -110,6 +110,8 @@ pub(super) fn manifest(version: Version) -> Manifest {
             instructions: "run the `rollback` hook: it links the release before".to_owned(),
         }),
         migration: None,
+        deprecations: Vec::new(),
+        removes: Vec::new(),
         notes: notes.to_owned(),
     }
 }

@@ -1,11 +1,13 @@
 //! Judges commands about the federation as a whole: releases, rollouts, freezes, the red switch, orders.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::constitution::ConstitutionDocument;
 use crate::event::WorldEvent;
 use crate::id::{Digest, RolloutId};
 use crate::lifecycle::Authority;
+use crate::module::Catalogue;
 use crate::refusal::{Reason, Refusal};
 use crate::release::{Class, Release, Restriction};
 use crate::rollout::{PauseCause, Phase, Rollout, RolloutStatus};
@@ -73,6 +75,30 @@ pub enum WorldCommand {
         /// On or off.
         on: bool,
     },
+    /// The Founder amends the constitution, its signatures verified (FO-5).
+    Amend {
+        /// Digest of the document.
+        digest: Digest,
+        /// The document.
+        document: alloc::boxed::Box<ConstitutionDocument>,
+    },
+    /// The Founder lets a release remove a capability early (RL-8).
+    AllowRemoval {
+        /// Which release may.
+        release: Version,
+        /// What it removes.
+        capability: String,
+    },
+    /// The Organism publishes its module catalogue, the signatures verified (RL-5, EN-1).
+    PublishCatalogue {
+        /// The catalogue.
+        catalogue: Catalogue,
+    },
+    /// The fleet was counted (CO-14).
+    CountFleet {
+        /// Instances that are not revoked.
+        instances: u64,
+    },
     /// An order of the Founder, its signatures verified (FO-1).
     AcceptOrder {
         /// Its serial.
@@ -95,7 +121,7 @@ pub fn decide_world(
 ) -> Result<Vec<WorldEvent>, Refusal> {
     match command {
         WorldCommand::Publish { release, digest, restriction, approval } => {
-            publish(world, release, *digest, restriction, approval)
+            publish(world, release, *digest, restriction, approval, now)
         }
         WorldCommand::Withdraw { release } => withdraw(world, *release),
         WorldCommand::Pause { release } => pause(find(world, *release)?),
@@ -118,6 +144,19 @@ pub fn decide_world(
         }
         WorldCommand::Freeze { from, until } => {
             Ok(alloc::vec![WorldEvent::FreezeSet { from: *from, until: *until }])
+        }
+        WorldCommand::Amend { digest, document } => amend(world, *digest, document),
+        WorldCommand::AllowRemoval { release, capability } => {
+            let (release, capability) = (*release, capability.clone());
+            Ok(alloc::vec![WorldEvent::RemovalAllowed { release, capability }])
+        }
+        WorldCommand::PublishCatalogue { catalogue } if *catalogue == world.catalogue => Ok(Vec::new()),
+        WorldCommand::PublishCatalogue { catalogue } => {
+            catalogue.check().map_err(|(domain, why)| Reason::CatalogueBroken { domain, why })?;
+            Ok(alloc::vec![WorldEvent::CataloguePublished { catalogue: catalogue.clone() }])
+        }
+        WorldCommand::CountFleet { instances } => {
+            Ok(alloc::vec![WorldEvent::FleetCounted { instances: *instances }])
         }
         WorldCommand::RedSwitch { on } if *on == world.red_switch => Ok(Vec::new()),
         WorldCommand::RedSwitch { on } => Ok(red_switch(*on)),
@@ -150,6 +189,7 @@ fn publish(
     digest: Digest,
     restriction: &Restriction,
     approval: &[Phase],
+    now: Timestamp,
 ) -> Result<Vec<WorldEvent>, Refusal> {
     let version = release.version;
     match world.releases.get(&version) {
@@ -159,7 +199,11 @@ fn publish(
         Some(_) => return Err(Reason::ReleaseExists { release: version }.into()),
         None => {}
     }
-    release.check(&world.matrix)?;
+    let mut reasons = release.check(&world.matrix).err().unwrap_or_default();
+    reasons.extend(removed_too_soon(world, release, now));
+    if !reasons.is_empty() {
+        return Err(reasons.into());
+    }
     let boxed = alloc::boxed::Box::new(release.clone());
     let mut events = alloc::vec![WorldEvent::ReleasePublished { digest, release: boxed }];
     let overtaken = world.rollouts.iter().filter(|rollout| {
@@ -178,6 +222,53 @@ fn publish(
         approval: approval.to_vec(),
     });
     Ok(events)
+}
+
+/// The capabilities that a release removes before their notice is over, without the Founder's leave (RL-8).
+fn removed_too_soon(world: &World, release: &Release, now: Timestamp) -> Vec<Reason> {
+    let allowed = |capability: &String| {
+        world
+            .removals
+            .iter()
+            .any(|removal| removal.release == release.version && removal.capability == *capability)
+    };
+    let why = |capability: &String| match world.deprecations.get(capability) {
+        None => Some(String::from("which was never deprecated")),
+        Some(deprecated) => {
+            let notice = world.constitution.deprecation(deprecated.weight);
+            let until = deprecated.since + notice;
+            (now <= until).then(|| alloc::format!("whose notice of {notice} runs until {until}"))
+        }
+    };
+    let removed = release.removes.iter().filter(|capability| !allowed(capability));
+    let too_soon = removed.filter_map(|capability| Some((capability.clone(), why(capability)?)));
+    let release = release.version;
+    too_soon.map(|(capability, why)| Reason::DeprecationTooSoon { release, capability, why }).collect()
+}
+
+/// An amendment replaces the latest constitution, agrees with itself, and takes effect in its turn (FO-5).
+fn amend(world: &World, digest: Digest, document: &ConstitutionDocument) -> Result<Vec<WorldEvent>, Refusal> {
+    let mut reasons = Vec::new();
+    let latest = world.latest_constitution();
+    if document.previous != latest {
+        let shown = |digest: Option<Digest>| digest.map_or(String::from("none"), |digest| digest.to_string());
+        reasons.push(Reason::AmendmentDetached { expected: shown(latest), found: shown(document.previous) });
+    }
+    if let Some(pending) = world.amendments.last()
+        && document.effective < pending.document.effective
+    {
+        let latest = pending.document.effective;
+        reasons.push(Reason::AmendmentTooEarly { effective: document.effective, latest });
+    }
+    if let Err(found) = document.parameters.check() {
+        let detail = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        reasons.push(Reason::ConstitutionContradicts { detail });
+    }
+    if reasons.is_empty() {
+        let document = alloc::boxed::Box::new(document.clone());
+        return Ok(alloc::vec![WorldEvent::ConstitutionRatified { digest, document }]);
+    }
+    Err(reasons.into())
 }
 
 /// Whoever stops every rollout at once is answerable for it to the Founder.

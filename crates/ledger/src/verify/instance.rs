@@ -42,6 +42,13 @@ impl Replay {
                 by_operator(entry)?;
                 federation(self.decided(id, &Command::Reactivate, entry.at)?)
             }
+            InstanceEvent::ModuleActivated { domain, .. } => {
+                federation(self.decided(id, &Command::Activate { domain: domain.clone() }, entry.at)?)
+            }
+            InstanceEvent::KindChanged { kind } => {
+                by_operator(entry)?;
+                federation(self.decided(id, &Command::ChangeKind { kind: *kind }, entry.at)?)
+            }
             InstanceEvent::SubscriptionChanged { tier, status } => {
                 let command = Command::ChangeSubscription { tier: Some(*tier), status: Some(*status) };
                 federation(self.decided(id, &command, entry.at)?)
@@ -149,7 +156,7 @@ impl Replay {
         let instance =
             self.instances.get(&id).ok_or_else(|| Fault::new("ID-1", "no instance has this id").found(id))?;
         let due = reconcile(instance, &self.world, entry.at);
-        let steps: Vec<Step> = due.into_iter().map(|event| Step::Due(id, event)).collect();
+        let steps = self.due_steps(instance, due, entry.at);
         let begins = steps.first().is_some_and(|step| step.check(&entry.event).is_ok());
         if begins {
             return Ok(steps);

@@ -2,9 +2,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use governance::lifecycle::transition;
-use governance::reconcile::reconcile;
+use governance::reconcile::{federation_events, reconcile};
 use governance::{
     Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Span, State, Tier,
     Timestamp, TrustDomain, World, WorldEvent,
@@ -12,7 +13,7 @@ use governance::{
 use proof::{KeyId, KeysDocument, Purpose, RootKeys};
 
 use super::Fault;
-use super::decision::{Basis, Decision, Step, json};
+use super::decision::{Basis, Decision, Step, json, of_world};
 use super::report::{Report, Tallies};
 use crate::entry::{Entry, Evidence};
 use crate::tree::TreeHead;
@@ -88,6 +89,7 @@ impl Replay {
             }
             Some(step) => step,
             None => {
+                self.check_law_of_the_day(entry)?;
                 self.decision = self.start(position, entry)?;
                 let nothing =
                     || Fault::new(&entry.rule, "nothing was to be decided").found(json(&entry.event));
@@ -170,6 +172,18 @@ impl Replay {
         Err(Fault::new("FO-5", "the entry rests on another constitution than the one in force")
             .expected(shown(in_force))
             .found(shown(entry.constitution)))
+    }
+
+    /// A constitution whose date has come is in force before anything else is decided (FO-5).
+    fn check_law_of_the_day(&self, entry: &Entry) -> Result<(), Fault> {
+        match (self.world.due(entry.at).into_iter().next(), &entry.event) {
+            (Some(_), Event::World(WorldEvent::ConstitutionEffective { .. })) | (None, _) => Ok(()),
+            (Some(due), _) => {
+                Err(Fault::new("FO-5", "the date of another constitution had come before this was decided")
+                    .expected(json(&Event::World(due)))
+                    .found(json(&entry.event)))
+            }
+        }
     }
 
     /// What no decision whatever may do: said apart, so that the breach has its own name.
@@ -335,10 +349,19 @@ impl Replay {
             self.decision.steps.pop_front();
             let Some(instance) = self.instances.get(&id) else { continue };
             let due = reconcile(instance, &self.world, self.decision.at);
-            for event in due.into_iter().rev() {
-                self.decision.steps.push_front(Step::Due(id, event));
+            for step in self.due_steps(instance, due, self.decision.at).into_iter().rev() {
+                self.decision.steps.push_front(step);
             }
         }
+    }
+
+    /// What is due for an instance, and what that makes of the federation (CO-14).
+    pub(super) fn due_steps(&self, instance: &Instance, due: Vec<InstanceEvent>, at: Timestamp) -> Vec<Step> {
+        let mut after = instance.clone();
+        due.iter().for_each(|event| after.apply(event, at));
+        let beyond = federation_events(&after, &due, &self.world, at);
+        let due = due.into_iter().map(|event| Step::Due(instance.id, event));
+        due.chain(of_world(beyond)).collect()
     }
 
     pub(super) fn into_report(self, head: TreeHead) -> Report {

@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use governance::decide::{Command, WorldCommand, check_enrolment, decide_world};
+use governance::decide::{WorldCommand, check_enrolment, decide_world};
+use governance::reconcile::federation_events;
 use governance::rollout::{PauseCause, advance};
 use governance::{
-    Authority, Census, ConstitutionDocument, Digest, Event, Matrix, Release, Restriction, RolloutId,
-    Timestamp, Version, WorldEvent,
+    Authority, Catalogue, Census, ConstitutionDocument, Digest, Event, Instance, Matrix, Release,
+    Restriction, RolloutId, State, Timestamp, Version, WorldEvent,
 };
-use proof::{Jws, KeySet, KeysDocument, Order, OrderAction, Typ};
+use proof::{Asks, Jws, KeySet, KeysDocument, Order, Typ};
 
 use super::Fault;
 use super::decision::{Basis, Decision, Step, json, of_world};
@@ -55,6 +56,12 @@ impl Replay {
                     evidence(entry)?.open(Typ::Release, &keys.organism).map_err(unsigned("RL-5"))?;
                 document(Authority::Organism, of_world([WorldEvent::MatrixPublished { matrix }].into()))
             }
+            WorldEvent::CataloguePublished { .. } => {
+                let catalogue: Catalogue =
+                    evidence(entry)?.open(Typ::Release, &keys.organism).map_err(unsigned("EN-1"))?;
+                let command = WorldCommand::PublishCatalogue { catalogue };
+                document(Authority::Organism, of_world(decide_world(&self.world, &command, at)?))
+            }
             WorldEvent::ReleasePublished { .. } => {
                 document(Authority::Organism, self.release(&keys.organism, evidence(entry)?, at)?)
             }
@@ -80,12 +87,12 @@ impl Replay {
         Ok(Decision { keys: Some(keys), ..decision })
     }
 
-    /// A constitution the Founder threshold signed, in its time, upon the one it replaces (FO-5).
+    /// The first constitution: the Founder threshold signed it, and its time has come (FO-5).
     fn ratified(&self, founder: &KeySet, document: &Jws, at: Timestamp) -> Result<WorldEvent, Fault> {
         let constitution: ConstitutionDocument =
             document.open(Typ::Constitution, founder).map_err(unsigned("FO-5"))?;
-        if constitution.previous != self.world.constitution_digest {
-            return Err(Fault::new("FO-5", "the constitution replaces another one than the one in force"));
+        if constitution.previous.is_some() {
+            return Err(Fault::new("FO-5", "the first constitution replaces none"));
         }
         if constitution.effective > at {
             return Err(Fault::new("FO-5", "the constitution is not to be in force yet")
@@ -129,40 +136,14 @@ impl Replay {
         };
         let mut steps = of_world(decide_world(&self.world, &accept, at)?);
         let mut next = None;
-        match &order.action {
-            OrderAction::Suspend { instance, .. } => {
-                steps.extend(self.decided(*instance, &Command::OrderSuspend, at)?)
-            }
-            OrderAction::Revoke { instance, .. } => {
-                steps.extend(self.decided(*instance, &Command::OrderRevoke, at)?)
-            }
-            OrderAction::Restore { instance, .. } => {
-                steps.extend(self.decided(*instance, &Command::OrderRestore, at)?)
-            }
-            OrderAction::Resume { release, .. } => {
-                let resume = WorldCommand::Resume { release: *release, by: Authority::Founder };
-                steps.extend(of_world(decide_world(&self.world, &resume, at)?));
-            }
-            OrderAction::Withdraw { release, .. } => {
-                let withdraw = WorldCommand::Withdraw { release: *release };
-                steps.extend(of_world(decide_world(&self.world, &withdraw, at)?));
-            }
-            OrderAction::Amend { constitution, replaces, .. } => {
-                if Some(*replaces) != self.world.constitution_digest {
-                    return Err(Fault::new(
-                        "FO-5",
-                        "the order amends another constitution than the one in force",
-                    ));
-                }
-                steps.extend(of_world([self.ratified(&keys.founder, constitution, at)?].into()));
-            }
-            OrderAction::Keys { document } => {
-                let opened = keys.open_successor(document).map_err(|e| Fault::new("AU-4", e.to_string()))?;
-                steps.extend(of_world([published(&opened, document)].into()));
+        match order.asks(&keys.founder).map_err(|error| Fault::new("FO-1", error.to_string()))? {
+            Asks::Instance(id, command) => steps.extend(self.decided(id, &command, at)?),
+            Asks::World(command) => steps.extend(of_world(decide_world(&self.world, &command, at)?)),
+            Asks::Keys(document) => {
+                let opened = keys.open_successor(&document).map_err(|e| Fault::new("AU-4", e.to_string()))?;
+                steps.extend(of_world([published(&opened, &document)].into()));
                 next = Some(opened);
             }
-            // Nothing on record follows from these but that they were given.
-            OrderAction::Override { .. } | OrderAction::Remove { .. } => {}
         }
         let decision = Decision::new(at, position, Basis::Document(Authority::Founder), steps);
         Ok(Decision { keys: next, ..decision })
@@ -189,6 +170,15 @@ impl Replay {
                 let record = WorldCommand::RecordOutage { from: *from, until: *until };
                 return Ok(of_world(decide_world(&self.world, &record, entry.at)?));
             }
+            WorldEvent::ConstitutionEffective { .. } => return Ok(of_world(self.world.due(entry.at))),
+            WorldEvent::FleetCounted { .. } => {
+                let there = self.instances.values().filter(|instance| instance.state != State::Revoked);
+                let count = WorldCommand::CountFleet { instances: there.count() as u64 };
+                return Ok(of_world(decide_world(&self.world, &count, entry.at)?));
+            }
+            WorldEvent::FederationEscalated { rule, .. } if rule == "CO-14" => {
+                return self.braked(entry);
+            }
             WorldEvent::FreezeSet { from, until } => WorldCommand::Freeze { from: *from, until: *until },
             WorldEvent::RedSwitchTurned { on } => WorldCommand::RedSwitch { on: *on },
             WorldEvent::PhaseApproved { rollout, .. } => {
@@ -207,6 +197,18 @@ impl Replay {
         };
         by_operator(entry)?;
         Ok(of_world(decide_world(&self.world, &command, entry.at)?))
+    }
+
+    /// The brake was met by an instance of which nothing else is due (CO-14).
+    fn braked(&self, entry: &Entry) -> Result<Vec<Step>, Fault> {
+        let said = |instance: &&Instance| {
+            let found = federation_events(instance, &[], &self.world, entry.at);
+            found.into_iter().map(Event::World).eq([entry.event.clone()])
+        };
+        match self.instances.values().find(said) {
+            Some(_) => Ok([Step::Exact(entry.event.clone())].into()),
+            None => Err(Fault::new("CO-14", "no standing order was held up").found(json(&entry.event))),
+        }
     }
 
     fn enrolment(

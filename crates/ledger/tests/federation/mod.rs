@@ -233,6 +233,8 @@ impl Federation {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "start the former slot".into() }),
             migration: (class == Class::Major).then(|| "read the notes".into()),
+            deprecations: Vec::new(),
+            removes: Vec::new(),
             notes: String::new(),
         }
     }

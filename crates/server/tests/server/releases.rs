@@ -37,6 +37,8 @@ fn release(number: &str, package: &[u8]) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: "put the old one back".to_owned() }),
         migration: None,
+        deprecations: Vec::new(),
+        removes: Vec::new(),
         notes: String::new(),
     }
 }
@@ -229,7 +231,7 @@ async fn ro_6_a_freeze_holds_back_all_but_security() {
     let (id, who) = world.active().await;
     let (client, operator) = (world.client(&who), world.client(&world.operator()));
     let freeze = |from, until| wire::Freeze { from, until };
-    refused(operator.freeze(&freeze(now(), now() - Span::hours(1))).await, 400, "freeze-void");
+    refused(operator.freeze(&freeze(now(), now() - Span::hours(1))).await, 409, "freeze-void");
     operator.freeze(&freeze(now(), now() + Span::hours(1))).await.unwrap();
     let publish = prepare_update(&world, b"a feature").await;
     assert_eq!(operator.release_publish(&publish).await.unwrap().phase.as_deref(), Some("queued"));

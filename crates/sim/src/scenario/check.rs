@@ -56,7 +56,7 @@ impl Play<'_> {
                 let of_instances: usize = self.records().map(|record| record.escalations.len()).sum();
                 let of_rollouts: usize =
                     self.world.rollouts.iter().map(|rollout| rollout.escalations.len()).sum();
-                let found = of_instances + of_rollouts;
+                let found = of_instances + of_rollouts + self.world.escalations.len();
                 (String::from("inbox"), same("escalations", count.to_string(), found.to_string()))
             }
         };
@@ -110,6 +110,11 @@ fn instance(unit: &Unit<'_>, holds: &InstanceHolds) -> Result<(), Difference> {
     if let Some(domains) = &holds.domains {
         let found: BTreeSet<_> = record.domains.iter().collect();
         same("domains", list(domains), list(found))?;
+    }
+    if let Some(warnings) = &holds.warnings {
+        let found: BTreeSet<_> =
+            record.warnings.iter().map(|warning| format!("{}-{}", warning.window, warning.point)).collect();
+        same("warnings", list(warnings), list(found))?;
     }
     if let Some(offered) = holds.offered {
         same("offered", or_nothing(offered), or_nothing(record.offer.map(|offer| offer.release)))?;

@@ -96,7 +96,7 @@ impl<'s> Unit<'s> {
             kind: self.joiner.kind,
             tier: self.joiner.tier,
             provider: self.joiner.provider.clone(),
-            labels: Vec::new(),
+            labels: self.joiner.labels.clone(),
             endpoint: "https://instance.example/".parse().ok()?,
             key: self.key(),
             running: self.running.clone(),

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use governance::tier::SubscriptionStatus;
 use governance::{
-    Advisory, Class, Constitution, DomainCode, FindingCode, Kind, Phase, ProviderId, Restriction, Span,
-    State, Tier, Timestamp, Version,
+    Advisory, Class, Constitution, Deprecation, DomainCode, FindingCode, Kind, Label, Phase, ProviderId,
+    Restriction, Span, State, Tier, Timestamp, Version,
 };
 
 /// Codes a step may be refused with.
@@ -36,6 +36,10 @@ pub const REFUSALS: &[&str] = &[
     "release-exists",
     "unknown-release",
     "freeze-void",
+    "override-void",
+    "constitution-contradicts",
+    "amendment-detached",
+    "amendment-too-early",
 ];
 
 /// Words a rollout is shown with.
@@ -83,6 +87,8 @@ pub struct Module {
     pub minimum: Version,
     /// The modules it needs.
     pub depends: Vec<DomainCode>,
+    /// The one provider whose custom domain it is.
+    pub provider: Option<ProviderId>,
 }
 
 /// How an instance behaves by itself.
@@ -134,6 +140,8 @@ pub struct Joiner {
     pub domains: Vec<DomainCode>,
     /// Whose it is.
     pub provider: Option<ProviderId>,
+    /// What operators call it by.
+    pub labels: Vec<Label>,
     /// How it behaves.
     pub conduct: Conduct,
     /// When it joins.
@@ -196,6 +204,8 @@ pub enum Verb {
         /// until, both from the start.
         until: Span,
     },
+    /// The red switch is turned.
+    RedSwitch(bool),
     /// An instance upgrades, or rolls back.
     Upgrade(usize, Version, UpgradeVerb),
     /// An instance reports.
@@ -228,7 +238,12 @@ pub enum Verb {
     /// The Founder orders.
     Order(OrderVerb),
     /// The Founder amends.
-    Amend(Vec<(String, toml::Value)>),
+    Amend {
+        /// Parameters from then on.
+        changes: Vec<(String, toml::Value)>,
+        /// From when, from the start; none is at once.
+        effective: Option<Span>,
+    },
     /// Instances behave otherwise from now on; none named is all.
     Conduct(Option<usize>, Conduct),
 }
@@ -250,6 +265,10 @@ pub struct Published {
     pub only: Restriction,
     /// Phases that wait for an approval.
     pub approval: Vec<Phase>,
+    /// Capabilities that it deprecates.
+    pub deprecates: Vec<Deprecation>,
+    /// Capabilities that it removes.
+    pub removes: Vec<String>,
 }
 
 /// What an operator does to a rollout.
@@ -344,6 +363,8 @@ pub enum OrderVerb {
     Resume(Version),
     /// A release is taken back (RO-5).
     Withdraw(Version),
+    /// A release may remove a capability early (RL-8).
+    Remove(Version, String),
 }
 
 /// What must hold at a time.
@@ -381,6 +402,8 @@ pub struct InstanceHolds {
     pub platform: Option<Version>,
     /// Its active domains, any order.
     pub domains: Option<BTreeSet<DomainCode>>,
+    /// The warnings given of windows that are open, any order.
+    pub warnings: Option<BTreeSet<String>>,
     /// What is on offer; `Some(None)` is nothing.
     pub offered: Option<Option<Version>>,
     /// Every state since joining.

@@ -4,6 +4,7 @@
 
 use governance::constitution::PARAMETERS;
 use governance::tier::SubscriptionStatus;
+use governance::warning::{Point, Window};
 use governance::{Constitution, DomainCode, FindingCode, Kind, Phase, Span, State, Tier, Timestamp, Version};
 use toml::de::{DeTable, DeValue};
 
@@ -130,15 +131,22 @@ pub(super) fn domains(node: Node<'_>) -> Read<Vec<DomainCode>> {
     node.list(|item| item.parsed())
 }
 
-/// Parameters by their names, quoted or as dotted tables, each checked alone.
-pub(super) fn parameters(node: &Node<'_>, prefix: &str) -> Read<Vec<(String, toml::Value)>> {
+/// Parameters by their names, quoted or as dotted tables, each checked alone; `besides` are keys of another kind.
+pub(super) fn parameters(
+    node: &Node<'_>,
+    prefix: &str,
+    besides: &[&str],
+) -> Read<Vec<(String, toml::Value)>> {
     let Some(entries) = node.value.as_table() else { return node.error("expected a table of parameters") };
     let mut found = Vec::new();
     for (key, value) in entries {
         let name = format!("{prefix}{}", key.get_ref());
         let value = Node::at(node.source, value);
+        if besides.contains(&name.as_str()) {
+            continue;
+        }
         if value.value.is_table() {
-            found.extend(parameters(&value, &format!("{name}."))?);
+            found.extend(parameters(&value, &format!("{name}."), &[])?);
             continue;
         }
         if !PARAMETERS.iter().any(|parameter| parameter.name == name) {
@@ -180,7 +188,7 @@ fn plain(node: &Node<'_>) -> Read<toml::Value> {
 }
 
 fn constitution(node: Node<'_>) -> Read<Constitution> {
-    let law = amended(&Constitution::default(), &parameters(&node, "")?)
+    let law = amended(&Constitution::default(), &parameters(&node, "", &[])?)
         .or_else(|error| node.error(error.message().to_string()))?;
     match law.check().map_err(|found| found.into_iter().next()) {
         Err(Some(contradiction)) => node.error(contradiction.to_string()),
@@ -189,18 +197,19 @@ fn constitution(node: Node<'_>) -> Read<Constitution> {
 }
 
 fn module(node: Node<'_>) -> Read<Module> {
-    let table = node.table(&["code", "minimum", "depends"])?;
+    let table = node.table(&["code", "minimum", "depends", "provider"])?;
     Ok(Module {
         code: table.need("code")?.parsed()?,
         minimum: table.maybe("minimum", version)?.unwrap_or(Version::new(0, 1, 0)),
         depends: table.maybe("depends", domains)?.unwrap_or_default(),
+        provider: table.maybe("provider", |node| node.parsed())?,
     })
 }
 
 fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
     let table = node.table(&[
-        "name", "count", "kind", "tier", "platform", "runtime", "domains", "provider", "conduct", "join",
-        "stay",
+        "name", "count", "kind", "tier", "platform", "runtime", "domains", "provider", "labels", "conduct",
+        "join", "stay",
     ])?;
     let first = Version::new(0, 1, 0);
     let name = table.need("name")?.text()?;
@@ -214,6 +223,7 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         runtime: table.maybe("runtime", version)?.unwrap_or(first),
         domains: table.maybe("domains", domains)?.unwrap_or_default(),
         provider: table.maybe("provider", |node| node.parsed())?,
+        labels: table.maybe("labels", |node| node.list(|item| item.parsed()))?.unwrap_or_default(),
         conduct: table.maybe("conduct", conduct)?.unwrap_or(Conduct::Obedient),
         join: table.maybe("join", offset)?.unwrap_or(Span::ZERO),
         stays_registered: table.maybe("stay", stay)?.is_some(),
@@ -260,7 +270,10 @@ const SUBJECTS: [&str; 4] = ["instance", "rollout", "fleet", "escalations"];
 
 fn expect(node: &Node<'_>, joiners: &[Joiner]) -> Read<Expect> {
     let of_subject: &[(&str, &[&str])] = &[
-        ("instance", &["state", "findings", "platform", "domains", "offered", "path", "versions"]),
+        (
+            "instance",
+            &["state", "findings", "platform", "domains", "warnings", "offered", "path", "versions"],
+        ),
         ("rollout", &["phase", "cohort", "holding"]),
         ("fleet", &["count"]),
         ("escalations", &[]),
@@ -296,6 +309,7 @@ fn instance_holds(table: &Table<'_>) -> Read<InstanceHolds> {
         findings: table.maybe("findings", |node| node.set(finding))?,
         platform: table.maybe("platform", version)?,
         domains: table.maybe("domains", |node| node.set(|item| item.parsed()))?,
+        warnings: table.maybe("warnings", |node| node.set(warning))?,
         offered: table.maybe("offered", |node| or_false(node, version))?,
         path: table.maybe("path", |node| node.list(state))?,
         versions: table.maybe("versions", |node| node.list(version))?,
@@ -309,6 +323,20 @@ fn rollout_holds(table: &Table<'_>) -> Read<RolloutHolds> {
         cohort: table.maybe("cohort", |node| node.number())?,
         holding: table.maybe("holding", |node| or_false(node, |node| reason(node).map(String::from)))?,
     })
+}
+
+/// A window and how far it had run: `update-half`, `security-end`.
+fn warning(node: Node<'_>) -> Read<String> {
+    let all: Vec<String> = Window::ALL
+        .iter()
+        .flat_map(|window| Point::ALL.iter().map(move |point| format!("{window}-{point}")))
+        .collect();
+    let text = node.text()?;
+    if all.iter().any(|known| known == text) {
+        Ok(text.to_owned())
+    } else {
+        node.unknown("warning", text, all.iter().map(String::as_str))
+    }
 }
 
 fn filter(node: Node<'_>) -> Read<Filter> {

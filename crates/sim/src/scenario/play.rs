@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use governance::decide::{Command, WorldCommand, decide, explained};
 use governance::instance::Action;
-use governance::reconcile::reconcile;
+use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
     ConstitutionDocument, Digest, Instance, InstanceEvent, Phase, Refusal, RolloutId, RolloutStatus, Span,
@@ -62,6 +62,9 @@ impl<'s> Play<'s> {
         let digest = Digest::of(b"constitution");
         let ratified = WorldEvent::ConstitutionRatified { digest, document: Box::new(document) };
         world.apply(&ratified, scenario.start);
+        if let Some(modules) = &scenario.modules {
+            world.catalogue = steps::catalogue(modules);
+        }
         // What instances start with was released before the start: it has no rollout any more.
         for version in scenario.joiners.iter().map(|joiner| joiner.platform).collect::<BTreeSet<_>>() {
             let release = steps::release_before(version, &world);
@@ -197,6 +200,7 @@ impl<'s> Play<'s> {
         answer
     }
 
+    /// Puts on record what was decided about an instance, and what that makes of the federation (CO-14).
     fn apply(&mut self, index: usize, events: &[InstanceEvent]) {
         let Some(unit) = self.fleet.get_mut(index) else { return };
         let Some(record) = unit.record.as_mut() else { return };
@@ -212,14 +216,19 @@ impl<'s> Play<'s> {
                 _ => {}
             }
         }
+        let of_the_federation = federation_events(record, events, &self.world, self.now);
+        self.apply_world(&of_the_federation);
     }
 
     /// Whether anything was due.
     pub(super) fn reconcile(&mut self, index: usize) -> bool {
         let Some(record) = self.fleet.get(index).and_then(|unit| unit.record.as_ref()) else { return false };
+        if !is_due(record, &self.world, self.now) {
+            return false;
+        }
         let events = reconcile(record, &self.world, self.now);
         self.apply(index, &events);
-        !events.is_empty()
+        true
     }
 
     /// Every instance, then every rollout, until nothing changes.
@@ -227,6 +236,7 @@ impl<'s> Play<'s> {
         if self.is_away() {
             return;
         }
+        self.begin_sweep();
         for _ in 0..SWEEP_ROUNDS_MAX {
             let mut changed = false;
             for index in 0..self.fleet.len() {
@@ -238,6 +248,17 @@ impl<'s> Play<'s> {
             }
         }
         self.count_inside();
+    }
+
+    /// What is due for the federation before anything else: the law of the day, and the count of the fleet (FO-5, CO-14).
+    fn begin_sweep(&mut self) {
+        let due = self.world.due(self.now);
+        self.apply_world(&due);
+        if self.world.is_count_due(self.now) {
+            let records = self.fleet.iter().filter_map(|unit| unit.record.as_ref());
+            let instances = records.filter(|record| record.state != State::Revoked).count() as u64;
+            self.apply_world(&[WorldEvent::FleetCounted { instances }]);
+        }
     }
 
     fn advance(&mut self) -> bool {
@@ -278,7 +299,7 @@ impl<'s> Play<'s> {
     }
 
     /// Says what runs; a refusal leaves the chain where it was.
-    fn report(&mut self, index: usize) {
+    pub(super) fn report(&mut self, index: usize) {
         if self.is_away() {
             return;
         }
@@ -298,6 +319,14 @@ impl<'s> Play<'s> {
         if unit.record.is_none() || unit.joiner.join == at || silent {
             return;
         }
+        let told = self.fleet.get(index).and_then(|unit| unit.record.as_ref());
+        let told: Vec<_> = told.map_or(Vec::new(), |record| record.notices.clone());
+        let follows = unit.conduct == Conduct::Obedient;
+        for notice in told.iter().filter(|_| follows) {
+            // A notice that is void by now asks for nothing.
+            let _ = self.deactivate(index, &notice.domain);
+        }
+        let Some(unit) = self.fleet.get(index) else { return };
         let offer = |unit: &Unit<'_>| unit.record.as_ref().and_then(|record| record.offer);
         let before = offer(unit);
         self.report(index);

@@ -128,6 +128,12 @@ impl<'a> Node<'a> {
         if set.len() < count { self.error("something stands in this list twice") } else { Ok(set) }
     }
 
+    /// The value of a key, where this is a table that has it.
+    pub(super) fn child(&self, key: &str) -> Option<Self> {
+        let (_, value) = self.value.as_table()?.iter().find(|(name, _)| name.get_ref().as_ref() == key)?;
+        Some(Self::at(self.source, value))
+    }
+
     /// A table that has none but these keys.
     pub(super) fn table(&self, known: &[&str]) -> Read<Table<'a>> {
         let Some(entries) = self.value.as_table() else { return self.wrong("a table") };

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use governance::decide::{Command, WorldCommand, decide_world};
 use governance::release::RollbackInstructions;
 use governance::{
-    Authority, Class, Digest, LayerStructure, Package, Reason, Refusal, Release, Version, VersionRange, World,
+    Authority, Catalogue, Class, ConstitutionDocument, Digest, DomainCode, LayerStructure, Package, Reason,
+    Refusal, Release, Span, Version, VersionRange, World,
 };
 
 use super::Failure;
@@ -15,21 +16,8 @@ use super::fleet::layers;
 use super::model::{
     Conduct, OrderVerb, Published, Refused, ReportStep, RolloutVerb, Step, UpgradeVerb, Verb,
 };
+use super::parse::amended;
 use super::play::Play;
-
-/// Why a step did not go through.
-pub(super) enum Stop {
-    /// The law refuses it.
-    Refused(Refusal),
-    /// This build does not decide such steps yet.
-    NotYet(&'static str),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
 
 /// The refusal of calls of an instance that has not joined.
 pub(super) fn unknown_instance() -> Refusal {
@@ -53,6 +41,8 @@ fn release(version: Version, class: Class, world: &World) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: String::from("bind the version before") }),
         migration: (class == Class::Major).then(|| String::from("follow the notes")),
+        deprecations: Vec::new(),
+        removes: Vec::new(),
         notes: String::new(),
     }
 }
@@ -60,6 +50,21 @@ fn release(version: Version, class: Class, world: &World) -> Release {
 /// A release from before the timeline.
 pub(super) fn release_before(version: Version, world: &World) -> Release {
     release(version, Class::Minor, world)
+}
+
+/// The catalogue that replaces the default one.
+pub(super) fn catalogue(modules: &[super::model::Module]) -> Catalogue {
+    let module = |module: &super::model::Module| governance::Module {
+        code: module.code.clone(),
+        version: Version::new(0, 1, 0),
+        digest: None,
+        minimum: module.minimum,
+        why: String::new(),
+        runtime: None,
+        depends: module.depends.clone(),
+        provider: module.provider.clone(),
+    };
+    Catalogue { modules: modules.iter().map(module).collect() }
 }
 
 /// What stands for the digest of the signed manifest.
@@ -72,10 +77,7 @@ impl Play<'_> {
     pub(super) fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let found: BTreeSet<&'static str> = match self.perform(&step.verb) {
             Ok(()) => BTreeSet::new(),
-            Err(Stop::Refused(refusal)) => refusal.reasons.iter().map(Reason::code).collect(),
-            Err(Stop::NotYet(what)) => {
-                return Err(self.differs(step, "an answer", format!("no answer yet: {what}")));
-            }
+            Err(refusal) => refusal.reasons.iter().map(Reason::code).collect(),
         };
         let said = match &step.refused {
             None => String::from("accepted"),
@@ -108,11 +110,11 @@ impl Play<'_> {
         }
     }
 
-    fn perform(&mut self, verb: &Verb) -> Result<(), Stop> {
+    fn perform(&mut self, verb: &Verb) -> Result<(), Refusal> {
         match verb {
-            Verb::Publish(published) => Ok(self.publish(published)?),
-            Verb::Withdraw(release) => Ok(self.world_command(&WorldCommand::Withdraw { release: *release })?),
-            Verb::Rollout(release, verb) => Ok(self.steer(*release, *verb)?),
+            Verb::Publish(published) => self.publish(published),
+            Verb::Withdraw(release) => self.world_command(&WorldCommand::Withdraw { release: *release }),
+            Verb::Rollout(release, verb) => self.steer(*release, *verb),
             Verb::Outcome { release, phase, failures } => {
                 self.failing.insert((*release, *phase), *failures);
                 Ok(())
@@ -120,29 +122,31 @@ impl Play<'_> {
             Verb::Freeze { from, until } => {
                 let start = self.scenario.start;
                 let command = WorldCommand::Freeze { from: start + *from, until: start + *until };
-                Ok(self.world_command(&command)?)
+                self.world_command(&command)
             }
             Verb::Outage { from, until } => {
                 self.outages.push((self.scenario.start + *from, self.scenario.start + *until));
                 Ok(())
             }
+            Verb::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on: *on }),
             Verb::Upgrade(index, release, verb) => self.upgrade(*index, *release, *verb),
-            Verb::Report(index, step) => Ok(self.report_as(*index, step)?),
+            Verb::Report(index, step) => self.report_as(*index, step),
             Verb::Subscription { instance, tier, status, kind } => {
                 // One step, and so judged by the audit as one.
                 if let Some(kind) = kind {
                     self.judge(*instance, &Command::ChangeKind { kind: *kind })?;
                 }
-                Ok(self.command(*instance, &Command::ChangeSubscription { tier: *tier, status: *status })?)
+                self.command(*instance, &Command::ChangeSubscription { tier: *tier, status: *status })
             }
-            Verb::Activate(..) | Verb::Deactivate(..) => Err(Stop::NotYet("modules (EN-1 to EN-7)")),
-            Verb::Suspend(index) => Ok(self.command(*index, &Command::Suspend)?),
-            Verb::Reactivate(index) => Ok(self.command(*index, &Command::Reactivate)?),
-            Verb::Handshake(index) => Ok(self.handshake(*index)?),
-            Verb::Ready(index) => Ok(self.command(*index, &Command::Ready)?),
-            Verb::Retry(index, release) => Ok(self.command(*index, &Command::Retry { release: *release })?),
+            Verb::Activate(index, domain) => self.activate(*index, domain),
+            Verb::Deactivate(index, domain) => self.deactivate(*index, domain),
+            Verb::Suspend(index) => self.command(*index, &Command::Suspend),
+            Verb::Reactivate(index) => self.command(*index, &Command::Reactivate),
+            Verb::Handshake(index) => self.handshake(*index),
+            Verb::Ready(index) => self.command(*index, &Command::Ready),
+            Verb::Retry(index, release) => self.command(*index, &Command::Retry { release: *release }),
             Verb::Order(order) => self.order(order),
-            Verb::Amend(_) => Err(Stop::NotYet("amendments (FO-5)")),
+            Verb::Amend { changes, effective } => self.amend(changes, *effective),
             Verb::Conduct(whose, to) => {
                 self.behave(*whose, *to);
                 Ok(())
@@ -163,6 +167,8 @@ impl Play<'_> {
         if !published.rollback {
             release.rollback = None;
         }
+        release.deprecations.clone_from(&published.deprecates);
+        release.removes.clone_from(&published.removes);
         let digest = release_digest(&release);
         self.world_command(&WorldCommand::Publish {
             release: Box::new(release),
@@ -181,10 +187,10 @@ impl Play<'_> {
         })
     }
 
-    fn upgrade(&mut self, index: usize, release: Version, verb: UpgradeVerb) -> Result<(), Stop> {
+    fn upgrade(&mut self, index: usize, release: Version, verb: UpgradeVerb) -> Result<(), Refusal> {
         match verb {
             UpgradeVerb::Begin => self.begin(index, release),
-            UpgradeVerb::Fail => Ok(self.command(index, &Command::FailUpgrade { release, reason: None })?),
+            UpgradeVerb::Fail => self.command(index, &Command::FailUpgrade { release, reason: None }),
             UpgradeVerb::Succeed => {
                 let ships = self.world.releases.get(&release).and_then(|known| known.release.ships_runtime);
                 let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance().into()) };
@@ -206,14 +212,14 @@ impl Play<'_> {
         }
     }
 
-    fn begin(&mut self, index: usize, release: Version) -> Result<(), Stop> {
+    fn begin(&mut self, index: usize, release: Version) -> Result<(), Refusal> {
         let record = self.fleet.get(index).and_then(|unit| unit.record.as_ref());
         let offered = record.and_then(|record| record.offer).is_some_and(|offer| offer.release == release);
         if !offered && record.is_some_and(|record| release < record.running.platform) {
             // Back by its own wish: asked for, checked, offered (RO-9).
             self.command(index, &Command::RollBack { release })?;
         }
-        Ok(self.command(index, &Command::BeginUpgrade { release })?)
+        self.command(index, &Command::BeginUpgrade { release })
     }
 
     fn report_as(&mut self, index: usize, step: &ReportStep) -> Result<(), Refusal> {
@@ -241,16 +247,19 @@ impl Play<'_> {
         Ok(())
     }
 
-    fn order(&mut self, order: &OrderVerb) -> Result<(), Stop> {
-        let serial = self.world.order_serial + 1;
-        let expires = self.now + governance::Span::hours(1);
-        let digest = Digest::of(format!("{serial} {order:?}").as_bytes());
-        let accept = WorldCommand::AcceptOrder { serial, expires, digest };
+    fn order(&mut self, order: &OrderVerb) -> Result<(), Refusal> {
         match order {
             OrderVerb::Suspend(index) => self.command(*index, &Command::OrderSuspend)?,
             OrderVerb::Revoke(index) => self.command(*index, &Command::OrderRevoke)?,
             OrderVerb::Restore(index) => self.command(*index, &Command::OrderRestore)?,
-            OrderVerb::Override { .. } => return Err(Stop::NotYet("overrides (FO-3)")),
+            OrderVerb::Override { instance, finding, until } => {
+                let until = self.scenario.start + *until;
+                self.command(*instance, &Command::OrderOverride { finding: *finding, until })?;
+            }
+            OrderVerb::Remove(release, capability) => {
+                let (release, capability) = (*release, capability.clone());
+                self.world_command(&WorldCommand::AllowRemoval { release, capability })?;
+            }
             OrderVerb::Resume(release) => {
                 let by = Authority::Founder;
                 self.world_command(&WorldCommand::Resume { release: *release, by })?;
@@ -259,7 +268,53 @@ impl Play<'_> {
                 self.world_command(&WorldCommand::Withdraw { release: *release })?
             }
         }
-        Ok(self.world_command(&accept)?)
+        self.accept_order(&format!("{order:?}"))
+    }
+
+    /// An amendment: the latest constitution with these parameters changed (FO-5).
+    fn amend(&mut self, changes: &[(String, toml::Value)], effective: Option<Span>) -> Result<(), Refusal> {
+        let latest = self.world.amendments.last().map(|amendment| &amendment.document.parameters);
+        let base = latest.unwrap_or(&self.world.constitution);
+        let contradicts = |error: toml::de::Error| {
+            Refusal::from(Reason::ConstitutionContradicts { detail: error.message().to_string() })
+        };
+        let document = ConstitutionDocument {
+            previous: self.world.latest_constitution(),
+            effective: effective.map_or(self.now, |effective| self.scenario.start + effective),
+            parameters: amended(base, changes).map_err(contradicts)?,
+        };
+        let digest = Digest::of(format!("{document:?}").as_bytes());
+        self.world_command(&WorldCommand::Amend { digest, document: Box::new(document) })?;
+        self.accept_order("amend")
+    }
+
+    /// The order stands on record, and its serial is used (FO-1).
+    fn accept_order(&mut self, order: &str) -> Result<(), Refusal> {
+        let serial = self.world.order_serial + 1;
+        let expires = self.now + Span::hours(1);
+        let digest = Digest::of(format!("{serial} {order}").as_bytes());
+        self.world_command(&WorldCommand::AcceptOrder { serial, expires, digest })
+    }
+
+    /// The right is given, the Runtime binds, the instance reports (EN-2).
+    fn activate(&mut self, index: usize, domain: &DomainCode) -> Result<(), Refusal> {
+        self.command(index, &Command::Activate { domain: domain.clone() })?;
+        if let Some(unit) = self.fleet.get_mut(index)
+            && !unit.domains.contains(domain)
+        {
+            unit.domains.push(domain.clone());
+        }
+        self.report(index);
+        Ok(())
+    }
+
+    /// The Runtime unbinds, and says so.
+    pub(super) fn deactivate(&mut self, index: usize, domain: &DomainCode) -> Result<(), Refusal> {
+        self.command(index, &Command::Deactivate { domain: domain.clone() })?;
+        if let Some(unit) = self.fleet.get_mut(index) {
+            unit.domains.retain(|active| active != domain);
+        }
+        Ok(())
     }
 
     fn behave(&mut self, whose: Option<usize>, to: Conduct) {
@@ -284,6 +339,7 @@ const fn verb_name(verb: &Verb) -> &'static str {
         Verb::Outcome { .. } => "outcome",
         Verb::Freeze { .. } => "freeze",
         Verb::Outage { .. } => "outage",
+        Verb::RedSwitch(_) => "red_switch",
         Verb::Upgrade(..) => "upgrade",
         Verb::Report(..) => "report",
         Verb::Subscription { .. } => "subscription",
@@ -295,7 +351,7 @@ const fn verb_name(verb: &Verb) -> &'static str {
         Verb::Ready(_) => "ready",
         Verb::Retry(..) => "retry",
         Verb::Order(_) => "order",
-        Verb::Amend(_) => "amend",
+        Verb::Amend { .. } => "amend",
         Verb::Conduct(..) => "conduct",
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Never carries anything out.
 
-use governance::{Advisory, Class, Phase, Restriction, Span};
+use governance::release::Weight;
+use governance::{Advisory, Class, Deprecation, Phase, Restriction, Span};
 
 use super::model::{Joiner, OrderVerb, Published, ReportStep, RolloutVerb, UpgradeVerb, Verb};
 use super::parse::{
@@ -18,6 +19,7 @@ pub(super) const NAMES: &[&str] = &[
     "outcome",
     "freeze",
     "outage",
+    "red_switch",
     "upgrade",
     "report",
     "subscription",
@@ -54,6 +56,7 @@ pub(super) fn read(verb: &str, node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb
         }
         "freeze" => span(node).map(|(from, until)| Verb::Freeze { from, until }),
         "outage" => span(node).map(|(from, until)| Verb::Outage { from, until }),
+        "red_switch" => node.boolean().map(Verb::RedSwitch),
         "upgrade" => {
             let table = node.table(&["instance", "release", "do"])?;
             let verb = table.need("do")?.word("verb", UpgradeVerb::ALL, UpgradeVerb::as_str)?;
@@ -76,7 +79,7 @@ pub(super) fn read(verb: &str, node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb
             Ok(Verb::Retry(named(table.need("instance")?)?, version(table.need("release")?)?))
         }
         "order" => order(node, joiners).map(Verb::Order),
-        "amend" => parameters(node, "").map(Verb::Amend),
+        "amend" => amend(node),
         _ => {
             let table = node.table(&["instance", "to"])?;
             let whose = table.need("instance")?;
@@ -87,17 +90,26 @@ pub(super) fn read(verb: &str, node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb
 }
 
 fn publish(node: &Node<'_>) -> Read<Published> {
-    let table =
-        node.table(&["version", "class", "ships_runtime", "advisory", "rollback", "only", "approval"])?;
+    let table = node.table(&[
+        "version",
+        "class",
+        "ships_runtime",
+        "advisory",
+        "rollback",
+        "only",
+        "approval",
+        "deprecates",
+        "removes",
+    ])?;
     let class =
         table.need("class")?.word("class", &[Class::Security, Class::Minor, Class::Major], Class::as_str)?;
     let only = |node: Node<'_>| {
-        let table = node.table(&["kind", "tier", "provider"])?;
+        let table = node.table(&["kind", "tier", "provider", "label"])?;
         Ok(Restriction {
             kind: table.maybe("kind", |node| node.list(kind))?.unwrap_or_default(),
             tier: table.maybe("tier", |node| node.list(tier))?.unwrap_or_default(),
             provider: table.maybe("provider", |node| node.list(|item| item.parsed()))?.unwrap_or_default(),
-            label: Vec::new(),
+            label: table.maybe("label", |node| node.list(|item| item.parsed()))?.unwrap_or_default(),
         })
     };
     // Canary cannot wait: nothing opens before it.
@@ -110,7 +122,26 @@ fn publish(node: &Node<'_>) -> Read<Published> {
         rollback: table.maybe("rollback", |node| node.boolean())?.unwrap_or(true),
         only: table.maybe("only", only)?.unwrap_or_default(),
         approval: table.maybe("approval", |node| node.list(later))?.unwrap_or_default(),
+        deprecates: table.maybe("deprecates", |node| node.list(deprecation))?.unwrap_or_default(),
+        removes: table
+            .maybe("removes", |node| node.list(|item| item.text().map(String::from)))?
+            .unwrap_or_default(),
     })
+}
+
+fn deprecation(node: Node<'_>) -> Read<Deprecation> {
+    let table = node.table(&["capability", "weight"])?;
+    Ok(Deprecation {
+        capability: table.need("capability")?.text()?.to_owned(),
+        weight: table.need("weight")?.word("weight", Weight::ALL, Weight::as_str)?,
+    })
+}
+
+/// Parameters, and beside them from when they hold.
+fn amend(node: &Node<'_>) -> Read<Verb> {
+    let changes = parameters(node, "", &["effective"])?;
+    let effective = node.child("effective").map(offset).transpose()?;
+    Ok(Verb::Amend { changes, effective })
 }
 
 fn span(node: &Node<'_>) -> Read<(Span, Span)> {
@@ -147,15 +178,16 @@ fn subscription(node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb> {
 }
 
 fn order(node: &Node<'_>, joiners: &[Joiner]) -> Read<OrderVerb> {
-    let every = ["do", "instance", "release", "finding", "until"];
+    let every = ["do", "instance", "release", "finding", "until", "capability"];
     let verb = node.table(&every)?.need("do")?.word(
         "order",
-        &["suspend", "revoke", "restore", "override", "resume", "withdraw"],
+        &["suspend", "revoke", "restore", "override", "resume", "withdraw", "remove"],
         |word| word,
     )?;
     let known: &[&str] = match verb {
         "override" => &["do", "instance", "finding", "until"],
         "resume" | "withdraw" => &["do", "release"],
+        "remove" => &["do", "release", "capability"],
         _ => &["do", "instance"],
     };
     let table = node.table(known)?;
@@ -166,6 +198,9 @@ fn order(node: &Node<'_>, joiners: &[Joiner]) -> Read<OrderVerb> {
         "restore" => OrderVerb::Restore(named()?),
         "resume" => OrderVerb::Resume(version(table.need("release")?)?),
         "withdraw" => OrderVerb::Withdraw(version(table.need("release")?)?),
+        "remove" => {
+            OrderVerb::Remove(version(table.need("release")?)?, table.need("capability")?.text()?.to_owned())
+        }
         _ => OrderVerb::Override {
             instance: named()?,
             finding: finding(table.need("finding")?)?,

@@ -26,7 +26,7 @@ fn everything(number: u64, world_revision: Revision) -> Commit {
         entries: vec![vec![0, 255, number as u8], Vec::new()],
         nonce: Some(nonce(number)),
         enrolment: Some(EnrolmentWrite::Create(enrolment(number))),
-        document: Some(document(&[0, 159, 146, 150])),
+        documents: vec![document(&[0, 159, 146, 150])],
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn an_enrolment_is_made_once_and_used_once(store: &impl Store) 
 
 pub(super) async fn a_document_is_overwritten(store: &impl Store) {
     for bytes in [b"first".as_slice(), b"second", b""] {
-        let commit = Commit { document: Some(document(bytes)), ..Commit::default() };
+        let commit = Commit { documents: vec![document(bytes)], ..Commit::default() };
         assert!(store.commit(commit).await.is_ok());
         assert_eq!(store.document_load("order", "7").await, Ok(Some(bytes.to_owned())));
     }
@@ -151,7 +151,7 @@ pub(super) async fn a_refused_commit_leaves_nothing_behind(store: &impl Store) {
     let before = picture(store).await;
 
     // Everything new but one thing.
-    let new = || Commit { document: Some(document(b"new")), ..everything(2, 1) };
+    let new = || Commit { documents: vec![document(b"new")], ..everything(2, 1) };
     let refused = [
         (Commit { nonce: Some(nonce(1)), ..new() }, Err(StoreError::NonceSpent)),
         (Commit { enrolment: uses(2), ..new() }, Err(StoreError::EnrolmentUsed)),
@@ -172,7 +172,7 @@ pub(super) async fn a_refused_commit_leaves_nothing_behind(store: &impl Store) {
 
 pub(super) async fn a_commit_beyond_the_limits_is_refused(store: &impl Store) {
     let entries = |entries| Commit { entries, ..Commit::default() };
-    let document_of = |length| Commit { document: Some(document(&vec![7; length])), ..Commit::default() };
+    let document_of = |length| Commit { documents: vec![document(&vec![7; length])], ..Commit::default() };
     let beyond = [
         entries(vec![vec![1]; ENTRIES_MAX + 1]),
         entries(vec![vec![1], vec![1; ENTRY_BYTES_MAX + 1]]),

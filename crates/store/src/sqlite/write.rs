@@ -43,7 +43,7 @@ pub(super) struct Writing {
     entries: Vec<Vec<u8>>,
     nonce: Option<Nonce>,
     enrolment: Option<EnrolmentRow>,
-    document: Option<plane::ports::Document>,
+    documents: Vec<plane::ports::Document>,
 }
 
 /// An instance as its row.
@@ -104,7 +104,7 @@ impl Writing {
             entries: commit.entries,
             nonce: commit.nonce,
             enrolment,
-            document: commit.document,
+            documents: commit.documents,
         })
     }
 }
@@ -152,7 +152,7 @@ fn commit(connection: &Connection, writing: &Writing) -> Result<Committed, Store
         Some(row) => instance_write(connection, row)?,
         None => 0,
     };
-    if let Some(document) = &writing.document {
+    for document in &writing.documents {
         let sql = "INSERT INTO document (kind, name, bytes) VALUES (?1, ?2, ?3)
                    ON CONFLICT (kind, name) DO UPDATE SET bytes = excluded.bytes";
         execute(connection, sql, (&document.kind, &document.name, &document.bytes))?;

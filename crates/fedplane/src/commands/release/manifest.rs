@@ -4,7 +4,7 @@
 
 use governance::layer::LayerStructure;
 use governance::release::{Advisory, Class, RollbackInstructions};
-use governance::{Digest, Matrix, Package, Release, Version, VersionRange};
+use governance::{Deprecation, Digest, Matrix, Package, Release, Version, VersionRange};
 use serde::{Deserialize, Serialize};
 use wire::ProblemReason;
 
@@ -33,6 +33,12 @@ pub struct Manifest {
     /// How to move to a major.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
+    /// Capabilities that a later release may remove (RL-8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deprecations: Vec<Deprecation>,
+    /// Capabilities that this release removes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removes: Vec<String>,
     /// For people.
     #[serde(default)]
     pub notes: String,
@@ -61,6 +67,8 @@ impl Manifest {
             // Signed in floor.json, beside the release.
             floor,
             migration,
+            deprecations,
+            removes,
             notes,
             runtime,
             rollback,
@@ -87,6 +95,8 @@ impl Manifest {
             from,
             rollback,
             migration,
+            deprecations,
+            removes,
             notes,
         };
         if runtime.max < runtime.min {

@@ -74,7 +74,7 @@ fn a_commit_that_fails_is_told_to_everyone_and_nothing_of_it_stays() {
     let connection = open(&folder);
     poison(&connection);
     let document = Document { kind: "order".to_owned(), name: "poison".to_owned(), bytes: vec![] };
-    let poisoned = Commit { document: Some(document), ..Commit::default() };
+    let poisoned = Commit { documents: vec![document], ..Commit::default() };
     let answers = served(&connection, vec![spends(1, 1), poisoned, spends(1, 2)]);
     assert!(answers.iter().all(is_unavailable), "{answers:?}");
     assert!(connection.is_autocommit(), "no transaction is left open");
