@@ -26,6 +26,7 @@ mod text;
 pub mod tier;
 pub mod time;
 pub mod version;
+pub mod window;
 pub mod world;
 
 pub use clock::Clock;
@@ -45,4 +46,5 @@ pub use rollout::{Census, Phase, Rollout, RolloutStatus};
 pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
 pub use time::{Span, Timestamp};
 pub use version::{Line, Version, VersionRange};
+pub use window::Window;
 pub use world::World;
