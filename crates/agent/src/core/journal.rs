@@ -33,6 +33,9 @@ pub struct Attempt {
     pub serial: u64,
     /// The bytes, as the Organism signed them.
     pub package: Package,
+    /// When lacking it becomes a finding, if it does: no deployment window is waited for beyond it (RO-7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -40,6 +43,13 @@ impl Attempt {
     #[must_use]
     pub const fn release(&self) -> Version {
         self.target.platform
+    }
+
+    /// Whether another attempt would install the same bytes over the same version to the same end.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let other = Self { serial: self.serial, deadline: self.deadline, ..other.clone() };
+        *self == other
     }
 }
 

@@ -256,17 +256,16 @@ impl Plane {
 
     /// Offers a release from now on.
     pub fn offer(&self, patch: u32, action: OfferAction, package: Package) {
+        self.offer_due(patch, action, package, None);
+    }
+
+    /// Offers a release from now on, with a deadline.
+    pub fn offer_due(&self, patch: u32, action: OfferAction, package: Package, deadline: Option<Timestamp>) {
         let mut book = self.book();
         book.serial += 1;
         book.state = InstanceState::UpdatePending;
-        book.offer = Some(Offer {
-            release: version(patch),
-            action,
-            rollout: None,
-            phase: None,
-            package,
-            deadline: None,
-        });
+        book.offer =
+            Some(Offer { release: version(patch), action, rollout: None, phase: None, package, deadline });
     }
 
     /// Waits until the log has an entry that contains `text`.
