@@ -162,6 +162,9 @@ pub struct Journal {
     pub format: u32,
     /// What runs, as the last proof said.
     pub installed: Installed,
+    /// What ran before the update that brought what runs; none before the first, and after going back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Version>,
     /// Whether going back failed, so that only a health check can say what runs.
     #[serde(default)]
     pub doubt: bool,
@@ -230,6 +233,7 @@ impl Journal {
         Self {
             format: FORMAT,
             installed,
+            previous: None,
             doubt: false,
             taken: None,
             floors: Vec::new(),
@@ -274,6 +278,7 @@ impl Journal {
             }
             (Step::Healthy { .. }, Event::Proven) => Ok(next.standing(attempt, Step::Proven)),
             (Step::Proven, Event::SuccessReported) => {
+                next.previous = Some(attempt.previous).filter(|previous| *previous < attempt.release());
                 next.installed = attempt.target;
                 next.doubt = false;
                 Ok(next)

@@ -27,7 +27,7 @@ use crate::core::journal::{Event, FORMAT, Installed, Journal};
 use crate::core::pace;
 use crate::core::plan::{Action, Conclusion, Outcome, Timing, Weighed, conclude, plan};
 
-const JOURNAL: &str = "journal.json";
+pub(super) const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
 /// The longest time between two statements (CO-7).
 pub(super) const REPORT_EVERY_MAX: Span = Span::hours(24);
