@@ -321,6 +321,110 @@ async fn a_plane_that_is_down_is_told_of_once_a_try() {
     assert_eq!(log.matches("WARN").count(), tries, "{log}");
 }
 
+/// The name of the day that lies so many days ahead, in UTC.
+fn day(ahead: i64) -> &'static str {
+    // 1970-01-01 was a Thursday.
+    let days = now().as_seconds() / 86_400 + ahead;
+    ["thu", "fri", "sat", "sun", "mon", "tue", "wed"][usize::try_from(days % 7).unwrap()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ro_7_an_update_waits_for_its_window_across_restarts_unless_it_is_due_before() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let zero = plane.publish(0, b"0.1.0");
+    let one = plane.publish(1, b"0.1.1");
+    let window = format!("[[window]]\ndays = [\"{}\"]\nfrom = \"02:00\"\nuntil = \"05:00\"", day(3));
+    let tables = format!("[health]\nstable_for = \"400ms\"\n{HEALTH}\n{window}");
+    let mut instance = Instance::with(&plane, "timezone = \"UTC\"", &tables);
+    instance.start();
+    plane.heard("ready").await;
+    plane.offer(1, OfferAction::Update, one.clone());
+    instance.said("the deployment window opens at").await;
+    plane.rounds(3).await;
+    assert_eq!(plane.book().state, State::UpdatePending, "nothing was begun");
+    assert_eq!(std::fs::read(instance.folder.join("slots/0.1.1/package")).unwrap(), b"0.1.1");
+    // Killed while it waits, or asked for the same once more: it goes on waiting, and fetches nothing again.
+    instance.kill();
+    instance.start();
+    plane.rounds(3).await;
+    plane.offer_due(1, OfferAction::Update, one.clone(), Some(now() + Span::hours(24 * 30)));
+    plane.rounds(3).await;
+    assert_eq!(plane.book().state, State::UpdatePending, "nothing was begun");
+    let log = instance.log();
+    assert_eq!(log.matches("waits: ").count(), 2, "said once in each life: {log}");
+    assert!(!log.contains("attempt over"), "{log}");
+    // Due before the window opens.
+    plane.offer_due(1, OfferAction::Update, one, Some(now() + Span::hours(24)));
+    plane.heard("succeeded 0.1.1").await;
+    // Going back waits for nothing.
+    plane.offer(0, OfferAction::Rollback, zero);
+    plane.heard("succeeded 0.1.0").await;
+    assert_eq!(instance.log().matches("waits: ").count(), 2);
+    // The window is open: today, from midnight to midnight, and tomorrow, should the day end meanwhile.
+    assert!(instance.stop());
+    let settings = place.path().join("agent.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let open = format!("days = [\"{}\", \"{}\"]\nfrom = \"00:00\"\nuntil = \"00:00\"", day(0), day(1));
+    let closed = window.split_once('\n').unwrap().1;
+    std::fs::write(&settings, text.replace(closed, &open)).unwrap();
+    instance.start();
+    plane.offer(2, OfferAction::Update, plane.publish(2, b"0.1.2"));
+    plane.heard("succeeded 0.1.2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rl_2_ro_9_an_owner_asks_by_command_and_is_answered_whether_the_agent_runs_or_not() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    plane.publish(0, b"0.1.0");
+    let one = plane.publish(1, b"0.1.1");
+    let mut instance = Instance::new(&plane, "");
+    let refused = |instance: &Instance, arguments: &[&str], code: &str| {
+        let (well, said) = instance.command(arguments);
+        assert_eq!((well, said.matches(&format!("  code: {code}\n")).count()), (false, 1), "{said}");
+    };
+    let granted = |instance: &Instance, arguments: &[&str], answer: &str| {
+        let (well, said) = instance.command(arguments);
+        assert!(well && said.contains(answer), "{said}");
+    };
+    refused(&instance, &["rollback"], "not-enrolled");
+    instance.start();
+    plane.heard("ready").await;
+    refused(&instance, &["rollback"], "no-version");
+    refused(&instance, &["retry"], "no-version");
+    plane.offer(1, OfferAction::Update, one.clone());
+    plane.heard("succeeded 0.1.1").await;
+
+    // The success is in the journal once the agent is at rest again.
+    plane.rounds(2).await;
+    plane.book().forbids_rollback = true;
+    refused(&instance, &["rollback"], "rollback-window-closed");
+    plane.book().forbids_rollback = false;
+    granted(&instance, &["rollback"], "asked to go back from 0.1.1 to 0.1.0 (RL-2)");
+    plane.heard("succeeded 0.1.0").await;
+    // What was left is not taken up again until the plane offers it again.
+    plane.rounds(3).await;
+    assert_eq!((instance.runs().as_str(), plane.book().state), ("0.1.0", State::Active));
+    refused(&instance, &["rollback"], "no-version");
+    plane.book().log.clear();
+    plane.offer(1, OfferAction::Update, one);
+    plane.heard("succeeded 0.1.1").await;
+
+    // With no agent there to hand it to; it goes back when it is started.
+    assert!(instance.stop());
+    plane.book().log.clear();
+    granted(&instance, &["rollback", "0.1.0"], "to 0.1.0");
+    assert_eq!(plane.book().log, ["wishes 0.1.0"]);
+    instance.start();
+    plane.heard("succeeded 0.1.0").await;
+    plane.offer(2, OfferAction::Update, plane.publish(2, b"not a version"));
+    plane.heard("failed 0.1.2").await;
+    granted(&instance, &["retry"], "asked that 0.1.2 be offered again");
+    plane.heard("retry 0.1.2").await;
+    assert!(!plane.book().log.iter().any(|line| line.contains("chain broken")));
+}
+
 /// What the instance's endpoint shows an operator, and the client that asked.
 async fn facts(plane: &Plane) -> (Client, Value) {
     let registered =

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
     EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze, InstanceView, Page,
-    Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry,
+    Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, Rollback,
     RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, UpgradeBegin, UpgradeFinish,
 };
 
@@ -143,6 +143,14 @@ impl Client {
     /// As every call.
     pub async fn retry(&self, id: InstanceId, release: Version) -> Called<Standing> {
         self.post(&format!("/v1/instances/{id}/retry"), &Retry { release }).await
+    }
+
+    /// Asks to go back to what ran before (RL-2, RO-9). May be repeated.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn roll_back(&self, id: InstanceId, release: Version) -> Called<Standing> {
+        self.post(&format!("/v1/instances/{id}/rollback"), &Rollback { release }).await
     }
 
     /// The instance's state, which a revoked one may ask too.

@@ -29,6 +29,7 @@ pub mod tier;
 pub mod time;
 pub mod version;
 pub mod warning;
+pub mod window;
 pub mod world;
 
 pub use clock::Clock;
@@ -49,4 +50,5 @@ pub use rollout::{Census, Phase, Rollout, RolloutStatus};
 pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
 pub use time::{Span, Timestamp};
 pub use version::{Line, Version, VersionRange};
+pub use window::Window;
 pub use world::World;

@@ -12,7 +12,7 @@ mod federation;
 
 use std::sync::LazyLock;
 
-use federation::scenario::{everything, fleet, keys_rotated};
+use federation::scenario::{everything, fleet, keys_rotated, rolled_out};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, renew_body, v};
 use governance::decide::Command;
 use governance::{
@@ -322,6 +322,12 @@ fn hs_6_a_request_proves_only_what_it_asked_for_and_once() {
     f.command(id_of(1), &begin, Some(Evidence::Request(begun)));
     let found = breach(&f);
     assert_eq!((found.position, found.message.contains("nonce")), (from as u64, true), "{found}");
+    // To go back elsewhere than was asked for (RL-2).
+    let mut f = rolled_out();
+    let from = f.entries.len() as u64;
+    let asked = json!({ "release": v("0.1.1") });
+    f.call(1, "rollback", &asked, &Command::RollBack { release: v("0.1.0") });
+    assert_eq!(breach(&f).position, from);
     // Another's, and another call.
     let mut f = fleet();
     let (_, statement) = f.statement(1, v("0.1.0"));

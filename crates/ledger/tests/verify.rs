@@ -51,6 +51,18 @@ fn ro_3_a_halt_and_its_rollback_are_lawful() {
 }
 
 #[test]
+fn rl_2_a_rollback_by_the_owners_wish_is_lawful() {
+    let mut f = rolled_out();
+    let release = v("0.1.0");
+    f.call(1, "rollback", &serde_json::json!({ "release": release }), &Command::RollBack { release });
+    f.sweep();
+    f.begin(1);
+    f.finish(1);
+    let rollout = &lawful(&f).rollouts[1];
+    assert_eq!((rollout.status, rollout.installed), ("done", 8));
+}
+
+#[test]
 fn ro_5_a_paused_security_release_is_resumed_by_the_founder() {
     let mut f = fleet();
     f.publish("0.1.1", Class::Security);

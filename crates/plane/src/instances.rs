@@ -369,6 +369,14 @@ impl<S: Store> Plane<S> {
         self.call(call, Command::Retry { release }).await
     }
 
+    /// The owner wants to go back to what ran before (RL-2, RO-9). May be repeated.
+    ///
+    /// # Errors
+    /// When it did not run before, its window is over, or a security release would be left.
+    pub async fn roll_back(&self, call: &SignedCall, release: Version) -> Result<wire::Standing, PlaneError> {
+        self.call(call, Command::RollBack { release }).await
+    }
+
     async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
         let judge = |instance: &Instance, world: &World, now| {
             if instance.key != instance_key(&call.key) {

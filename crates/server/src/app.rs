@@ -100,6 +100,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/instances/{id}/upgrade/begin", post(instances::upgrade_begin))
         .route("/v1/instances/{id}/upgrade/finish", post(instances::upgrade_finish))
         .route("/v1/instances/{id}/retry", post(instances::retry))
+        .route("/v1/instances/{id}/rollback", post(instances::rollback))
         .route("/v1/instances/{id}/status", get(instances::status))
         .route("/v1/enrolments", post(operators::enrolment_create))
         .route("/v1/instances", get(operators::instance_list))

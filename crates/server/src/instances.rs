@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use plane::PlaneError;
 use wire::{
-    Register, Registered, Renew, Renewed, Report, Retry, Standing, Status, UpgradeBegin, UpgradeFinish,
+    Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, Status, UpgradeBegin,
+    UpgradeFinish,
 };
 
 use crate::app::App;
@@ -49,6 +50,11 @@ pub(crate) async fn upgrade_finish(State(app): State<App>, call: Call) -> Answer
 pub(crate) async fn retry(State(app): State<App>, call: Call) -> Answer<Standing> {
     let body: Retry = call.json()?;
     Ok(Json(app.plane.retry(&call.signed()?, body.release).await?))
+}
+
+pub(crate) async fn rollback(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: Rollback = call.json()?;
+    Ok(Json(app.plane.roll_back(&call.signed()?, body.release).await?))
 }
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {

@@ -97,6 +97,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/instances/{id}/upgrade/begin",        Instance,           Daily,        JSON),
     row(Method::POST,  "/v1/instances/{id}/upgrade/finish",       Instance,           Daily,        JSON),
     row(Method::POST,  "/v1/instances/{id}/retry",                Instance,           Daily,        JSON),
+    row(Method::POST,  "/v1/instances/{id}/rollback",             Instance,           Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/status",               InstanceRevokedToo, Daily,        JSON),
     row(Method::POST,  "/v1/enrolments",                          Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/instances",                           Operator,           Operation,    JSON),

@@ -30,6 +30,11 @@ fn an_unknown_name_is_an_error_with_its_line_and_the_nearest_known() {
     let rows: &[(&str, usize, &str)] = &[
         ("conduct = \"obedeint\"", 4, "unknown conduct `obedeint`: did you mean `obedient`?"),
         ("platfrom = \"0.1.0\"", 4, "unknown key `platfrom`: did you mean `platform`?"),
+        (
+            "window = { from = \"1h\", until = \"8d\" }",
+            4,
+            "it comes every week: until is a week after from at most",
+        ),
         ("[[instance]]\nname = \"a\"", 4, "there is an instance `a` already"),
         ("[[step]]\nat = \"1h\"\nsuspnd = \"a\"", 6, "unknown key `suspnd`: did you mean `suspend`?"),
         ("[[step]]\nat = \"1h\"\nsuspend = \"b\"", 6, "unknown instance `b`: did you mean `a`?"),

@@ -137,6 +137,14 @@ pub struct Retry {
     pub release: Version,
 }
 
+/// `POST /v1/instances/{id}/rollback`: the owner's wish (RL-2, RO-9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Which release is to run again.
+    pub release: Version,
+}
+
 /// Where an instance stands and what is asked of it: the answer to its calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {

@@ -1,11 +1,12 @@
-//! The agent's program: `run` until told to stop, `check` the settings.
+//! The agent's program: `run` until told to stop, `check` the settings, `retry` and `rollback` as the owner wishes.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::shell::{self, Report, ShellError};
-use clap::{Parser, Subcommand};
+use agent::shell::{self, Report, ShellError, Wish};
+use clap::{Args, Parser, Subcommand};
+use governance::Version;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -32,6 +33,20 @@ enum Command {
         #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
         config: PathBuf,
     },
+    /// Ask that a release that failed here be offered again, before its time (RO-9).
+    Retry(Wanted),
+    /// Ask to go back to what ran before; refused outside the release's window (RL-2).
+    Rollback(Wanted),
+}
+
+#[derive(Args)]
+struct Wanted {
+    /// The settings.
+    #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
+    config: PathBuf,
+    /// Retry: the release that failed, else the last one. Rollback: what is to run again, else what ran before.
+    #[arg(value_name = "VERSION")]
+    version: Option<Version>,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +55,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => Ok(check(&config)),
+        Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
+        Command::Rollback(wanted) => ask(&wanted.config, Wish::RollBack(wanted.version)),
     };
     match result {
         Ok(report) => tell(&report),
@@ -84,5 +101,20 @@ fn run(path: &Path) -> anyhow::Result<Report> {
             stop.cancel();
         });
         Ok(shell::run(config, shutdown).await.map_or_else(Report::from, |()| Report::default()))
+    })
+}
+
+fn ask(path: &Path, wish: Wish) -> anyhow::Result<Report> {
+    let config = match shell::load(path) {
+        Ok(config) => config,
+        Err(report) => return Ok(report),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(match runtime.block_on(shell::ask(&config, wish)) {
+        Ok(answer) => {
+            let _ = writeln!(std::io::stdout(), "{answer}");
+            Report::default()
+        }
+        Err(error) => Report::from(error),
     })
 }

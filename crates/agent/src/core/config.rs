@@ -1,12 +1,13 @@
 //! The owner's settings, `agent.toml`, parsed once into types.
 //!
-//! Never reads a file: it is given the text. Unknown keys are errors; every mistake names its place.
+//! Never reads a file: it is given the text, and a way to find time zones. Unknown keys are errors; every mistake names its place.
 
 use std::path::{Path, PathBuf};
 
 use governance::{DomainCode, Endpoint, LayerContent, Span, Tier, Version};
 use serde::Deserialize;
 
+use super::calendar::{self, Calendar, WINDOWS_MAX, Weekly, Zones};
 use super::journal::Installed;
 use super::offer::Policy;
 use super::plan::Timing;
@@ -79,6 +80,8 @@ pub struct Config {
     pub report_every: Option<Span>,
     /// What the owner allows.
     pub policy: Policy,
+    /// When updates may begin (RO-7).
+    pub calendar: Calendar,
 }
 
 /// Where a secret comes from.
@@ -137,6 +140,17 @@ struct File {
     health: FileHealth,
     #[serde(default)]
     policy: FilePolicy,
+    timezone: Option<String>,
+    #[serde(default)]
+    window: Vec<FileWindow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileWindow {
+    days: Vec<String>,
+    from: String,
+    until: String,
 }
 
 #[derive(Deserialize)]
@@ -167,12 +181,12 @@ fn loopback() -> std::net::SocketAddr {
 }
 
 impl Config {
-    /// Parses settings. Relative paths start at `base`, the folder of the file.
+    /// Parses settings. Relative paths start at `base`, the folder of the file; `zones` knows time zones by name.
     ///
     /// # Errors
     /// What the form forbids, with its place; or every value that cannot be right.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        match Self::read(text, base)? {
+    pub fn parse(text: &str, base: &Path, zones: Zones) -> Result<Self, ConfigError> {
+        match Self::read(text, base, zones)? {
             (config, mistakes) if mistakes.is_empty() => Ok(config),
             (_, mistakes) => Err(ConfigError::Values(mistakes)),
         }
@@ -182,14 +196,14 @@ impl Config {
     ///
     /// # Errors
     /// What the form forbids, with its place.
-    pub fn read(text: &str, base: &Path) -> Result<(Self, Vec<Mistake>), ConfigError> {
+    pub fn read(text: &str, base: &Path, zones: Zones) -> Result<(Self, Vec<Mistake>), ConfigError> {
         let file: File = toml::from_str(text).map_err(Box::new)?;
         let mut found = Vec::new();
-        let config = Self::of(file, base, &mut found);
+        let config = Self::of(file, base, zones, &mut found);
         Ok((config, found))
     }
 
-    fn of(file: File, base: &Path, found: &mut Vec<Mistake>) -> Self {
+    fn of(file: File, base: &Path, zones: Zones, found: &mut Vec<Mistake>) -> Self {
         let default = |given: Option<Span>, millis: i64| given.unwrap_or(Span::from_millis(millis));
         let health = &file.health;
         let timing = Timing {
@@ -220,8 +234,61 @@ impl Config {
             stable_for: health.stable_for,
             report_every: file.report_every.map(|every| positive("report_every", every, found)),
             policy: Policy { install: file.policy.install.unwrap_or(true) },
+            calendar: calendar(file.timezone.as_deref(), &file.window, zones, found),
         }
     }
+}
+
+/// The deployment windows. Whoever names none needs no time zone.
+fn calendar(
+    timezone: Option<&str>,
+    windows: &[FileWindow],
+    zones: Zones,
+    found: &mut Vec<Mistake>,
+) -> Calendar {
+    let zone = timezone.and_then(zones);
+    if zone.is_none() && (timezone.is_some() || !windows.is_empty()) {
+        let what = timezone.map(|name| format!("no time zone is called `{name:.60}`: ")).unwrap_or_default();
+        let why = format!(
+            "{what}write the IANA name of the zone of the windows' times, as \"Europe/Berlin\" or \"UTC\""
+        );
+        found.push(Mistake { key: "timezone", why });
+    }
+    if windows.len() > WINDOWS_MAX {
+        found.push(Mistake { key: "window", why: format!("write {WINDOWS_MAX} at most") });
+    }
+    let windows = windows.iter().take(WINDOWS_MAX).filter_map(|window| weekly(window, found)).collect();
+    Calendar { zone: zone.unwrap_or(jiff::tz::TimeZone::UTC), windows }
+}
+
+fn weekly(window: &FileWindow, found: &mut Vec<Mistake>) -> Option<Weekly> {
+    let before = found.len();
+    let mut days = Vec::new();
+    for name in window.days.iter().take(calendar::DAYS_OF_A_WEEK) {
+        match calendar::day(name) {
+            Some(day) => days.push(day),
+            None => found.push(Mistake {
+                key: "window.days",
+                why: format!("`{name:.20}` is no day: write mon, tue, wed, thu, fri, sat or sun"),
+            }),
+        }
+    }
+    if window.days.is_empty() || window.days.len() > calendar::DAYS_OF_A_WEEK {
+        let why = "write the days on which it opens, each once, as [\"sat\", \"sun\"]".to_owned();
+        found.push(Mistake { key: "window.days", why });
+    }
+    let mut time = |key, text: &str| {
+        let time = calendar::time(text);
+        if time.is_none() {
+            let why = format!(
+                "`{text:.20}` is no time of the day: write hours and minutes, 00:00 to 23:59, as 02:00"
+            );
+            found.push(Mistake { key, why });
+        }
+        time
+    };
+    let (from, until) = (time("window.from", &window.from), time("window.until", &window.until));
+    (found.len() == before).then_some(Weekly { days, from: from?, until: until? })
 }
 
 fn positive(key: &'static str, span: Span, found: &mut Vec<Mistake>) -> Span {
@@ -298,9 +365,13 @@ health = ["health", "--now"]
 rollback = ["rollback"]
 "#;
 
+    fn zones(name: &str) -> Option<jiff::tz::TimeZone> {
+        jiff::tz::TimeZoneDatabase::bundled().get(name).ok()
+    }
+
     #[test]
     fn settings_are_parsed_once_and_paths_start_at_their_file() {
-        let config = Config::parse(GOOD, Path::new("/etc/fedplane")).unwrap();
+        let config = Config::parse(GOOD, Path::new("/etc/fedplane"), zones).unwrap();
         assert_eq!(config.plane, "https://plane.example:8443");
         assert_eq!(config.folder, Path::new("/etc/fedplane/state"));
         assert_eq!(config.enrolment, Some(Secret::File("/etc/fedplane/secret".into())));
@@ -312,7 +383,8 @@ rollback = ["rollback"]
     fn every_mistake_is_named() {
         let check = |from: &str, to: &str, named: &str| {
             assert!(GOOD.contains(from), "{from}");
-            let error = Config::parse(&GOOD.replace(from, to), Path::new("/")).unwrap_err().to_string();
+            let error =
+                Config::parse(&GOOD.replace(from, to), Path::new("/"), zones).unwrap_err().to_string();
             assert!(error.contains(named), "{from} → {to}: {error}");
         };
         check("tier = \"pro\"", "teir = \"pro\"", "teir");
@@ -331,11 +403,43 @@ rollback = ["rollback"]
     #[test]
     fn no_mistake_hides_another_and_none_is_told_twice() {
         let text = GOOD.replace("https://plane.example:84", "plane.example:84").replace("\"bind\"", "");
-        let (_, mistakes) = Config::read(&text, Path::new("/")).unwrap();
+        let (_, mistakes) = Config::read(&text, Path::new("/"), zones).unwrap();
         let keys: Vec<&str> = mistakes.iter().map(|mistake| mistake.key).collect();
         assert_eq!(keys, ["hooks.bind", "plane", "public"]);
-        let error = Config::parse(&GOOD.replace("tier", "teir"), Path::new("/")).unwrap_err();
+        let error = Config::parse(&GOOD.replace("tier", "teir"), Path::new("/"), zones).unwrap_err();
         assert!(std::error::Error::source(&error).is_none());
         assert_eq!(error.to_string().matches("teir").count(), 2, "the line and the message");
+    }
+
+    #[test]
+    fn ro_7_windows_are_read_and_every_mistake_in_them_is_named() {
+        let windows = |zone: &str, table: &str| {
+            let text = format!("{zone}\n{GOOD}\n[[window]]\n{table}");
+            Config::parse(&text, Path::new("/"), zones).map(|config| config.calendar)
+        };
+        let (zone, table) = (
+            "timezone = \"Europe/Berlin\"",
+            "days = [\"sat\", \"sun\"]\nfrom = \"22:00\"\nuntil = \"05:00\"",
+        );
+        let calendar = windows(zone, table).unwrap();
+        assert_eq!(calendar.zone.iana_name(), Some("Europe/Berlin"));
+        assert_eq!(calendar.windows.len(), 1);
+        assert!(Config::parse(GOOD, Path::new("/"), zones).unwrap().calendar.windows.is_empty());
+        let check = |zone: &str, from: &str, to: &str, named: &str| {
+            let error = windows(zone, &table.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(named), "{zone}, {from} → {to}: {error}");
+        };
+        check("", "", "", "`timezone`: write the IANA name");
+        check(
+            "timezone = \"Europe/Berlim\"",
+            "",
+            "",
+            "`timezone`: no time zone is called `Europe/Berlim`: write",
+        );
+        check(zone, "\"sat\"", "\"saturday\"", "`window.days`: `saturday` is no day: write mon,");
+        check(zone, "\"sat\", \"sun\"", "", "`window.days`: write the days");
+        check(zone, "22:00", "22", "`window.from`: `22` is no time of the day: write hours");
+        check(zone, "05:00", "24:00", "`window.until`: `24:00` is no time of the day");
+        check(zone, "until", "untill", "untill");
     }
 }

@@ -1,10 +1,10 @@
 //! Drives plan and journal against a world that can be switched off before or after every act and every write.
 
-use governance::{Digest, LayerContent, Package, Span, Timestamp, Version};
+use governance::{Digest, LayerContent, Package, Span, Timestamp, Version, Window};
 use proof::OfferAction;
 
 use super::journal::{Attempt, Installed, Journal, Step};
-use super::plan::{Action, Conclusion, Effect, Outcome, Timing, conclude, plan};
+use super::plan::{Action, Conclusion, Effect, Outcome, Timing, Weighed, conclude, plan};
 
 const TIMING: Timing = Timing {
     health_every: Span::from_millis(100),
@@ -12,6 +12,9 @@ const TIMING: Timing = Timing {
     stable_for: Span::from_millis(500),
     rollback_tries_max: 3,
 };
+/// The deployment window: closed when a world begins, and open long enough for whatever follows.
+const WINDOW: Window =
+    Window { from: Timestamp::from_millis(1_000_500), until: Timestamp::from_millis(9_000_000) };
 /// Far more steps than any attempt takes.
 const STEPS_MAX: u32 = 400;
 
@@ -31,6 +34,7 @@ fn attempt() -> Attempt {
         action: OfferAction::Update,
         serial: 3,
         package: Package { name: "package-0.1.1".to_owned(), digest: Digest::of(b"x"), length: 1 },
+        deadline: None,
     }
 }
 
@@ -122,7 +126,10 @@ impl World {
                 self.packages = true;
                 Outcome::Done
             }
-            Effect::Begin => self.hear(Heard::Begin),
+            Effect::Begin => {
+                assert!(self.clock >= WINDOW.from.as_millis(), "begun before the window opened (RO-7)");
+                self.hear(Heard::Begin)
+            }
             Effect::Bind => {
                 assert!(self.packages, "bound without a package");
                 assert_eq!(self.heard.last(), Some(&Heard::Begin), "bound before the plane was told");
@@ -200,8 +207,15 @@ impl World {
             assert!(*steps < STEPS_MAX, "no end in sight: {:?}", journal.upgrade);
             let open = journal.failed_before(offer.release(), offer.serial).is_none()
                 && journal.installed.platform != offer.release();
-            let event = match plan(&journal, open.then_some(&offer)) {
+            let weighed = if open { Weighed::Accepted(offer.clone()) } else { Weighed::Nothing };
+            let now = Timestamp::from_millis(self.clock);
+            let event = match plan(&journal, &weighed, Some(WINDOW), now) {
                 Action::Rest => return Ok(()),
+                Action::Wait(closed) => {
+                    self.spend()?;
+                    self.clock = closed.opens.as_millis();
+                    continue;
+                }
                 Action::Record(event) => event,
                 Action::Do(effect, attempt) => {
                     let outcome = self.act(effect)?;
@@ -292,18 +306,53 @@ fn at(step: Step) -> Journal {
 #[test]
 fn an_offer_that_ends_before_the_attempt_begins_ends_the_attempt() {
     use super::journal::Event;
-    let offer = attempt();
-    let changed = Attempt { serial: 4, ..attempt() };
+    use Weighed::{Accepted, NotYet, Nothing};
+    let now = Timestamp::from_millis(0);
+    let renewed = Attempt { serial: 4, deadline: Some(now), ..attempt() };
+    let other = Attempt { serial: 4, target: installed(2), ..attempt() };
     for (step, offer, expected) in [
-        (Step::Downloaded, Some(&offer), Action::Do(Effect::Begin, attempt())),
-        (Step::Downloaded, None, Action::Record(Event::Withdrawn)),
-        (Step::Downloaded, Some(&changed), Action::Record(Event::Withdrawn)),
-        (Step::Began, None, Action::Record(Event::BindingBegun)),
-        (Step::Bound { since: Timestamp::from_millis(0) }, None, Action::Do(Effect::CheckHealth, attempt())),
-        (Step::Proven, None, Action::Do(Effect::ReportSuccess, attempt())),
+        (Step::Downloaded, Accepted(attempt()), Action::Do(Effect::Begin, attempt())),
+        (Step::Downloaded, Nothing, Action::Record(Event::Withdrawn)),
+        (Step::Downloaded, NotYet, Action::Rest),
+        (Step::Downloaded, Accepted(renewed.clone()), Action::Record(Event::Downloaded(renewed))),
+        (Step::Downloaded, Accepted(other), Action::Record(Event::Withdrawn)),
+        (Step::Began, Nothing, Action::Record(Event::BindingBegun)),
+        (Step::Bound { since: now }, Nothing, Action::Do(Effect::CheckHealth, attempt())),
+        (Step::Proven, Nothing, Action::Do(Effect::ReportSuccess, attempt())),
     ] {
-        assert_eq!(plan(&at(step.clone()), offer), expected, "{step:?}");
+        assert_eq!(plan(&at(step.clone()), &offer, None, now), expected, "{step:?}");
     }
+}
+
+#[test]
+fn ro_7_an_update_is_begun_inside_the_window_or_before_a_deadline_that_comes_sooner() {
+    use OfferAction::{Remediation, Rollback, Update};
+    let at_millis = Timestamp::from_millis;
+    let check = |step: Step, action, deadline: Option<i64>, now: i64, waits: bool| {
+        let asked = Attempt { action, deadline: deadline.map(at_millis), ..attempt() };
+        let mut journal = at(step.clone());
+        journal.upgrade.as_mut().unwrap().attempt = asked.clone();
+        let found = plan(&journal, &Weighed::Accepted(asked), Some(WINDOW), at_millis(now));
+        assert_eq!(
+            matches!(found, Action::Wait(closed) if closed.opens == WINDOW.from),
+            waits,
+            "{step:?} {action:?} due {deadline:?} at {now}: {found:?}"
+        );
+    };
+    check(Step::Downloaded, Update, None, 1_000_499, true);
+    check(Step::Downloaded, Update, None, 1_000_500, false);
+    check(Step::Downloaded, Update, None, 9_000_000, false);
+    check(Step::Downloaded, Update, Some(1_000_499), 0, false);
+    check(Step::Downloaded, Update, Some(1_000_500), 0, true);
+    check(Step::Downloaded, Rollback, None, 0, false);
+    check(Step::Downloaded, Remediation, None, 0, false);
+    // Begun, it is carried through.
+    check(Step::Began, Update, None, 0, false);
+    check(Step::Bound { since: at_millis(0) }, Update, None, 0, false);
+    let rest = Journal::new(installed(0));
+    let offer = Weighed::Accepted(attempt());
+    let found = plan(&rest, &offer, Some(WINDOW), at_millis(0));
+    assert_eq!(found, Action::Do(Effect::Download, attempt()), "fetched before the window opens");
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Attempt {
     pub serial: u64,
     /// The bytes, as the Organism signed them.
     pub package: Package,
+    /// When lacking it becomes a finding, if it does: no deployment window is waited for beyond it (RO-7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -40,6 +43,13 @@ impl Attempt {
     #[must_use]
     pub const fn release(&self) -> Version {
         self.target.platform
+    }
+
+    /// Whether another attempt would install the same bytes over the same version to the same end.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let other = Self { serial: self.serial, deadline: self.deadline, ..other.clone() };
+        *self == other
     }
 }
 
@@ -152,6 +162,9 @@ pub struct Journal {
     pub format: u32,
     /// What runs, as the last proof said.
     pub installed: Installed,
+    /// What ran before the update that brought what runs; none before the first, and after going back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Version>,
     /// Whether going back failed, so that only a health check can say what runs.
     #[serde(default)]
     pub doubt: bool,
@@ -220,6 +233,7 @@ impl Journal {
         Self {
             format: FORMAT,
             installed,
+            previous: None,
             doubt: false,
             taken: None,
             floors: Vec::new(),
@@ -264,6 +278,7 @@ impl Journal {
             }
             (Step::Healthy { .. }, Event::Proven) => Ok(next.standing(attempt, Step::Proven)),
             (Step::Proven, Event::SuccessReported) => {
+                next.previous = Some(attempt.previous).filter(|previous| *previous < attempt.release());
                 next.installed = attempt.target;
                 next.doubt = false;
                 Ok(next)

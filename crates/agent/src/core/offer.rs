@@ -235,6 +235,7 @@ pub fn weigh(
         action: offer.action,
         serial,
         package: signed.target.clone(),
+        deadline: offer.deadline,
     })
 }
 

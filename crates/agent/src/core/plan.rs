@@ -3,7 +3,9 @@
 //!
 //! Never interrupts an attempt that the plane was told of: from then on it ends in success or in going back.
 
-use governance::{Span, Timestamp, Version};
+use governance::window::{Closed, may_install};
+use governance::{Span, Timestamp, Version, Window};
+use proof::OfferAction;
 
 use super::journal::{Attempt, Event, Journal, Step};
 
@@ -18,6 +20,29 @@ pub struct Timing {
     pub stable_for: Span,
     /// How often going back is tried before it is reported as failed.
     pub rollback_tries_max: u32,
+}
+
+/// What the last directive offers, weighed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Weighed {
+    /// Nothing is known yet: the agent has just started, or what was signed could not be fetched.
+    #[default]
+    NotYet,
+    /// Nothing is offered, or nothing that is followed.
+    Nothing,
+    /// This is offered and accepted.
+    Accepted(Attempt),
+}
+
+impl Weighed {
+    /// What is offered and accepted.
+    #[must_use]
+    pub const fn accepted(&self) -> Option<&Attempt> {
+        match self {
+            Self::Accepted(attempt) => Some(attempt),
+            Self::NotYet | Self::Nothing => None,
+        }
+    }
 }
 
 /// An act upon the world.
@@ -44,6 +69,8 @@ pub enum Effect {
 pub enum Action {
     /// Nothing, until another directive comes.
     Rest,
+    /// Nothing, until the deployment window opens (RO-7).
+    Wait(Closed),
     /// Journal this, then ask again.
     Record(Event),
     /// Do this, and give the outcome to [`conclude`].
@@ -76,16 +103,30 @@ pub enum Conclusion {
     Retry(String),
 }
 
-/// What to do next. `offer` is what the last directive offers and the agent has accepted, if anything.
+/// What to do next. `window` is the deployment window that is open or opens next, if there are any.
+///
+/// The wait for a window is no state of its own: it follows from what is on offer, and so outlives every restart and
+/// ends when the offer does.
 #[must_use]
-pub fn plan(journal: &Journal, offer: Option<&Attempt>) -> Action {
+pub fn plan(journal: &Journal, offer: &Weighed, window: Option<Window>, now: Timestamp) -> Action {
     let Some(upgrade) = &journal.upgrade else {
-        return offer.map_or(Action::Rest, |attempt| Action::Do(Effect::Download, attempt.clone()));
+        let accepted = offer.accepted();
+        return accepted.map_or(Action::Rest, |attempt| Action::Do(Effect::Download, attempt.clone()));
     };
     let effect = match upgrade.at {
         Step::Downloaded => match offer {
-            Some(attempt) if *attempt == upgrade.attempt => Effect::Begin,
-            _ => return Action::Record(Event::Withdrawn),
+            Weighed::NotYet => return Action::Rest,
+            Weighed::Accepted(attempt) if *attempt == upgrade.attempt => {
+                match may_begin(attempt, window, now) {
+                    Ok(()) => Effect::Begin,
+                    Err(closed) => return Action::Wait(closed),
+                }
+            }
+            // Another directive asks for the same: what is here is not fetched again.
+            Weighed::Accepted(attempt) if attempt.asks_the_same(&upgrade.attempt) => {
+                return Action::Record(Event::Downloaded(attempt.clone()));
+            }
+            Weighed::Accepted(_) | Weighed::Nothing => return Action::Record(Event::Withdrawn),
         },
         Step::Began => return Action::Record(Event::BindingBegun),
         Step::Binding => Effect::Bind,
@@ -95,6 +136,16 @@ pub fn plan(journal: &Journal, offer: Option<&Attempt>) -> Action {
         Step::RolledBack { .. } => Effect::ReportFailure,
     };
     Action::Do(effect, upgrade.attempt.clone())
+}
+
+/// Whether the attempt may begin now (RO-7). What a suspended instance lacks is overdue already (LC-19).
+fn may_begin(attempt: &Attempt, window: Option<Window>, now: Timestamp) -> Result<(), Closed> {
+    let action = match attempt.action {
+        OfferAction::Update => governance::Action::Update,
+        OfferAction::Rollback => governance::Action::Rollback,
+        OfferAction::Remediation => return Ok(()),
+    };
+    may_install(action, window, attempt.deadline, now)
 }
 
 /// What follows from the outcome of the effect that [`plan`] asked for.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use client::{Client, Source as _, SystemSource};
-use governance::{Span, State, Timestamp};
+use governance::window::Closed;
+use governance::{Span, State, Timestamp, Version};
 use proof::Directive;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -22,11 +23,11 @@ use super::statements::Statements;
 use super::trusted::Trust;
 use super::{Folder, ShellError, endpoint, hooks};
 use crate::core::config::Config;
-use crate::core::journal::{Attempt, Event, FORMAT, Installed, Journal};
+use crate::core::journal::{Event, FORMAT, Installed, Journal};
 use crate::core::pace;
-use crate::core::plan::{Action, Conclusion, Outcome, Timing, conclude, plan};
+use crate::core::plan::{Action, Conclusion, Outcome, Timing, Weighed, conclude, plan};
 
-const JOURNAL: &str = "journal.json";
+pub(super) const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
 /// The longest time between two statements (CO-7).
 pub(super) const REPORT_EVERY_MAX: Span = Span::hours(24);
@@ -55,7 +56,9 @@ pub struct Agent {
     pub(super) report_every: Span,
     pub(super) keys_at: Option<Timestamp>,
     pub(super) directive: Option<Directive>,
-    pub(super) offer: Option<Attempt>,
+    pub(super) offer: Weighed,
+    /// What waits for the deployment window, and until when (RO-7).
+    waits: Option<(Version, Closed)>,
     /// The serial of an offer that was refused, and when.
     pub(super) refused: Option<(u64, Timestamp)>,
     /// The offer that is not followed, as the endpoint shows it.
@@ -136,7 +139,8 @@ impl Agent {
             report_every: config.report_every.unwrap_or(REPORT_EVERY_MAX),
             keys_at: None,
             directive: None,
-            offer: None,
+            offer: Weighed::NotYet,
+            waits: None,
             refused: None,
             shown_refusal: None,
             expired: false,
@@ -167,7 +171,9 @@ impl Agent {
             let pause = match self.tick().await {
                 Ok(()) => {
                     errors = 0;
-                    pace::pause(pace::interval(self.interval), chance())
+                    let pause = pace::pause(pace::interval(self.interval), chance());
+                    // A window that opens sooner is not slept through.
+                    self.waits.map_or(pause, |(_, closed)| pause.min(closed.opens.since(self.source.now())))
                 }
                 Err(error) => {
                     if let ShellError::Call(error) = &error {
@@ -202,9 +208,15 @@ impl Agent {
 
     /// Follows the plan until there is nothing to do, or nothing to do now.
     async fn drive(&mut self) -> Result<(), ShellError> {
+        let waited = self.waits.take();
         loop {
-            let event = match plan(&self.journal, self.offer.as_ref()) {
+            let now = self.source.now();
+            let event = match plan(&self.journal, &self.offer, self.config.calendar.next(now), now) {
                 Action::Rest => return Ok(()),
+                Action::Wait(closed) => {
+                    self.wait(waited, closed);
+                    return Ok(());
+                }
                 Action::Record(event) => event,
                 Action::Do(effect, attempt) => {
                     let outcome = self.perform(effect, &attempt).await;
@@ -223,6 +235,17 @@ impl Agent {
         }
     }
 
+    /// Waits for the deployment window, and says so once.
+    fn wait(&mut self, waited: Option<(Version, Closed)>, closed: Closed) {
+        let Some(attempt) = self.offer.accepted() else { return };
+        let release = attempt.release();
+        self.waits = Some((release, closed));
+        if waited != self.waits {
+            let due = attempt.deadline.map_or_else(|| "never".to_owned(), |deadline| deadline.to_string());
+            tracing::info!(%release, due, "waits: {closed}");
+        }
+    }
+
     /// Journals an event: it is on disk when this returns.
     pub(super) fn record(&mut self, event: &Event) -> Result<(), ShellError> {
         let next = self.journal.apply(event).map_err(|error| ShellError::System(error.to_string()))?;
@@ -237,7 +260,7 @@ impl Agent {
                     let (release, runs) = (upgrade.attempt.release(), self.journal.installed.platform);
                     tracing::info!(%release, %runs, "attempt over");
                 }
-                self.offer = None;
+                self.offer = Weighed::Nothing;
                 self.slots.prune(&[before.installed.platform, self.journal.installed.platform]);
             }
             _ => {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use proof::RootKeys;
 
 use super::report::Report;
@@ -21,7 +22,7 @@ const SECRET_BYTES_MAX: u64 = 4 * 1024;
 #[must_use]
 pub fn check(path: &Path) -> Report {
     let read = match read_settings(path) {
-        Ok((text, base)) => Config::read(&text, &base),
+        Ok((text, base)) => Config::read(&text, &base, zone),
         Err(report) => return report,
     };
     let (config, mistakes) = match read {
@@ -40,7 +41,13 @@ pub fn check(path: &Path) -> Report {
 /// Every mistake in them.
 pub fn load(path: &Path) -> Result<Config, Report> {
     let (text, base) = read_settings(path)?;
-    Config::parse(&text, &base).map_err(|error| Report::of_settings(path, &error))
+    Config::parse(&text, &base, zone).map_err(|error| Report::of_settings(path, &error))
+}
+
+/// A time zone by its name: as this system knows it, or else as the agent was built with it.
+fn zone(name: &str) -> Option<TimeZone> {
+    let known = jiff::tz::db().get(name).or_else(|_| TimeZoneDatabase::bundled().get(name)).ok()?;
+    (!known.is_unknown()).then_some(known)
 }
 
 fn read_settings(path: &Path) -> Result<(String, PathBuf), Report> {

@@ -34,6 +34,17 @@ pub enum ShellError {
     /// There is no enrolment secret and no identity yet.
     #[error("the instance is not enrolled, and `enrolment` is not set")]
     NoSecret,
+    /// There is no identity in the folder.
+    #[error("no instance is enrolled in {}", .0.display())]
+    NotEnrolled(PathBuf),
+    /// The journal knows no version that a wish could mean.
+    #[error("{why}")]
+    NoVersion {
+        /// What the journal lacks.
+        why: &'static str,
+        /// The rule the wish rests on.
+        rule: &'static str,
+    },
     /// The file of the enrolment secret holds none.
     #[error("{}: the enrolment secret cannot be read: {why}", path.display())]
     Secret {
@@ -86,6 +97,8 @@ impl ShellError {
             Self::Corrupt { .. }
             | Self::InUse(_)
             | Self::NoSecret
+            | Self::NotEnrolled(_)
+            | Self::NoVersion { .. }
             | Self::Secret { .. }
             | Self::WrongRoot(_) => true,
             Self::Call(error) => error.is_final(),
@@ -119,6 +132,10 @@ impl ShellError {
                 "HS-1",
                 "set `enrolment` to the secret that an operator gave, or to file:PATH",
             ),
+            Self::NotEnrolled(_) => {
+                ("not-enrolled", "HS-1", "start the agent first, with the same settings: fedplane-agent run")
+            }
+            Self::NoVersion { rule, .. } => ("no-version", rule, "name the version"),
             Self::Secret { .. } => (
                 "secret",
                 "HS-1",

@@ -56,15 +56,7 @@ impl Folder {
     /// # Errors
     /// When the system refuses, or the file is too long to be ours.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ShellError> {
-        let path = self.join(name);
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-                Err(ShellError::Corrupt { path, why: format!("it has more than {FILE_BYTES_MAX} bytes") })
-            }
-            Ok(_) => fs::read(&path).map(Some).map_err(ShellError::file(path, "read")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ShellError::file(path, "read")(error)),
-        }
+        read(self.join(name))
     }
 
     /// Reads a JSON file; nothing when there is none.
@@ -72,10 +64,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be read or is not what it should be.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ShellError> {
-        let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let why =
-            |error: serde_json::Error| ShellError::Corrupt { path: self.join(name), why: error.to_string() };
-        serde_json::from_slice(&bytes).map(Some).map_err(why)
+        read_json(&self.path, name)
     }
 
     /// Writes a file, mode 0600: afterwards the disk holds the new bytes whole, or on failure the old ones.
@@ -120,6 +109,26 @@ impl Folder {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads a file; nothing when there is none.
+fn read(path: PathBuf) -> Result<Option<Vec<u8>>, ShellError> {
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+            Err(ShellError::Corrupt { path, why: format!("it has more than {FILE_BYTES_MAX} bytes") })
+        }
+        Ok(_) => fs::read(&path).map(Some).map_err(ShellError::file(path, "read")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ShellError::file(path, "read")(error)),
+    }
+}
+
+/// Reads a JSON file of a folder that perhaps another process holds: it is whole, since it was renamed into place.
+pub(super) fn read_json<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, ShellError> {
+    let path = folder.join(name);
+    let Some(bytes) = read(path.clone())? else { return Ok(None) };
+    let why = |error: serde_json::Error| ShellError::Corrupt { path, why: error.to_string() };
+    serde_json::from_slice(&bytes).map(Some).map_err(why)
 }
 
 /// Makes a private folder and those above it.

@@ -1,6 +1,7 @@
 //! The instance's own key and certificate: the key is made once and never leaves the folder; enrolling and renewing
 //! may be cut short anywhere and repeated (HS-1, HS-2).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use client::{Client, ClientError, SystemSource};
@@ -11,6 +12,7 @@ use trust::{KeyFileError, RootCa, SigningKey};
 use wire::{Metadata, Register, Renew};
 
 use super::check::load_secret;
+use super::folder::read_json;
 use super::{Folder, ShellError};
 use crate::core::config::Secret;
 
@@ -47,6 +49,14 @@ pub(super) fn unregistered(key: &SigningKey) -> Result<Vec<CertificateDer<'stati
 impl Identity {
     pub(super) fn load(folder: &Folder) -> Result<Option<Self>, ShellError> {
         folder.read_json(FILE)
+    }
+
+    /// As it stands in the folder of an agent that perhaps runs, with the key; nothing when it is not enrolled.
+    pub(super) fn borrowed(folder: &Path) -> Result<Option<(Self, Arc<SigningKey>)>, ShellError> {
+        let Some(identity) = read_json::<Self>(folder, FILE)? else { return Ok(None) };
+        let key =
+            SigningKey::load(&folder.join(KEY)).map_err(|error| ShellError::System(error.to_string()))?;
+        Ok(Some((identity, Arc::new(key))))
     }
 
     /// The chain, leaf first.

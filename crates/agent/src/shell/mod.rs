@@ -18,9 +18,11 @@ mod statements;
 mod trusted;
 mod upkeep;
 mod weighing;
+mod wish;
 
 pub use agent::{Agent, run};
 pub use check::{check, load};
 pub use error::ShellError;
 pub use folder::Folder;
 pub use report::Report;
+pub use wish::{Wish, ask};

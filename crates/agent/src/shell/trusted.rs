@@ -4,6 +4,7 @@
 //! Never believes a server: everything read here is signed, checked against keys held before, and kept.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use client::Public;
 use governance::{ConstitutionDocument, Package, Release, Timestamp, Version};
@@ -15,6 +16,7 @@ use proof::{Jws, JwsError, KeySet, KeysDocument, RootKeys, Typ};
 use serde::{Deserialize, Serialize};
 use trust::RootCa;
 
+use super::folder::read_json;
 use super::{Folder, ShellError};
 use crate::core::offer::Signed;
 
@@ -55,12 +57,8 @@ impl Trust {
     /// Opens what was kept, or fetches the first keys document. The first fetch asks an unknown server: what it sends
     /// counts for nothing unless the Founder's keys signed it.
     pub(super) async fn open(folder: &Folder, root: RootKeys, address: &str) -> Result<Self, ShellError> {
-        if let Some(kept) = folder.read_json::<Kept>(KEYS)? {
-            if kept.root != root {
-                let why = format!("{} was made with others", folder.join(KEYS).display());
-                return Err(ShellError::WrongRoot(why));
-            }
-            return Self::with(root, &kept.founder, kept.document, address);
+        if let Some(kept) = Self::kept(folder.path(), root.clone(), address)? {
+            return Ok(kept);
         }
         // The one document that names the CA to know the server by; the root keys prove it.
         let anyone =
@@ -70,6 +68,16 @@ impl Trust {
         let trust = Self::with(root.clone(), &root, document, address)?;
         trust.keep(folder, &root)?;
         Ok(trust)
+    }
+
+    /// What was kept in the agent's folder; nothing when it has not come to believe anything yet.
+    pub(super) fn kept(folder: &Path, root: RootKeys, address: &str) -> Result<Option<Self>, ShellError> {
+        let Some(kept) = read_json::<Kept>(folder, KEYS)? else { return Ok(None) };
+        if kept.root != root {
+            let why = format!("{} was made with others", folder.join(KEYS).display());
+            return Err(ShellError::WrongRoot(why));
+        }
+        Self::with(root, &kept.founder, kept.document, address).map(Some)
     }
 
     fn with(root: RootKeys, founder: &KeySet, document: Jws, address: &str) -> Result<Self, ShellError> {

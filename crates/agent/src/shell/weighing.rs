@@ -13,6 +13,7 @@ use super::agent::Agent;
 use super::endpoint::Refused;
 use crate::core::journal::Event;
 use crate::core::offer::{self, Rejection};
+use crate::core::plan::Weighed;
 
 /// How long an offer that was refused is left alone before it is weighed again.
 const WEIGH_EVERY: Span = Span::from_millis(60_000);
@@ -59,17 +60,18 @@ impl Agent {
         let Some(directive) = self.directive.take() else { return Ok(()) };
         let serial = directive.serial;
         let Some(offered) = directive.offer.as_ref() else {
-            (self.offer, self.shown_refusal) = (None, None);
+            (self.offer, self.shown_refusal) = (Weighed::Nothing, None);
             return Ok(());
         };
         if !self.is_worth(serial, offered) {
-            self.offer = None;
+            self.offer = Weighed::Nothing;
             return Ok(());
         }
-        if self.offer.as_ref().is_some_and(|attempt| attempt.serial == serial) {
+        let known = self.offer.accepted();
+        if known.is_some_and(|known| known.serial == serial && known.deadline == offered.deadline) {
             return Ok(());
         }
-        self.offer = None;
+        self.offer = Weighed::NotYet;
         if self.declines(offered) {
             self.refuse(serial, offered, &Rejection::Declined);
             return Ok(());
@@ -82,7 +84,7 @@ impl Agent {
         match offer::weigh(&self.journal, serial, offered, &signed, self.config.policy) {
             Ok(attempt) => {
                 tracing::info!(release = %offered.release, action = offer::word(offered.action), "accepted");
-                (self.offer, self.shown_refusal) = (Some(attempt), None);
+                (self.offer, self.shown_refusal) = (Weighed::Accepted(attempt), None);
             }
             Err(rejection) => self.refuse(serial, offered, &rejection),
         }
@@ -98,6 +100,7 @@ impl Agent {
             Rejection::Declined => tracing::info!(%release, action, "{rejection}: the offer is declined"),
             _ => tracing::warn!(%rejection, %release, action, "not followed"),
         }
+        self.offer = Weighed::Nothing;
         self.refused = Some((serial, self.source.now()));
         self.shown_refusal = Some(Refused {
             release,

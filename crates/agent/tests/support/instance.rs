@@ -73,6 +73,17 @@ rollback = ["sh", "-c", "{rollback}"]
         self.process = Some(child);
     }
 
+    /// Runs a command of the owner's; returns whether it went well, and all it said.
+    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let run = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_fedplane-agent"));
+            command.args(arguments).arg("--config").arg(&self.config).output().unwrap()
+        };
+        let output = tokio::task::block_in_place(run);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    }
+
     pub fn kill(&mut self) {
         if let Some(mut child) = self.process.take() {
             child.kill().unwrap();

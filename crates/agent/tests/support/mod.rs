@@ -34,8 +34,8 @@ use trust::tuf::draft::{root_first, targets_first, targets_next};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
 use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
 use wire::{
-    Problem, Register, Registered, Renew, Renewed, Report, Standing, UpgradeBegin, UpgradeFinish,
-    UpgradeOutcome,
+    Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, UpgradeBegin,
+    UpgradeFinish, UpgradeOutcome,
 };
 
 pub const DOMAIN: &str = "fed.example";
@@ -83,6 +83,10 @@ pub struct Book {
     /// The answer to the next report is lost and certificates run out; whether the statement came on record.
     pub loses_report: Option<bool>,
     pub check_ins: u32,
+    /// Whether no wish to go back is granted.
+    pub forbids_rollback: bool,
+    /// What was published.
+    pub packages: BTreeMap<Version, Package>,
     /// Whose directives these are.
     pub directives: u8,
     /// Certificates live this long before renewal.
@@ -135,6 +139,8 @@ impl Plane {
             falls_at_begin: false,
             loses_report: None,
             check_ins: 0,
+            forbids_rollback: false,
+            packages: BTreeMap::new(),
             directives: 5,
             renew_after: Span::hours(12),
             issuer,
@@ -253,22 +259,18 @@ impl Plane {
         };
         draft.sign(&seed(2)).unwrap();
         self.repository.publish(&draft.to_bytes().unwrap(), now()).unwrap();
+        self.book().packages.insert(version(patch), package.clone());
         package
     }
 
     /// Offers a release from now on.
     pub fn offer(&self, patch: u32, action: OfferAction, package: Package) {
-        let mut book = self.book();
-        book.serial += 1;
-        book.state = InstanceState::UpdatePending;
-        book.offer = Some(Offer {
-            release: version(patch),
-            action,
-            rollout: None,
-            phase: None,
-            package,
-            deadline: None,
-        });
+        self.offer_due(patch, action, package, None);
+    }
+
+    /// Offers a release from now on, with a deadline.
+    pub fn offer_due(&self, patch: u32, action: OfferAction, package: Package, deadline: Option<Timestamp>) {
+        offer(&mut self.book(), version(patch), action, package, deadline);
     }
 
     /// Waits until the log has an entry that contains `text`.
@@ -292,6 +294,18 @@ impl Plane {
         let before = self.book().check_ins;
         self.until("it checks in", |book| book.check_ins >= before + count).await;
     }
+}
+
+fn offer(
+    book: &mut Book,
+    release: Version,
+    action: OfferAction,
+    package: Package,
+    deadline: Option<Timestamp>,
+) {
+    book.serial += 1;
+    book.state = InstanceState::UpdatePending;
+    book.offer = Some(Offer { release, action, rollout: None, phase: None, package, deadline });
 }
 
 fn repository(folder: &Path, founder: &KeySet) -> Repository {
@@ -394,6 +408,17 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
         "check-in" => book.check_ins += 1,
         "upgrade/begin" => begin(&mut book, &parse(body)?)?,
         "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
+        "retry" => {
+            let Retry { release } = parse(body)?;
+            book.log.push(format!("retry {release}"));
+        }
+        "rollback" => {
+            let Rollback { release } = parse(body)?;
+            let package = book.packages.get(&release).filter(|_| !book.forbids_rollback).cloned();
+            let package = package.ok_or_else(|| refuse(409, "rollback-window-closed"))?;
+            offer(&mut book, release, OfferAction::Rollback, package, None);
+            book.log.push(format!("wishes {release}"));
+        }
         other => panic!("{other}"),
     }
     Ok(standing(&book).into_response())

@@ -96,6 +96,7 @@ pub(super) fn read(
         "upgrade/begin" => Command::BeginUpgrade { release: body::<ReleaseBody>(facts.body)?.release },
         "upgrade/finish" => finish(body(facts.body)?, instance, &key)?,
         "retry" => Command::Retry { release: body::<ReleaseBody>(facts.body)?.release },
+        "rollback" => Command::RollBack { release: body::<ReleaseBody>(facts.body)?.release },
         "renew" => renew(&body(facts.body)?, instance, at),
         other => {
             return Err(Fault::new("HS-6", "a request for this changes nothing on record").found(other));

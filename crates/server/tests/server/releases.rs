@@ -15,7 +15,7 @@ use proof::order::{Order, OrderAction};
 use proof::statement::VersionStatement;
 use proof::{Jws, Typ};
 use trust::tuf::{TargetFile, TargetsChange, draft};
-use wire::{Publish, UpgradeBegin, UpgradeFinish, UpgradeOutcome};
+use wire::{Publish, Standing, UpgradeBegin, UpgradeFinish, UpgradeOutcome};
 
 use crate::common::{Who, World, bytes_of, layers, now, refused, statement, version};
 
@@ -90,14 +90,78 @@ async fn offered(world: &World, id: InstanceId, who: &Who) -> Directive {
     tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
 }
 
-#[tokio::test]
-async fn rl_3_a_release_is_published_offered_and_installed() {
-    let world = World::start_with(|law, settings| {
+/// A world whose rollouts are through in no time.
+async fn quick() -> World {
+    World::start_with(|law, settings| {
         law.rollout_canary_duration = Span::from_millis(200);
         law.rollout_beta_duration = Span::from_millis(200);
         settings.pace.sweep_rolling_every = Span::from_millis(50);
     })
-    .await;
+    .await
+}
+
+/// A statement that this version runs.
+fn runs(id: InstanceId, who: &Who, platform: &str, sequence: u64, previous: &Jws) -> Jws {
+    let running = VersionStatement {
+        instance: id,
+        sequence,
+        previous: Some(previous.digest()),
+        at: now(),
+        platform: version(platform),
+        runtime: version("0.1.0"),
+        layers: layers(),
+        domains: vec![],
+    };
+    Jws::sign_json(Typ::Statement, &running, &*who.key).unwrap()
+}
+
+/// Begins what is on offer and says that it runs.
+async fn install(world: &World, id: InstanceId, who: &Who, statement: Jws) -> Standing {
+    let client = world.client(who);
+    let directive = offered(world, id, who).await;
+    let release = directive.offer.unwrap().release;
+    client.upgrade_begin(id, &UpgradeBegin { release, directive_serial: directive.serial }).await.unwrap();
+    let outcome = UpgradeOutcome::Succeeded;
+    let finish = UpgradeFinish { release, outcome, reason: None, statement: Some(statement) };
+    client.upgrade_finish(id, &finish).await.unwrap()
+}
+
+#[tokio::test]
+async fn rl_2_an_owner_goes_back_inside_the_window_and_never_over_a_security_release() {
+    let world = quick().await;
+    let (id, who) = world.active().await;
+    let (client, operator) = (world.client(&who), world.client(&world.operator()));
+    let first = statement(id, &who.key, 1, None);
+    client.report(id, first.clone()).await.unwrap();
+    let publish = prepare_update(&world, b"the new one").await;
+    operator.release_publish(&publish).await.unwrap();
+    let (zero, one) = (version("0.1.0"), version("0.1.1"));
+    refused(client.roll_back(id, zero).await, 409, "not-offered");
+    let second = runs(id, &who, "0.1.1", 2, &first);
+    assert_eq!(install(&world, id, &who, second.clone()).await.state, State::Active);
+
+    refused(client.roll_back(id, one).await, 409, "not-offered");
+    let asked = client.roll_back(id, zero).await.unwrap();
+    let offer = asked.directive.parse_unverified::<Directive>().unwrap().offer.unwrap();
+    assert_eq!((offer.release, offer.action, offer.deadline), (zero, OfferAction::Rollback, None));
+    assert_eq!(client.roll_back(id, zero).await.unwrap().state, State::UpdatePending, "asked twice");
+    let third = runs(id, &who, "0.1.0", 3, &second);
+    let back = install(&world, id, &who, third.clone()).await;
+    // RO-9: what was left is offered again only half-way through its window.
+    let directive: Directive = back.directive.parse_unverified().unwrap();
+    assert_eq!((back.state, directive.offer), (State::Active, None));
+
+    let security = Release { class: Class::Security, ..release("0.1.2", b"a repair") };
+    let publish = prepare(&world, &security, b"a repair", "3.targets.json").await;
+    operator.release_publish(&publish).await.unwrap();
+    install(&world, id, &who, runs(id, &who, "0.1.2", 4, &third)).await;
+    refused(client.roll_back(id, zero).await, 409, "opt-out-forbidden");
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn rl_3_a_release_is_published_offered_and_installed() {
+    let world = quick().await;
     let (id, who) = world.active().await;
     let client = world.client(&who);
     let first = statement(id, &who.key, 1, None);
@@ -134,17 +198,7 @@ async fn rl_3_a_release_is_published_offered_and_installed() {
     refused(client.upgrade_finish(id, &finish).await, 400, "statement-missing");
     finish.statement = Some(statement(id, &who.key, 2, Some(first.digest())));
     refused(client.upgrade_finish(id, &finish).await, 409, "not-running");
-    let running = VersionStatement {
-        instance: id,
-        sequence: 2,
-        previous: Some(first.digest()),
-        at: now(),
-        platform: version("0.1.1"),
-        runtime: version("0.1.0"),
-        layers: layers(),
-        domains: vec![],
-    };
-    finish.statement = Some(Jws::sign_json(Typ::Statement, &running, &*who.key).unwrap());
+    finish.statement = Some(runs(id, &who, "0.1.1", 2, &first));
     assert_eq!(client.upgrade_finish(id, &finish).await.unwrap().state, State::Active);
 
     let done = async {

@@ -5,13 +5,15 @@
 use governance::decide::{Renewal, Statement};
 use governance::{
     Digest, DomainCode, Instance, InstanceId, InstanceKey, LayerContent, LayerId, Registration, Running,
-    State, StatementHead, Timestamp, Version,
+    Span, State, StatementHead, Timestamp, Version, Window,
 };
 
 use super::model::{Conduct, Joiner, ReportStep};
 
 /// How long an instance takes to install.
 pub(super) const INSTALL_MS: i64 = 10 * 60_000;
+/// How often a deployment window comes.
+pub(super) const WEEK: Span = Span::hours(7 * 24);
 
 /// An attempt that the instance carries on by itself.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,21 @@ impl<'s> Unit<'s> {
 
     pub(super) fn id(&self) -> InstanceId {
         InstanceId::from_random(bytes_of(&["instance", &self.joiner.name]))
+    }
+
+    /// Its deployment window that is open now or opens next, if it has windows (RO-7).
+    pub(super) fn window(&self, start: Timestamp, now: Timestamp) -> Option<Window> {
+        let (from, until) = self.joiner.window?;
+        // How many have closed: one that lasts a whole week closes as the next opens.
+        let closed = now.since(start + until).as_millis();
+        let weeks = (closed + WEEK.as_millis() - 1) / WEEK.as_millis();
+        let shift = WEEK.times(weeks);
+        Some(Window { from: start + from + shift, until: start + until + shift })
+    }
+
+    /// The deadline of what it is offered.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.record.as_ref()?.offer?.deadline
     }
 
     fn key(&self) -> InstanceKey {

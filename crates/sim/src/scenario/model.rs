@@ -148,6 +148,8 @@ pub struct Joiner {
     pub join: Span,
     /// Whether it stays registered.
     pub stays_registered: bool,
+    /// Its deployment window: opens and closes so long after the start, and then every week (RO-7).
+    pub window: Option<(Span, Span)>,
 }
 
 /// Something that happens.

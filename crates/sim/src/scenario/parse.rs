@@ -9,6 +9,7 @@ use governance::{Constitution, DomainCode, FindingCode, Kind, Phase, Span, State
 use toml::de::{DeTable, DeValue};
 
 use super::ScenarioError;
+use super::fleet::WEEK;
 use super::model::{
     Conduct, Expect, Filter, InstanceHolds, Joiner, Module, Refused, RolloutHolds, SHOWN, Scenario, Step,
     Subject,
@@ -209,7 +210,7 @@ fn module(node: Node<'_>) -> Read<Module> {
 fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
     let table = node.table(&[
         "name", "count", "kind", "tier", "platform", "runtime", "domains", "provider", "labels", "conduct",
-        "join", "stay",
+        "join", "stay", "window",
     ])?;
     let first = Version::new(0, 1, 0);
     let name = table.need("name")?.text()?;
@@ -227,6 +228,7 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         conduct: table.maybe("conduct", conduct)?.unwrap_or(Conduct::Obedient),
         join: table.maybe("join", offset)?.unwrap_or(Span::ZERO),
         stays_registered: table.maybe("stay", stay)?.is_some(),
+        window: table.maybe("window", window)?,
     };
     if joiners.len().saturating_add(count) > FLEET_MAX {
         return node.error(format!("more than {FLEET_MAX} instances"));
@@ -239,6 +241,15 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         joiners.push(Joiner { name, ..joiner.clone() });
     }
     Ok(())
+}
+
+/// A deployment window, a week long at most.
+fn window(node: Node<'_>) -> Read<(Span, Span)> {
+    let (from, until) = verbs::span(&node)?;
+    if until - from > WEEK {
+        return node.error("it comes every week: until is a week after from at most");
+    }
+    Ok((from, until))
 }
 
 fn step(node: &Node<'_>, joiners: &[Joiner]) -> Read<Step> {

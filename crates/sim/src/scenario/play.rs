@@ -8,6 +8,7 @@ use governance::decide::{Command, WorldCommand, decide, explained};
 use governance::instance::Action;
 use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
+use governance::window::may_install;
 use governance::{
     ConstitutionDocument, Digest, Instance, InstanceEvent, Phase, Refusal, RolloutId, RolloutStatus, Span,
     State, Timestamp, Version, World, WorldEvent,
@@ -346,6 +347,11 @@ impl<'s> Play<'s> {
             (Conduct::Fails, _) => false,
             (Conduct::Ignores | Conduct::Manual | Conduct::Silent, _) => return,
         };
+        let (window, deadline) = (unit.window(self.scenario.start, self.now), unit.deadline());
+        if may_install(action, window, deadline, self.now).is_err() {
+            // It is on offer still at the next report.
+            return;
+        }
         let has_attempt = unit.record.as_ref().is_some_and(|record| record.attempt.is_some());
         if has_attempt || self.command(index, &Command::BeginUpgrade { release }).is_err() {
             return;

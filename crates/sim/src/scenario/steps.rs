@@ -193,7 +193,7 @@ impl Play<'_> {
             UpgradeVerb::Fail => self.command(index, &Command::FailUpgrade { release, reason: None }),
             UpgradeVerb::Succeed => {
                 let ships = self.world.releases.get(&release).and_then(|known| known.release.ships_runtime);
-                let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance().into()) };
+                let Some(unit) = self.fleet.get_mut(index) else { return Err(unknown_instance()) };
                 let before = unit.running.clone();
                 if before.platform != release {
                     unit.install(release, ships);

@@ -144,7 +144,8 @@ fn amend(node: &Node<'_>) -> Read<Verb> {
     Ok(Verb::Amend { changes, effective })
 }
 
-fn span(node: &Node<'_>) -> Read<(Span, Span)> {
+/// From and until, offsets from the start.
+pub(super) fn span(node: &Node<'_>) -> Read<(Span, Span)> {
     let table = node.table(&["from", "until"])?;
     let (from, until) = (offset(table.need("from")?)?, offset(table.need("until")?)?);
     if until < from {
