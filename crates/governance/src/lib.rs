@@ -42,6 +42,7 @@ pub use lifecycle::{Authority, Cause, State, TRANSITIONS, Transition};
 pub use refusal::{Reason, Refusal};
 pub use release::{Advisory, Class, Matrix, Package, Release, Restriction};
 pub use rollout::{Census, Phase, Rollout, RolloutStatus};
+pub use text::nearest;
 pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
 pub use time::{Span, Timestamp};
 pub use version::{Line, Version, VersionRange};
