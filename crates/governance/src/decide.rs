@@ -14,9 +14,9 @@ use crate::instance::{Instance, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition_by};
 use crate::reconcile::moved;
 use crate::refusal::{Reason, Refusal};
-use crate::release::{StepError, check_step};
+use crate::release::{Class, StepError, check_step};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::world::World;
 
@@ -76,6 +76,11 @@ pub enum Command {
         /// Which release.
         release: Version,
     },
+    /// The owner: back to what ran before (RL-2).
+    RollBack {
+        /// To which version.
+        release: Version,
+    },
     /// An operator suspends (LC-8, LC-15).
     Suspend,
     /// An operator reactivates (LC-9).
@@ -127,6 +132,7 @@ impl Command {
             | Self::BeginUpgrade { .. }
             | Self::FailUpgrade { .. }
             | Self::Retry { .. }
+            | Self::RollBack { .. }
             | Self::Renew(_) => Authority::Runtime,
             Self::OrderSuspend | Self::OrderRevoke | Self::OrderRestore => Authority::Founder,
             _ => Authority::Federation,
@@ -141,8 +147,8 @@ impl Command {
 pub fn decide(
     instance: &Instance,
     command: &Command,
-    _world: &World,
-    _now: Timestamp,
+    world: &World,
+    now: Timestamp,
 ) -> Result<Vec<InstanceEvent>, Refusal> {
     let by = command.authority();
     if instance.state == State::Revoked
@@ -156,6 +162,7 @@ pub fn decide(
         Command::BeginUpgrade { release } => begin(instance, *release),
         Command::FailUpgrade { release, reason } => fail(instance, *release, reason.clone()),
         Command::Retry { release } => retry(instance, *release),
+        Command::RollBack { release } => roll_back(instance, *release, world, now),
         Command::Suspend => step(instance, Cause::OperatorSuspended, State::Suspended, by),
         Command::Reactivate => reactivate(instance),
         Command::ChangeSubscription { tier, status } => Ok(subscription(instance, *tier, *status)),
@@ -310,6 +317,56 @@ fn retry(instance: &Instance, release: Version) -> Result<Vec<InstanceEvent>, Re
     } else {
         Err(Reason::NotOffered { release }.into())
     }
+}
+
+/// A rollback by the instance's own wish: to what ran before, inside the window, never over a security release (RL-2).
+fn roll_back(
+    instance: &Instance,
+    to: Version,
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<InstanceEvent>, Refusal> {
+    let from = instance.running.platform;
+    if instance.wish.is_some_and(|wish| (wish.from, wish.to) == (from, to)) {
+        return Ok(Vec::new());
+    }
+    let mut reasons = Vec::new();
+    if !matches!(instance.state, State::Active | State::UpdatePending | State::OutOfCompliance) {
+        reasons.push(Reason::StateForbids { state: instance.state });
+    }
+    let leaving = world.releases.get(&from).map(|published| &published.release);
+    let installed = instance.installation().filter(|attempt| attempt.from == to && to < from);
+    let (Some(leaving), Some(installed), Some(_)) = (leaving, installed, world.release(to)) else {
+        reasons.push(Reason::NotOffered { release: to });
+        return Err(reasons.into());
+    };
+    let law = &world.constitution;
+    let (rollback_window, window) = match leaving.class {
+        Class::Major => (law.major_rollback_window, law.major_window),
+        _ => (law.minor_rollback_window, law.minor_window),
+    };
+    let behind = world.releases.range(to..=from).map(|(_, published)| published);
+    let security = behind.filter(|published| {
+        let release = &published.release;
+        release.class == Class::Security && release.version > to && !published.withdrawn
+    });
+    if let Some(published) = security.last() {
+        reasons.push(Reason::OptOutForbidden { release: from, security: published.release.version });
+    }
+    let closed = installed.finished + rollback_window;
+    if now > closed {
+        reasons.push(Reason::RollbackWindowClosed { release: from, closed });
+    }
+    if !reasons.is_empty() {
+        return Err(reasons.into());
+    }
+    // Half-way through its window, counted from the offer: the clock runs on as if it had never been installed (RO-9).
+    let half = Span::from_millis(window.as_millis() / 2);
+    let clock = instance.paid.filter(|paid| paid.release == from).and_then(|paid| paid.drift);
+    let again = clock
+        .and_then(|clock| clock.reaches(law.drift_threshold, now))
+        .map_or(now + half, |deadline| (deadline - half).max(now));
+    Ok(alloc::vec![InstanceEvent::RollbackAsked { to, from, again }])
 }
 
 fn reactivate(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {

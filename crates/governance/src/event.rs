@@ -152,6 +152,15 @@ pub enum InstanceEvent {
         /// Of which release.
         release: Version,
     },
+    /// The owner asked to go back to what ran before (RL-2).
+    RollbackAsked {
+        /// To this version,
+        to: Version,
+        /// from this one,
+        from: Version,
+        /// which is offered again then (RO-9).
+        again: Timestamp,
+    },
     /// An audit found something (§VI).
     FindingOpened {
         /// What.
@@ -265,6 +274,13 @@ pub enum WorldEvent {
         rule: String,
         /// What happened.
         facts: String,
+    },
+    /// The plane could not be reached (CO-7): no silence meanwhile counts against an instance.
+    OutageRecorded {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
     },
     /// A rollout was made.
     RolloutOpened {
@@ -388,7 +404,7 @@ impl InstanceEvent {
             },
             Self::ClocksStopped | Self::ClocksResumed => "RO-7",
             Self::AttemptBegun { .. } | Self::AttemptFinished { .. } => "RO-3",
-            Self::RetryAsked { .. } => "RO-9",
+            Self::RetryAsked { .. } | Self::RollbackAsked { .. } => "RO-9",
             Self::FindingOpened { code } | Self::FindingClosed { code } => code.rule(),
             Self::SubscriptionChanged { .. } => "CO-10",
             Self::KindChanged { .. } => "ID-3",
@@ -410,7 +426,8 @@ impl InstanceEvent {
             | Self::Handshaken
             | Self::Reported { .. }
             | Self::AttemptBegun { .. }
-            | Self::RetryAsked { .. } => Authority::Runtime,
+            | Self::RetryAsked { .. }
+            | Self::RollbackAsked { .. } => Authority::Runtime,
             Self::AttemptFinished { outcome, .. } => match outcome {
                 Outcome::Stalled => Authority::Federation,
                 Outcome::Succeeded | Outcome::Failed => Authority::Runtime,
@@ -432,6 +449,7 @@ impl WorldEvent {
             Self::ReleasePublished { .. } | Self::ReleaseWithdrawn { .. } => "RL-1",
             Self::OrderAccepted { .. } => "FO-1",
             Self::EnrolmentCreated { .. } => "HS-1",
+            Self::OutageRecorded { .. } => "CO-7",
             Self::FreezeSet { .. } | Self::RedSwitchTurned { .. } => "RO-6",
             Self::RolloutOpened { .. } | Self::PhaseOpened { .. } => "RO-1",
             Self::RolloutHeld { .. } | Self::RolloutDone { .. } => "RO-4",

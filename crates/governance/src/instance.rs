@@ -174,6 +174,31 @@ pub struct Due {
     pub security: Option<Clock>,
 }
 
+/// The owner's wish to go back to what ran before (RL-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// What is to run again.
+    pub to: Version,
+    /// What is to be left.
+    pub from: Version,
+    /// When the release left behind is offered again (RO-9).
+    pub again: Timestamp,
+}
+
+/// A release that the instance left by its own wish (RO-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// Which.
+    pub release: Version,
+    /// When it is offered again.
+    pub again: Timestamp,
+    /// The drift clock of the offer by which it had come: it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Clock>,
+}
+
 impl Due {
     /// Whether its clocks run.
     #[must_use]
@@ -229,6 +254,15 @@ pub struct Instance {
     pub attempt: Option<Attempt>,
     /// What it owes.
     pub due: Option<Due>,
+    /// What it owed last and paid: the clock it would owe it by again, had it never installed it (RO-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Due>,
+    /// Its owner's wish to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Wish>,
+    /// What it left by its owner's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// Rollouts that ever offered it an update, oldest first, the last [`OFFERED_MAX`].
     pub offered: Vec<RolloutId>,
     /// Its finished attempts, oldest first, the last [`ATTEMPTS_MAX`].
@@ -274,6 +308,9 @@ impl Instance {
             offer: None,
             attempt: None,
             due: None,
+            paid: None,
+            wish: None,
+            left: None,
             offered: Vec::new(),
             attempts: Vec::new(),
             failures: Vec::new(),
@@ -301,11 +338,16 @@ impl Instance {
     /// after all, counts too: the version runs.
     #[must_use]
     pub fn previous(&self) -> Option<Version> {
+        self.installation().map(|attempt| attempt.from)
+    }
+
+    /// The attempt that brought the version that runs now, if the record knows it.
+    #[must_use]
+    pub fn installation(&self) -> Option<&FinishedAttempt> {
         self.attempts
             .iter()
             .rev()
             .find(|attempt| attempt.release == self.running.platform && attempt.from != self.running.platform)
-            .map(|attempt| attempt.from)
     }
 
     /// Folds one event into the instance; `at` is when it was decided.
@@ -358,7 +400,12 @@ impl Instance {
             }
             InstanceEvent::ClocksStopped => self.due = self.due.map(|due| due.map(|clock| clock.stopped(at))),
             InstanceEvent::ClocksResumed => self.due = self.due.map(|due| due.map(|clock| clock.resumed(at))),
-            InstanceEvent::DueEnded { .. } => self.due = None,
+            InstanceEvent::DueEnded { why, .. } => {
+                let due = self.due.take();
+                if *why == OfferEnd::Installed {
+                    self.paid = due;
+                }
+            }
             InstanceEvent::AttemptBegun { release, rollout, action, phase } => {
                 self.attempt = Some(Attempt {
                     release: *release,
@@ -374,6 +421,9 @@ impl Instance {
                 for failure in self.failures.iter_mut().filter(|failure| failure.release == *release) {
                     failure.retry = true;
                 }
+            }
+            InstanceEvent::RollbackAsked { to, from, again } => {
+                self.wish = Some(Wish { to: *to, from: *from, again: *again });
             }
             InstanceEvent::FindingOpened { code } => self.findings.push(Finding { code: *code, since: at }),
             InstanceEvent::FindingClosed { code } => self.findings.retain(|finding| finding.code != *code),
@@ -408,10 +458,15 @@ impl Instance {
             self.offer = None;
             self.attempt = None;
             self.due = None;
+            self.paid = None;
+            self.left = None;
             self.findings.clear();
             self.failures.clear();
             self.previous_key = None;
             self.handshake_required = to == State::Suspended;
+        }
+        if matches!(to, State::Suspended | State::Revoked) {
+            self.wish = None;
         }
         if to == State::Suspended {
             self.attempt = None;
@@ -435,6 +490,14 @@ impl Instance {
             finished: at,
             outcome,
         });
+        if let Some(wish) = self.wish.take_if(|wish| wish.to == attempt.release)
+            && outcome == Outcome::Succeeded
+        {
+            let drift = self.paid.filter(|paid| paid.release == wish.from).and_then(|paid| paid.drift);
+            self.left = Some(Left { release: wish.from, again: wish.again, drift });
+        } else if outcome == Outcome::Succeeded {
+            self.left = self.left.filter(|left| left.release > attempt.release);
+        }
         let earlier = self.failures.iter().position(|failure| failure.release == attempt.release);
         let times = earlier.map(|index| self.failures.remove(index)).map_or(0, |failure| failure.times);
         if outcome != Outcome::Succeeded {

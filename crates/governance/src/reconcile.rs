@@ -147,7 +147,10 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
             .matrix
             .runtimes(instance.running.platform.line())
             .is_some_and(|range| !range.contains(instance.running.runtime)),
-        FindingCode::NotReporting => now.since(instance.reported) > law.compliance_report_within,
+        FindingCode::NotReporting => {
+            let silent = now.since(instance.reported) - world.unreachable_since(instance.reported, now);
+            silent > law.compliance_report_within
+        }
         FindingCode::UnauthorisedFork => is_fork(instance, world),
         FindingCode::EntitlementViolation | FindingCode::VersionChainBroken => false,
     }
@@ -227,7 +230,12 @@ fn wanted<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     if !instance.state.is_eligible() {
         return None;
     }
-    directed_rollback(instance, world, now).or_else(|| update(instance, world, now))
+    let update = || update(instance, world, now);
+    // A security release overtakes the owner's wish (RO-8).
+    directed_rollback(instance, world, now)
+        .or_else(|| update().filter(|wanted| wanted.rollout.class == Class::Security))
+        .or_else(|| wished_rollback(instance, world, now))
+        .or_else(update)
 }
 
 /// The release whose lack is an open finding (LC-19).
@@ -260,6 +268,21 @@ fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) 
         rollout,
         action: Action::Rollback,
         phase: rollout.phase_of(instance).unwrap_or(Phase::Ga),
+    })
+}
+
+/// The way back that the owner asked for (RL-2, RO-9).
+fn wished_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
+    let wish = instance.wish.filter(|wish| wish.from == instance.running.platform)?;
+    let installation = instance.installation()?;
+    world.release(wish.to)?;
+    let rollout = world.rollout(installation.rollout)?;
+    let blocked = is_blocked(instance, world, wish.to, rollout.class, now);
+    (!blocked).then_some(Wanted {
+        release: wish.to,
+        rollout,
+        action: Action::Rollback,
+        phase: installation.phase,
     })
 }
 
@@ -297,8 +320,11 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     candidates().max_by_key(|wanted| wanted.release)
 }
 
-/// Whether the release failed here and nothing changed since (RO-9).
+/// Whether the release failed here, or was left by the owner's wish, and nothing changed since (RO-9).
 fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class, now: Timestamp) -> bool {
+    if instance.left.is_some_and(|left| left.release == release && now < left.again) {
+        return true;
+    }
     let law = &world.constitution;
     let wait = |failure: &Failure| match class {
         Class::Security => {
@@ -319,7 +345,13 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
     let inherited = instance.due.filter(|_| wanted.action == Action::Update);
     let runs = instance.state.is_eligible();
     let carry = |clock: Clock| if runs { clock.resumed(now) } else { clock };
-    let mut drift = inherited.and_then(|due| due.drift).map(carry);
+    // The clock of what it left by its own wish ran on (RO-9).
+    let left = instance.left.filter(|_| wanted.action == Action::Update).and_then(|left| left.drift);
+    let mut drift = match (inherited.and_then(|due| due.drift), left) {
+        (Some(owed), Some(left)) => Some(owed.further(left, now)),
+        (owed, left) => owed.or(left),
+    };
+    drift = drift.map(carry);
     let mut security = inherited.and_then(|due| due.security).map(carry);
     if wanted.action == Action::Update {
         let own = match wanted.rollout.class {

@@ -123,6 +123,38 @@ pub enum Reason {
         /// Which release.
         release: Version,
     },
+    /// RL-2.
+    #[error("{release} may not be left by the instance's own wish: security release {security} came with it")]
+    OptOutForbidden {
+        /// What was to be left.
+        release: Version,
+        /// The security release that it is, or that lies behind it.
+        security: Version,
+    },
+    /// RL-2.
+    #[error("release {release} could be rolled back until {closed}")]
+    RollbackWindowClosed {
+        /// What was to be left.
+        release: Version,
+        /// When its window closed.
+        closed: Timestamp,
+    },
+    /// RO-6.
+    #[error("from {from} until {until} is no time to come")]
+    FreezeVoid {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// CO-7.
+    #[error("from {from} until {until} is no time past behind the outages on record")]
+    OutageVoid {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
     /// ID-4.
     #[error("the chain of statements does not go on from the one on record: {detail}")]
     VersionChainBroken {
@@ -238,6 +270,16 @@ impl Reason {
             }
             Self::RolloutForbids { .. } => ("state-forbids", "RO-6", "`rollout show` says where it stands"),
             Self::NotOffered { .. } => ("not-offered", "RL-3", "check in for what is on offer"),
+            Self::OptOutForbidden { .. } => {
+                ("opt-out-forbidden", "RL-2", "wait for a release that mends what is wrong with it")
+            }
+            Self::RollbackWindowClosed { .. } => {
+                ("rollback-window-closed", "RL-2", "wait for a release that mends what is wrong with it")
+            }
+            Self::FreezeVoid { .. } => {
+                ("freeze-void", "RO-6", "let it end after it begins, and in the future")
+            }
+            Self::OutageVoid { .. } => ("outage-void", "CO-7", "record what is past, once, in order"),
             Self::VersionChainBroken { .. } => {
                 ("version-chain-broken", "ID-4", "if the instance was cloned or restored, enrol it afresh")
             }

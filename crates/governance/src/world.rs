@@ -42,6 +42,19 @@ pub struct Freeze {
     pub until: Timestamp,
 }
 
+/// A time in which the plane could not be reached (CO-7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Outages remembered; the ledger holds them all.
+pub const OUTAGES_MAX: usize = 64;
+
 /// Everything that a decision rests on besides the instance itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +75,9 @@ pub struct World {
     pub rollouts: Vec<Rollout>,
     /// Freezes set so far.
     pub freezes: Vec<Freeze>,
+    /// When the plane could not be reached, in order, the last [`OUTAGES_MAX`].
+    #[serde(default)]
+    pub outages: Vec<Outage>,
     /// Whether the red switch is on.
     pub red_switch: bool,
     /// What lies before the Founder about the federation as a whole.
@@ -113,6 +129,13 @@ impl World {
     #[must_use]
     pub fn is_frozen(&self, now: Timestamp) -> bool {
         self.freezes.iter().any(|freeze| freeze.from <= now && now <= freeze.until)
+    }
+
+    /// How much of the time since then the plane could not be reached (CO-7).
+    #[must_use]
+    pub fn unreachable_since(&self, since: Timestamp, now: Timestamp) -> Span {
+        let overlap = |outage: &Outage| outage.until.min(now).since(outage.from.max(since));
+        self.outages.iter().map(overlap).fold(Span::ZERO, |sum, length| sum + length)
     }
 
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
@@ -184,6 +207,10 @@ impl World {
             WorldEvent::OrderAccepted { serial, .. } => self.order_serial = *serial,
             WorldEvent::FreezeSet { from, until } => {
                 self.freezes.push(Freeze { from: *from, until: *until });
+            }
+            WorldEvent::OutageRecorded { from, until } => {
+                self.outages.push(Outage { from: *from, until: *until });
+                self.outages.drain(..self.outages.len().saturating_sub(OUTAGES_MAX));
             }
             WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
             WorldEvent::FederationEscalated { rule, facts } => {

@@ -49,6 +49,8 @@ enum Act {
     Subscribe(usize, usize),
     Become(usize, usize),
     Retry(usize),
+    RollBack(usize),
+    Outage(i64),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -81,7 +83,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
             .prop_map(|(n, by, key, continues)| Act::Renew(n, by, key, continues)),
         3 => (n.clone(), 0..7usize).prop_map(|(n, change)| Act::Subscribe(n, change)),
         1 => (n.clone(), 0..3usize).prop_map(|(n, kind)| Act::Become(n, kind)),
-        2 => n.prop_map(Act::Retry),
+        2 => n.clone().prop_map(Act::Retry),
+        3 => n.prop_map(Act::RollBack),
+        1 => (1..80i64).prop_map(Act::Outage),
     ];
     prop::collection::vec(act, 1..80)
 }
@@ -218,8 +222,17 @@ impl Timeline {
                 InstanceEvent::Offered { release, action: Action::Update, .. } => {
                     self.offered[index].insert(*release);
                 }
+                InstanceEvent::RollbackAsked { from, .. } => {
+                    let left = &self.world.releases[from].release;
+                    assert_ne!(left.class, Class::Security, "RL-2: a security release left by wish");
+                }
                 InstanceEvent::FindingOpened { code } => {
                     assert!(instance.finding(*code).is_none(), "opened twice: {code}");
+                    if *code == FindingCode::NotReporting {
+                        let away = self.world.unreachable_since(instance.reported, self.now);
+                        let silent = self.now.since(instance.reported) - away;
+                        assert!(silent > self.world.constitution.compliance_report_within, "CO-7");
+                    }
                     if matches!(code, FindingCode::VersionDrift | FindingCode::SecurityPatchOverdue) {
                         let due = instance.due.expect("IN-7: it owes nothing");
                         assert!(
@@ -396,6 +409,16 @@ impl Timeline {
             }
             Act::Become(n, kind) => {
                 self.command(n, &Command::ChangeKind { kind: Kind::ALL[kind % Kind::ALL.len()] })
+            }
+            Act::RollBack(n) => {
+                if let Some(previous) = self.fleet[n].previous() {
+                    self.command(n, &Command::RollBack { release: previous });
+                }
+            }
+            Act::Outage(hours) => {
+                let from = self.now;
+                self.now = from + Span::hours(hours);
+                self.world_command(&WorldCommand::RecordOutage { from, until: self.now });
             }
             Act::Retry(n) => {
                 if let Some(failure) = self.fleet[n].failures.first().copied() {

@@ -159,7 +159,7 @@ fn ro_6_operators_pause_resume_abort_freeze_and_turn_the_red_switch() {
         WorldCommand::Resume { release, by: governance::Authority::Federation },
         WorldCommand::RedSwitch { on: true },
         WorldCommand::RedSwitch { on: false },
-        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(2) },
+        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
         WorldCommand::Abort { release },
         WorldCommand::Withdraw { release },
     ] {

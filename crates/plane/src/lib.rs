@@ -7,6 +7,7 @@ pub mod federation;
 pub mod instances;
 pub mod ports;
 pub mod publication;
+pub mod pulse;
 pub mod rejection;
 pub mod rollouts;
 pub mod sweep;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub check_in_every: Span,
     /// How long a directive may be followed.
     pub directive_lifetime: Span,
+    /// How often a living plane notes that it lives.
+    pub pulse_every: Span,
 }
 
 /// Everything the Federation holds to govern with: documents and online keys.
@@ -123,26 +126,24 @@ impl<S: Store> Plane<S> {
         if revision == 0 {
             plane.found().await?;
         }
+        // Before anything is judged: what could not be heard meanwhile counts against nobody.
+        plane.pulse().await?;
         plane.repository_resign()?;
         Ok(plane)
     }
 
     /// Goes on from the last decision on record, should the machine's clock have been set back since.
     async fn take_up_time(&self) -> Result<(), PlaneError> {
-        let size = self.store.entry_count().await?;
-        let last = self.store.entry_page(size.saturating_sub(1), 1).await?;
-        if let Some(bytes) = last.first() {
-            let entry =
-                ledger::Entry::decode(bytes).map_err(|error| PlaneError::Unavailable(error.to_string()))?;
-            let ahead = entry.at.since(self.clock.now());
+        if let Some(at) = self.last_decision().await? {
+            let ahead = at.since(self.clock.now());
             if ahead > self.seen().world.constitution.request_clock_skew {
                 // Going on would hold every deadline against a clock that nobody shares.
                 return Err(PlaneError::Unavailable(format!(
                     "the last decision on record was taken at {}, {ahead} ahead of this machine's clock: set the clock right",
-                    entry.at
+                    at
                 )));
             }
-            self.latest.fetch_max(entry.at.as_millis(), Ordering::AcqRel);
+            self.latest.fetch_max(at.as_millis(), Ordering::AcqRel);
         }
         Ok(())
     }

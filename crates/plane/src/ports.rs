@@ -208,6 +208,12 @@ pub trait Store: Send + Sync + 'static {
     /// Ledger entries in all.
     fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// When a server last noted that it lives, if one ever did (CO-7).
+    fn pulse_load(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// Notes that a server lives.
+    fn pulse_save(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Forgets the words that commits left in the outbox for whoever publishes the ledger, up to the entry at
     /// `position`; gives how many.
     fn outbox_forget(&self, position: u64) -> impl Future<Output = Result<u64, StoreError>> + Send;

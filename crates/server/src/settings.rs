@@ -109,6 +109,8 @@ pub struct Pace {
     pub check_in_every: Span,
     /// How long a directive may be followed.
     pub directive_lifetime: Span,
+    /// Pause between two notes that the server lives; three missing in a row are an outage (CO-7).
+    pub pulse_every: Span,
     /// Pause between two sweeps.
     pub sweep_every: Span,
     /// The same while a rollout can move.
@@ -129,6 +131,7 @@ impl Default for Pace {
         Self {
             check_in_every: seconds(60),
             directive_lifetime: seconds(600),
+            pulse_every: seconds(5),
             sweep_every: seconds(30),
             sweep_rolling_every: seconds(2),
             publish_every: Span::from_millis(500),
@@ -282,6 +285,7 @@ impl Settings {
         for (key, span) in [
             ("pace.check_in_every", pace.check_in_every),
             ("pace.directive_lifetime", pace.directive_lifetime),
+            ("pace.pulse_every", pace.pulse_every),
             ("pace.sweep_every", pace.sweep_every),
             ("pace.sweep_rolling_every", pace.sweep_rolling_every),
             ("pace.publish_every", pace.publish_every),
@@ -353,6 +357,7 @@ impl Settings {
             incoming = file(&paths.incoming),
             check_in_every = text(&pace.check_in_every),
             directive_lifetime = text(&pace.directive_lifetime),
+            pulse_every = text(&pace.pulse_every),
             sweep_every = text(&pace.sweep_every),
             sweep_rolling_every = text(&pace.sweep_rolling_every),
             publish_every = text(&pace.publish_every),

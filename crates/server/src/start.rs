@@ -83,6 +83,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let pace = plane::Settings {
         check_in_every: settings.pace.check_in_every,
         directive_lifetime: settings.pace.directive_lifetime,
+        pulse_every: settings.pace.pulse_every,
     };
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let plane = Plane::open(store, clock, entropy, federation, repository, pace).await?;
@@ -310,6 +311,7 @@ fn begin_loops(
     let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
     let pace = settings.pace.clone();
     let mut loops = JoinSet::new();
+    loops.spawn(shared("pulse").pulse(duration(pace.pulse_every)));
     loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
@@ -337,6 +339,15 @@ impl Loop {
             () = tokio::time::sleep(pause) => true,
             () = self.end.cancelled() => false,
         }
+    }
+
+    /// What the plane cannot hear while it is away counts against nobody (CO-7).
+    async fn pulse(self, every: Duration) -> &'static str {
+        while self.pause(every).await {
+            let noted = self.plane.pulse().await;
+            self.turned(noted);
+        }
+        self.task
     }
 
     async fn sweep(self, every: Duration, rolling: Duration) -> &'static str {

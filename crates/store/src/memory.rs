@@ -27,6 +27,7 @@ struct Tables {
     nonces: BTreeMap<(String, String), Timestamp>,
     enrolments: BTreeMap<Digest, Enrolment>,
     documents: BTreeMap<(String, String), Vec<u8>>,
+    pulse: Option<Timestamp>,
 }
 
 impl MemoryStore {
@@ -170,6 +171,15 @@ impl Store for MemoryStore {
 
     async fn entry_count(&self) -> Result<u64, StoreError> {
         Ok(self.tables().entries.len() as u64)
+    }
+
+    async fn pulse_load(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.tables().pulse)
+    }
+
+    async fn pulse_save(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.tables().pulse = Some(now);
+        Ok(())
     }
 
     async fn outbox_forget(&self, _position: u64) -> Result<u64, StoreError> {

@@ -61,6 +61,13 @@ pub enum WorldCommand {
         /// Until when.
         until: Timestamp,
     },
+    /// The plane could not be reached (CO-7).
+    RecordOutage {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
     /// The red switch (RO-6).
     RedSwitch {
         /// On or off.
@@ -99,6 +106,16 @@ pub fn decide_world(
             Ok(alloc::vec![WorldEvent::RolloutAborted { rollout: rollout.id }])
         }
         WorldCommand::Approve { release } => approve(find(world, *release)?),
+        WorldCommand::Freeze { from, until } if until <= from || *until <= now => {
+            Err(Reason::FreezeVoid { from: *from, until: *until }.into())
+        }
+        WorldCommand::RecordOutage { from, until } => {
+            let after = world.outages.last().map_or(*from, |last| last.until);
+            if until <= from || *until > now || *from < after {
+                return Err(Reason::OutageVoid { from: *from, until: *until }.into());
+            }
+            Ok(alloc::vec![WorldEvent::OutageRecorded { from: *from, until: *until }])
+        }
         WorldCommand::Freeze { from, until } => {
             Ok(alloc::vec![WorldEvent::FreezeSet { from: *from, until: *until }])
         }

@@ -180,6 +180,15 @@ impl Replay {
                 );
             }
             WorldEvent::ReleaseWithdrawn { release } => WorldCommand::Withdraw { release: *release },
+            WorldEvent::OutageRecorded { from, until } => {
+                if *from < self.latest() {
+                    // Whoever decides can be reached.
+                    let fault = Fault::new("CO-7", "decisions were taken during the outage");
+                    return Err(fault.expected(self.latest()).found(from));
+                }
+                let record = WorldCommand::RecordOutage { from: *from, until: *until };
+                return Ok(of_world(decide_world(&self.world, &record, entry.at)?));
+            }
             WorldEvent::FreezeSet { from, until } => WorldCommand::Freeze { from: *from, until: *until },
             WorldEvent::RedSwitchTurned { on } => WorldCommand::RedSwitch { on: *on },
             WorldEvent::PhaseApproved { rollout, .. } => {

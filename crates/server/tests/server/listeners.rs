@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::common::{Answered, Raw, World, bytes_of, refused};
-use governance::{Digest, Span};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use governance::{Digest, Event, Span, WorldEvent};
 use http::Method;
 use server::StartError;
 use store::{OUTBOX_TOPIC, Options, SqliteStore};
@@ -170,6 +172,33 @@ async fn metrics_and_health_are_told_on_loopback() {
         assert!(text.contains(line), "{line} in\n{text}");
     }
     get("/nothing").await.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn co_7_an_outage_goes_on_record_and_a_quick_restart_does_not() {
+    let mut world = World::start_with(|_, settings| settings.pace.pulse_every = Span::from_millis(200)).await;
+    world.active().await;
+    world.stop().await;
+    let decided = crate::common::now();
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    world.run().await;
+    let outages = async |world: &World| {
+        let page = world.client(&world.operator()).ledger_entries(0, 500).await.unwrap();
+        let decode = |entry: &String| ledger::Entry::decode(&STANDARD.decode(entry).unwrap()).unwrap().event;
+        let events = page.entries.iter().map(decode);
+        let away = |event| match event {
+            Event::World(WorldEvent::OutageRecorded { from, until }) => Some((from, until)),
+            _ => None,
+        };
+        events.filter_map(away).collect::<Vec<_>>()
+    };
+    let found = outages(&world).await;
+    assert!(matches!(found[..], [(from, until)] if from <= decided && decided < until), "{found:?}");
+    world.stop().await;
+    world.settings.pace.pulse_every = Span::hours(1);
+    world.run().await;
+    assert_eq!(outages(&world).await, found, "it was away for no time worth a record");
+    world.lawful().await;
 }
 
 #[tokio::test]

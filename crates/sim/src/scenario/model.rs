@@ -35,6 +35,7 @@ pub const REFUSALS: &[&str] = &[
     "not-authorised",
     "release-exists",
     "unknown-release",
+    "freeze-void",
 ];
 
 /// Words a rollout is shown with.
@@ -183,6 +184,13 @@ pub enum Verb {
     },
     /// No offers inside.
     Freeze {
+        /// From,
+        from: Span,
+        /// until, both from the start.
+        until: Span,
+    },
+    /// The plane cannot be reached.
+    Outage {
         /// From,
         from: Span,
         /// until, both from the start.

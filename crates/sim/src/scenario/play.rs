@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use governance::decide::{Command, decide, explained};
+use governance::decide::{Command, WorldCommand, decide, explained};
 use governance::instance::Action;
 use governance::reconcile::reconcile;
 use governance::rollout::{Census, advance};
@@ -14,7 +14,7 @@ use governance::{
 };
 
 use super::fleet::{INSTALL_MS, Pending, Unit};
-use super::model::{Conduct, Scenario};
+use super::model::{Conduct, Scenario, Verb};
 use super::{Failure, Outcome, steps};
 
 /// Rounds after which a sweep must have come to rest.
@@ -31,6 +31,8 @@ pub(super) struct Play<'s> {
     /// The units' indices in the order of their names.
     by_name: Vec<usize>,
     pub(super) now: Timestamp,
+    /// When the plane cannot be reached; each is put on record when it ends.
+    pub(super) outages: Vec<(Timestamp, Timestamp)>,
     /// How many of the first attempts fail.
     pub(super) failing: BTreeMap<Attempts, u32>,
     /// How many were begun.
@@ -72,6 +74,7 @@ impl<'s> Play<'s> {
             fleet,
             by_name,
             now: scenario.start,
+            outages: Vec::new(),
             failing: BTreeMap::new(),
             begun: BTreeMap::new(),
             inside: BTreeMap::new(),
@@ -89,6 +92,10 @@ impl<'s> Play<'s> {
         let mut fixed: BTreeSet<Span> = steps.chain(expects).collect();
         let end = fixed.last().copied().unwrap_or(Span::ZERO);
         fixed.extend(self.scenario.joiners.iter().map(|joiner| joiner.join));
+        fixed.extend(self.scenario.steps.iter().filter_map(|step| match step.verb {
+            Verb::Outage { until, .. } => Some(until),
+            _ => None,
+        }));
         let mut next = Some(Span::ZERO);
         while let Some(at) = next.filter(|at| *at <= end) {
             self.now = self.scenario.start + at;
@@ -109,6 +116,7 @@ impl<'s> Play<'s> {
     fn instant(&mut self, at: Span) -> Result<(), Failure> {
         let scenario = self.scenario;
         let full_hour = at.as_millis() % Span::hours(1).as_millis() == 0;
+        self.end_outage();
         for index in 0..self.fleet.len() {
             self.join(index, at);
         }
@@ -134,6 +142,19 @@ impl<'s> Play<'s> {
             self.sweep();
         }
         expects.try_for_each(|expect| self.check(expect))
+    }
+
+    /// The plane finds, once it is back, that it was away (CO-7).
+    fn end_outage(&mut self) {
+        if let Some((from, until)) = self.outages.iter().find(|(_, until)| *until == self.now).copied() {
+            // Refused only for an outage that a step wrote down wrongly, and then nothing is recorded.
+            let _ = self.world_command(&WorldCommand::RecordOutage { from, until });
+        }
+    }
+
+    /// Whether the plane cannot be reached now.
+    fn is_away(&self) -> bool {
+        self.outages.iter().any(|(from, until)| *from <= self.now && self.now < *until)
     }
 
     fn join(&mut self, index: usize, at: Span) {
@@ -203,6 +224,9 @@ impl<'s> Play<'s> {
 
     /// Every instance, then every rollout, until nothing changes.
     pub(super) fn sweep(&mut self) {
+        if self.is_away() {
+            return;
+        }
         for _ in 0..SWEEP_ROUNDS_MAX {
             let mut changed = false;
             for index in 0..self.fleet.len() {
@@ -255,6 +279,9 @@ impl<'s> Play<'s> {
 
     /// Says what runs; a refusal leaves the chain where it was.
     fn report(&mut self, index: usize) {
+        if self.is_away() {
+            return;
+        }
         let Some(unit) = self.fleet.get(index) else { return };
         let statement = unit.statement();
         if self.command(index, &Command::Report(statement.clone())).is_ok()
@@ -267,7 +294,8 @@ impl<'s> Play<'s> {
     fn report_hourly(&mut self, index: usize, at: Span) {
         let Some(unit) = self.fleet.get(index) else { return };
         // Who joins at this instant has reported already.
-        if unit.record.is_none() || unit.joiner.join == at || unit.conduct == Conduct::Silent {
+        let silent = unit.conduct == Conduct::Silent || self.is_away();
+        if unit.record.is_none() || unit.joiner.join == at || silent {
             return;
         }
         let offer = |unit: &Unit<'_>| unit.record.as_ref().and_then(|record| record.offer);
@@ -317,7 +345,8 @@ impl<'s> Play<'s> {
             // The Founder interrupted it: the directive said to stop.
             return;
         }
-        let silent = unit.conduct == Conduct::Silent;
+        let silent = unit.conduct == Conduct::Silent || self.is_away();
+        let Some(unit) = self.fleet.get_mut(index) else { return };
         if pending.succeeds {
             let ships =
                 self.world.releases.get(&pending.release).and_then(|known| known.release.ships_runtime);

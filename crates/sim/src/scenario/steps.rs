@@ -122,6 +122,10 @@ impl Play<'_> {
                 let command = WorldCommand::Freeze { from: start + *from, until: start + *until };
                 Ok(self.world_command(&command)?)
             }
+            Verb::Outage { from, until } => {
+                self.outages.push((self.scenario.start + *from, self.scenario.start + *until));
+                Ok(())
+            }
             Verb::Upgrade(index, release, verb) => self.upgrade(*index, *release, *verb),
             Verb::Report(index, step) => Ok(self.report_as(*index, step)?),
             Verb::Subscription { instance, tier, status, kind } => {
@@ -146,7 +150,7 @@ impl Play<'_> {
         }
     }
 
-    fn world_command(&mut self, command: &WorldCommand) -> Result<(), Refusal> {
+    pub(super) fn world_command(&mut self, command: &WorldCommand) -> Result<(), Refusal> {
         let events = decide_world(&self.world, command, self.now)?;
         self.apply_world(&events);
         Ok(())
@@ -203,12 +207,13 @@ impl Play<'_> {
     }
 
     fn begin(&mut self, index: usize, release: Version) -> Result<(), Stop> {
-        let Err(refusal) = self.command(index, &Command::BeginUpgrade { release }) else { return Ok(()) };
         let record = self.fleet.get(index).and_then(|unit| unit.record.as_ref());
-        if record.is_some_and(|record| release < record.running.platform) {
-            return Err(Stop::NotYet("a rollback by the instance's own wish (RL-2, RO-9)"));
+        let offered = record.and_then(|record| record.offer).is_some_and(|offer| offer.release == release);
+        if !offered && record.is_some_and(|record| release < record.running.platform) {
+            // Back by its own wish: asked for, checked, offered (RO-9).
+            self.command(index, &Command::RollBack { release })?;
         }
-        Err(refusal.into())
+        Ok(self.command(index, &Command::BeginUpgrade { release })?)
     }
 
     fn report_as(&mut self, index: usize, step: &ReportStep) -> Result<(), Refusal> {
@@ -278,6 +283,7 @@ const fn verb_name(verb: &Verb) -> &'static str {
         Verb::Rollout(..) => "rollout",
         Verb::Outcome { .. } => "outcome",
         Verb::Freeze { .. } => "freeze",
+        Verb::Outage { .. } => "outage",
         Verb::Upgrade(..) => "upgrade",
         Verb::Report(..) => "report",
         Verb::Subscription { .. } => "subscription",

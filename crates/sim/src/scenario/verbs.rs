@@ -2,7 +2,7 @@
 //!
 //! Never carries anything out.
 
-use governance::{Advisory, Class, Phase, Restriction};
+use governance::{Advisory, Class, Phase, Restriction, Span};
 
 use super::model::{Joiner, OrderVerb, Published, ReportStep, RolloutVerb, UpgradeVerb, Verb};
 use super::parse::{
@@ -17,6 +17,7 @@ pub(super) const NAMES: &[&str] = &[
     "rollout",
     "outcome",
     "freeze",
+    "outage",
     "upgrade",
     "report",
     "subscription",
@@ -51,7 +52,8 @@ pub(super) fn read(verb: &str, node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb
                 failures: table.need("failures")?.number()?,
             })
         }
-        "freeze" => freeze(node),
+        "freeze" => span(node).map(|(from, until)| Verb::Freeze { from, until }),
+        "outage" => span(node).map(|(from, until)| Verb::Outage { from, until }),
         "upgrade" => {
             let table = node.table(&["instance", "release", "do"])?;
             let verb = table.need("do")?.word("verb", UpgradeVerb::ALL, UpgradeVerb::as_str)?;
@@ -111,13 +113,13 @@ fn publish(node: &Node<'_>) -> Read<Published> {
     })
 }
 
-fn freeze(node: &Node<'_>) -> Read<Verb> {
+fn span(node: &Node<'_>) -> Read<(Span, Span)> {
     let table = node.table(&["from", "until"])?;
     let (from, until) = (offset(table.need("from")?)?, offset(table.need("until")?)?);
     if until < from {
-        return node.error("the freeze ends before it begins");
+        return node.error("it ends before it begins");
     }
-    Ok(Verb::Freeze { from, until })
+    Ok((from, until))
 }
 
 fn report(node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb> {

@@ -187,3 +187,12 @@ pub(super) async fn a_commit_beyond_the_limits_is_refused(store: &impl Store) {
     assert_eq!(store.commit(entries(most)).await.unwrap().ledger_size, ENTRIES_MAX as u64);
     assert!(store.commit(document_of(DOCUMENT_BYTES_MAX)).await.is_ok());
 }
+
+pub(super) async fn the_last_sign_of_life_is_kept(store: &impl Store) {
+    assert_eq!(store.pulse_load().await, Ok(None));
+    for number in [3, 4, 9] {
+        assert_eq!(store.pulse_save(at(number)).await, Ok(()));
+        assert_eq!(store.pulse_load().await, Ok(Some(at(number))));
+    }
+    assert_eq!(store.entry_count().await, Ok(0), "it is no decision");
+}

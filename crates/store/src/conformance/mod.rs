@@ -23,6 +23,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
     commits::a_nonce_is_spent_once(&fresh().await).await;
     commits::an_enrolment_is_made_once_and_used_once(&fresh().await).await;
     commits::a_document_is_overwritten(&fresh().await).await;
+    commits::the_last_sign_of_life_is_kept(&fresh().await).await;
     commits::a_refused_commit_leaves_nothing_behind(&fresh().await).await;
     commits::a_commit_beyond_the_limits_is_refused(&fresh().await).await;
     reads::entries_come_in_order_and_in_pages(&fresh().await).await;

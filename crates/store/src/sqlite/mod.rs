@@ -124,7 +124,7 @@ impl SqliteStore {
     async fn forget(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Done::Forgotten(rows) => Ok(rows),
-            Done::Committed(_) => Err(mistaken()),
+            Done::Committed(_) | Done::Noted => Err(mistaken()),
         }
     }
 }
@@ -157,7 +157,7 @@ impl Store for SqliteStore {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         match self.writer.ask(Work::Commit(Box::new(Writing::new(commit)?))).await? {
             Done::Committed(committed) => Ok(committed),
-            Done::Forgotten(_) => Err(mistaken()),
+            Done::Forgotten(_) | Done::Noted => Err(mistaken()),
         }
     }
 
@@ -176,6 +176,17 @@ impl Store for SqliteStore {
 
     async fn entry_count(&self) -> Result<u64, StoreError> {
         self.readers.read(read::entry_count).await
+    }
+
+    async fn pulse_load(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(read::pulse).await
+    }
+
+    async fn pulse_save(&self, now: Timestamp) -> Result<(), StoreError> {
+        match self.writer.ask(Work::PulseSave(now)).await? {
+            Done::Noted => Ok(()),
+            Done::Committed(_) | Done::Forgotten(_) => Err(mistaken()),
+        }
     }
 
     async fn outbox_forget(&self, position: u64) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governance::{Digest, Instance, InstanceId, State, World};
+use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
 use plane::ports::{Enrolment, InstanceFilter, Revision, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
@@ -135,6 +135,11 @@ pub(super) fn entry_count(connection: &Connection) -> Result<u64, StoreError> {
     let count: Option<i64> =
         one(connection, "SELECT COALESCE(MAX(position) + 1, 0) FROM entry", vec![], |row| row.get(0))?;
     Ok(count.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) fn pulse(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = one(connection, "SELECT at FROM pulse", vec![], |row| row.get(0))?;
+    Ok(at.map(Timestamp::from_millis))
 }
 
 pub(super) fn outbox(

@@ -13,6 +13,8 @@ use crate::limits;
 pub(super) enum Work {
     /// Everything one decision writes.
     Commit(Box<Writing>),
+    /// Note that a server lives.
+    PulseSave(Timestamp),
     /// Forget some of the nonces that expired before this instant.
     NonceForget(Timestamp),
     /// Forget the topic's outbox rows up to this position, this one included.
@@ -24,6 +26,8 @@ pub(super) enum Work {
 pub(super) enum Done {
     /// The commit.
     Committed(Committed),
+    /// The sign of life.
+    Noted,
     /// Rows forgotten.
     Forgotten(u64),
 }
@@ -114,6 +118,11 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 pub(super) fn perform(connection: &Connection, work: &Work) -> Result<Done, StoreError> {
     match work {
         Work::Commit(writing) => commit(connection, writing).map(Done::Committed),
+        Work::PulseSave(now) => {
+            let sql = "INSERT INTO pulse (pulse_id, at) VALUES (1, ?1)
+                       ON CONFLICT (pulse_id) DO UPDATE SET at = excluded.at";
+            execute(connection, sql, (now.as_millis(),)).map(|_| Done::Noted)
+        }
         Work::NonceForget(now) => {
             let sql = "DELETE FROM nonce WHERE (key_id, nonce) IN
                            (SELECT key_id, nonce FROM nonce WHERE expires < ?1 ORDER BY expires LIMIT ?2)";
