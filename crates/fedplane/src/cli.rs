@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    constitution, enrolment, federation, init, instance, ledger, order, release, rollout, serve,
+    constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -51,8 +51,10 @@ pub enum Command {
     RedSwitch(federation::RedSwitchArgs),
     /// Verifies and shows the ledger.
     Ledger(ledger::LedgerArgs),
-    /// Shows and checks constitutions.
+    /// Shows, checks, compares and amends constitutions.
     Constitution(constitution::ConstitutionArgs),
+    /// Rehearses timelines of a federation.
+    Scenario(scenario::ScenarioArgs),
 }
 
 /// A misused command line as a failure, where `--json` asks for one; help and version are no misuse.
@@ -93,7 +95,8 @@ impl Command {
             Self::Freeze(args) => federation::freeze(args, out).await,
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
-            Self::Constitution(args) => constitution::run(&args, out),
+            Self::Constitution(args) => constitution::run(args, out).await,
+            Self::Scenario(args) => scenario::run(&args, out),
         }
     }
 }
@@ -164,7 +167,16 @@ mod tests {
             "ledger verify --root founder.json --dir d --json",
             "ledger tail -f",
             "ledger show 3",
+            "constitution show",
+            "constitution show --url https://a:8443 --cert c --operator-key k --root-ca r --json",
+            "constitution show federation/constitution.sig",
+            "constitution show --default",
             "constitution check c.toml",
+            "constitution diff old.toml new.toml",
+            "constitution diff new.toml --federation d",
+            "constitution sign c.toml --replaces constitution.sig --effective 2027-01-01T00:00:00Z --expires 2d --key a b --out o",
+            "constitution sign --key b --out o --root founder.json",
+            "scenario run scenarios a.toml --json",
             "status",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
@@ -173,6 +185,10 @@ mod tests {
         for line in [
             "instance subscription 07070707-0707-4707-8707-070707070707",
             "ledger verify --url a --dir b",
+            "constitution diff",
+            "constitution diff a b c",
+            "constitution show --default c.toml",
+            "scenario run",
             "fly",
         ] {
             assert!(

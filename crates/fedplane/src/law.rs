@@ -2,17 +2,41 @@
 //!
 //! Never changes a value: what is written reads back as what it was.
 
-use governance::Constitution;
-use governance::constitution::PARAMETERS;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use governance::constitution::{Contradiction, PARAMETERS};
+use governance::{Constitution, nearest};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use wire::ProblemReason;
 
 use crate::Failure;
+use crate::folder::read_text;
+
+/// The most that is said to be wrong with one file.
+const REASONS_MAX: usize = 50;
+
+/// Characters of an unknown name that are shown.
+const NAME_SHOWN_MAX: usize = 64;
 
 const HEAD: &str = "\
 # The constitution: the parameters of the law, as the Founder signs them (FO-5).
 #
 # The Founder's signature stands in constitution.sig; what stands here counts for nothing before the Founder's threshold
 # signed it. Durations read 20s, 90m, 24h, 30d, \"2d 6h\"; shares are fractions. Names are written in quotes.
+# A parameter left out has its default. Rules and sections are those of docs/law.md.
 ";
+
+/// The sections of the law, by the families of their rules.
+const SECTIONS: &[(&str, &str)] = &[
+    ("LC", "§3 Lifecycle"),
+    ("HS", "§4 Handshake"),
+    ("RL", "§5 Releases"),
+    ("RO", "§6 Rollouts"),
+    ("CO", "§7 Compliance"),
+    ("EN", "§8 Entitlement"),
+];
 
 /// A parameter, its value and what it means.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -21,10 +45,14 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its value as TOML.
     pub value: String,
+    /// Its default as TOML.
+    pub default: String,
     /// Whether it differs from the default.
     pub changed: bool,
     /// The rule it belongs to.
     pub rule: &'static str,
+    /// The section of the law that the rule stands in.
+    pub section: &'static str,
     /// What it is.
     pub about: &'static str,
 }
@@ -34,29 +62,38 @@ pub struct Parameter {
 /// # Errors
 /// When a value has no TOML form, which none of the law's lacks.
 pub fn parameters(law: &Constitution) -> Result<Vec<Parameter>, Failure> {
-    let table = |law: &Constitution| {
-        toml::Table::try_from(law)
-            .map_err(|error| Failure::new("constitution", "FO-5", error.to_string(), ""))
-    };
     let (values, defaults) = (table(law)?, table(&Constitution::default())?);
-    let value = |name| {
+    let value = |values: &toml::Table, name| {
         values
             .get(name)
+            .map(ToString::to_string)
             .ok_or_else(|| Failure::new("constitution", "FO-5", format!("no parameter `{name}`"), ""))
     };
     PARAMETERS
         .iter()
         .map(|parameter| {
-            let found = value(parameter.name)?;
+            let (found, default) = (value(&values, parameter.name)?, value(&defaults, parameter.name)?);
             Ok(Parameter {
                 name: parameter.name,
-                value: found.to_string(),
-                changed: defaults.get(parameter.name) != Some(found),
+                changed: found != default,
+                value: found,
+                default,
                 rule: parameter.rule,
+                section: section(parameter.rule),
                 about: parameter.about,
             })
         })
         .collect()
+}
+
+fn table(law: &Constitution) -> Result<toml::Table, Failure> {
+    toml::Table::try_from(law).map_err(|error| Failure::new("constitution", "FO-5", error.to_string(), ""))
+}
+
+/// The section of the law that a rule stands in; nothing for a rule of no family that has parameters.
+fn section(rule: &str) -> &'static str {
+    let family = rule.split_once('-').map_or(rule, |(family, _)| family);
+    SECTIONS.iter().find(|(name, _)| *name == family).map_or("", |(_, section)| section)
 }
 
 /// The constitution as the text of `constitution.toml`.
@@ -65,83 +102,146 @@ pub fn parameters(law: &Constitution) -> Result<Vec<Parameter>, Failure> {
 /// As [`parameters`].
 pub fn render(law: &Constitution) -> Result<String, Failure> {
     let mut text = HEAD.to_owned();
-    for Parameter { name, value, rule, about, .. } in parameters(law)? {
-        text.push_str(&format!("\n# {about} ({rule}).\n\"{name}\" = {value}\n"));
+    for Parameter { name, value, rule, section, about, .. } in parameters(law)? {
+        text.push_str(&format!("\n# {about} ({rule}, {section}).\n\"{name}\" = {value}\n"));
     }
     Ok(text)
 }
 
-/// Reads the text of a `constitution.toml`; absent parameters have their defaults.
+/// Reads a file as [`parse`] reads its text.
 ///
 /// # Errors
-/// An unknown name or a malformed value with its line; every contradiction.
-pub fn parse(text: &str) -> Result<Constitution, Failure> {
-    let law: Constitution = toml::from_str(text).map_err(|error| {
-        let hint = "write names in quotes, as \"security.deadline\" = \"24h\"; `fedplane constitution show` lists them";
-        Failure::new("constitution-malformed", "FO-5", error.to_string().trim_end(), hint)
-    })?;
+/// When the file cannot be read; else as [`parse`].
+pub fn read(path: &Path) -> Result<Constitution, Failure> {
+    parse(&path.display().to_string(), &read_text(path)?)
+}
+
+/// Reads the text of a `constitution.toml`; absent parameters have their defaults. `file` is its name, for the errors.
+///
+/// # Errors
+/// Every unknown name and malformed value, or else every contradiction, each with its line and parameter.
+pub fn parse(file: &str, text: &str) -> Result<Constitution, Failure> {
+    let source = Source { file, text };
+    let malformed = |error: &toml::de::Error| {
+        let line = error.span().map_or(1, |span| source.line(span.start));
+        Failure::of(vec![source.malformed(
+            line,
+            error.message(),
+            "write each parameter as NAME = VALUE on a line of its own",
+        )])
+    };
+    let spans = DeTable::parse(text).map_err(|error| malformed(&error))?;
+    let values: toml::Table = toml::from_str(text).map_err(|error| malformed(&error))?;
+    let mut wrong: Vec<(usize, ProblemReason)> = Vec::new();
+    let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+    for (key, value) in spans.get_ref() {
+        let line = source.line(key.span().start);
+        let name = key.get_ref().as_ref();
+        lines.insert(name, line);
+        if let Err(reason) = source.parameter(line, name, value, values.get(name)) {
+            wrong.push((line, reason));
+        }
+    }
+    if !wrong.is_empty() {
+        wrong.sort_by_key(|(line, _)| *line);
+        return Err(Failure::of(wrong.into_iter().map(|(_, reason)| reason).take(REASONS_MAX).collect()));
+    }
+    let law: Constitution = values.try_into().map_err(|error| malformed(&error))?;
     law.check().map_err(|contradictions| {
-        let reason = |contradiction: &governance::constitution::Contradiction| wire::ProblemReason {
-            code: "constitution-contradicts".to_owned(),
-            rule: "FO-5".to_owned(),
-            detail: contradiction.to_string(),
-            hint: "mend the parameter".to_owned(),
-        };
+        let reason = |found: &Contradiction| source.contradiction(lines.get(found.parameter).copied(), found);
         Failure::of(contradictions.iter().map(reason).collect())
     })?;
     Ok(law)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use governance::{Share, Span};
+/// A draft and its name.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
 
-    #[test]
-    fn fo_5_the_template_reads_back_as_the_default() {
-        let text = render(&Constitution::default()).unwrap();
-        assert_eq!(parse(&text).unwrap(), Constitution::default());
-        for parameter in PARAMETERS {
-            assert!(text.contains(&format!("\"{}\" = ", parameter.name)), "{}", parameter.name);
+impl Source<'_> {
+    /// The line of a byte offset, counted from 1.
+    fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    fn malformed(&self, line: usize, detail: &str, hint: &str) -> ProblemReason {
+        ProblemReason {
+            code: "constitution-malformed".to_owned(),
+            rule: "FO-5".to_owned(),
+            detail: format!("{}:{line}: {detail}", self.file),
+            hint: hint.to_owned(),
         }
-        assert!(text.contains("# How long an instance's certificate lives (HS-1).\n"), "{text}");
-        assert_eq!(parse("").unwrap(), Constitution::default());
     }
 
-    #[test]
-    fn fo_5_changed_values_read_back_too() {
-        let law = Constitution {
-            security_deadline: Span::from_millis(20_500),
-            rollout_beta_share: Share::from_millionths(1_000_000),
-            rollout_canary_share: Share::from_millionths(333_333),
-            standing_orders: Vec::new(),
-            tier_free_custom_domains: true,
-            ..Constitution::default()
+    fn contradiction(&self, line: Option<usize>, found: &Contradiction) -> ProblemReason {
+        let Contradiction { parameter, found, rule } = found;
+        let detail = match line {
+            Some(line) => format!("{}:{line}: {parameter} is {found}: {rule}", self.file),
+            None => format!("{}: {parameter} is left out, and so {found}: {rule}", self.file),
         };
-        assert_eq!(parse(&render(&law).unwrap()).unwrap(), law);
-        let changed: Vec<_> =
-            parameters(&law).unwrap().into_iter().filter(|p| p.changed).map(|p| p.name).collect();
-        let expected = [
-            "security.deadline",
-            "rollout.canary.share",
-            "rollout.beta.share",
-            "tier.free.custom_domains",
-            "standing_orders",
-        ];
-        assert_eq!(changed, expected);
+        ProblemReason {
+            code: "constitution-contradicts".to_owned(),
+            rule: "FO-5".to_owned(),
+            detail,
+            hint: "mend this parameter, or the one it is held against".to_owned(),
+        }
     }
 
-    #[test]
-    fn fo_5_what_is_wrong_is_named() {
-        for (text, code, part) in [
-            ("\"security.dedline\" = \"1h\"", "constitution-malformed", "line 1"),
-            ("security.deadline = \"1h\"", "constitution-malformed", "`security`"),
-            ("\"security.deadline\" = \"1 fortnight\"", "constitution-malformed", "no duration"),
-            ("\"security.deadline\" = \"0s\"", "constitution-contradicts", "security.deadline"),
-        ] {
-            let failure = parse(text).unwrap_err();
-            assert_eq!(failure.code(), code, "{text}");
-            assert!(failure.to_string().contains(part), "{failure}");
+    /// Whether one entry is a parameter of the law with a value that it can have.
+    fn parameter(
+        &self,
+        line: usize,
+        name: &str,
+        spanned: &Spanned<DeValue<'_>>,
+        value: Option<&toml::Value>,
+    ) -> Result<(), ProblemReason> {
+        let known = || PARAMETERS.iter().map(|parameter| parameter.name);
+        let whole = match dotted(name, spanned.get_ref()) {
+            Some(whole) if known().any(|known| known == whole) => {
+                let detail = format!("the parameter `{whole}` is written without quotes");
+                return Err(self.malformed(line, &detail, &format!("write \"{whole}\" = VALUE")));
+            }
+            Some(whole) => whole,
+            None => name.to_owned(),
+        };
+        if !known().any(|known| known == whole) {
+            let near = nearest(&whole, known()).unwrap_or_default();
+            let whole: String = whole.chars().take(NAME_SHOWN_MAX).collect();
+            let detail = format!("unknown parameter `{whole}`: did you mean `{near}`?");
+            return Err(self.malformed(
+                line,
+                &detail,
+                "`fedplane constitution show --default` lists them all",
+            ));
+        }
+        let alone = value.map(|value| toml::Table::from_iter([(whole.clone(), value.clone())]));
+        match alone.map(toml::Table::try_into::<Constitution>) {
+            Some(Err(error)) => {
+                let detail = format!("{whole}: {}", error.message().lines().next().unwrap_or_default());
+                let default = parameters(&Constitution::default()).ok().into_iter().flatten();
+                let default = default.into_iter().find(|parameter| parameter.name == whole);
+                let hint = default.map_or_else(String::new, |parameter| {
+                    format!("write it like its default: \"{whole}\" = {}", parameter.default)
+                });
+                Err(self.malformed(line, &detail, &hint))
+            }
+            _ => Ok(()),
         }
     }
 }
+
+/// The name that unquoted dots make a table of: `security.deadline` of `security.deadline = "1h"`.
+fn dotted(name: &str, value: &DeValue<'_>) -> Option<String> {
+    let mut whole = name.to_owned();
+    let mut value = value;
+    while let Some((key, inner)) = value.as_table().and_then(|table| table.iter().next()) {
+        whole = format!("{whole}.{}", key.get_ref());
+        value = inner.get_ref();
+    }
+    (whole != name).then_some(whole)
+}
+
+#[cfg(test)]
+mod tests;

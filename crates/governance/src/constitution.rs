@@ -2,7 +2,8 @@
 //!
 //! Never decides: it only says how long, how many, and what share.
 
-use alloc::string::{String, ToString};
+mod contradictions;
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -13,6 +14,8 @@ use crate::release::Weight;
 use crate::text::words;
 use crate::tier::{Kind, Tier};
 use crate::time::{Span, Timestamp};
+
+pub use contradictions::Contradiction;
 
 /// A fraction between 0 and 1, exact to a millionth. Text and number: `0.05`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +170,7 @@ parameters! {
     entitlement_deactivate_within: Span = h(48), "entitlement.deactivate_within", "CO-5", "A module without entitlement is off within";
     entitlement_token_lifetime: Span = h(24), "entitlement.token_lifetime", "EN-4", "How long an entitlement token lives";
     escalation_violations: u32 = 3, "escalation.violations", "CO-13", "So many violations escalate";
-    escalation_within: Span = d(30), "escalation.within", "CO-13", "when they fall within";
+    escalation_within: Span = d(30), "escalation.within", "CO-13", "Violations escalate together when they fall within";
     upgrade_stall_after: Span = h(6), "upgrade.stall_after", "LC-5", "An attempt not finished by then counts as failed";
     rollout_canary_share: Share = pct(5), "rollout.canary.share", "RO-1", "Share of the eligible in canary";
     rollout_canary_duration: Span = h(24), "rollout.canary.duration", "RO-1", "Length of canary";
@@ -204,69 +207,7 @@ parameters! {
     standing_orders: Vec<StandingOrder> = StandingOrder::ALL.to_vec(), "standing_orders", "LC-18", "What the Federation may do in the Founder's name";
 }
 
-/// Why a constitution contradicts itself, naming the parameters.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{parameter} is {found}: {rule}")]
-pub struct Contradiction {
-    /// The parameter at fault.
-    pub parameter: &'static str,
-    /// Its value.
-    pub found: String,
-    /// What must hold.
-    pub rule: &'static str,
-}
-
 impl Constitution {
-    /// Whether the parameters can stand together.
-    ///
-    /// # Errors
-    /// Every contradiction, each with its parameter and what must hold.
-    pub fn check(&self) -> Result<(), Vec<Contradiction>> {
-        let mut found = Vec::new();
-        let mut must = |holds: bool, parameter, value: &dyn ToString, rule| {
-            if !holds {
-                found.push(Contradiction { parameter, found: value.to_string(), rule });
-            }
-        };
-        let zero = Span::ZERO;
-        for (parameter, span) in [
-            ("identity.certificate_lifetime", self.identity_certificate_lifetime),
-            ("enrolment.lifetime", self.enrolment_lifetime),
-            ("request.clock_skew", self.request_clock_skew),
-            ("security.deadline", self.security_deadline),
-            ("upgrade.stall_after", self.upgrade_stall_after),
-            ("compliance.report_within", self.compliance_report_within),
-            ("compliance.audit_every", self.compliance_audit_every),
-            ("security.retry_after", self.security_retry_after),
-        ] {
-            must(span > zero, parameter, &span, "it must be longer than nothing");
-        }
-        must(
-            self.rollout_canary_share <= self.rollout_beta_share,
-            "rollout.beta.share",
-            &self.rollout_beta_share,
-            "beta holds canary: it cannot be smaller than rollout.canary.share",
-        );
-        must(
-            self.drift_freeze >= self.drift_threshold,
-            "drift.freeze",
-            &self.drift_freeze,
-            "it cannot be shorter than drift.threshold",
-        );
-        for (parameter, window) in [("minor.window", self.minor_window), ("major.window", self.major_window)]
-        {
-            let rule = "it cannot be shorter than drift.threshold, from which drift is counted back";
-            must(window >= self.drift_threshold, parameter, &window, rule);
-        }
-        must(
-            self.rate_instance > 0,
-            "rate.instance",
-            &self.rate_instance,
-            "an instance must be able to call at all",
-        );
-        if found.is_empty() { Ok(()) } else { Err(found) }
-    }
-
     /// How many domains a tier allows; `None` is without limit (§VII).
     #[must_use]
     pub const fn domains_max(&self, tier: Tier) -> Option<u32> {
@@ -334,16 +275,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Constitution>(&text).unwrap(), Constitution::default());
         assert!(serde_json::from_str::<Constitution>(r#"{"security.dedline":"1h"}"#).is_err());
         assert!(serde_json::from_str::<Constitution>(r#"{"rollout.canary.share":1.5}"#).is_err());
-    }
-
-    #[test]
-    fn fo_5_contradictions_are_named() {
-        let law = Constitution { drift_freeze: d(1), rollout_beta_share: pct(1), ..Constitution::default() };
-        let found = law.check().unwrap_err();
-        assert_eq!(
-            found.iter().map(|c| c.parameter).collect::<Vec<_>>(),
-            ["rollout.beta.share", "drift.freeze"]
-        );
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub use module::{Activation, Catalogue, Module};
 pub use refusal::{Reason, Refusal};
 pub use release::{Advisory, Class, Deprecation, Matrix, Package, Release, Restriction};
 pub use rollout::{Census, Phase, Rollout, RolloutStatus};
+pub use text::nearest;
 pub use tier::{Kind, Subscription, SubscriptionStatus, Tier};
 pub use time::{Span, Timestamp};
 pub use version::{Line, Version, VersionRange};

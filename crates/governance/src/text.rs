@@ -69,6 +69,7 @@ macro_rules! words {
 pub(crate) use words;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// A word outside the law's list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,4 +86,49 @@ pub struct UnknownWord {
 /// The first 64 characters: enough to recognise a value in an error, too little to flood a log.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+/// Of the known names the one that is written most alike, for errors about an unknown one.
+#[must_use]
+pub fn nearest<'k>(found: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let found = excerpt(found);
+    known.min_by_key(|name| distance(&found, name))
+}
+
+/// Letters to insert, drop or exchange to make one text of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut before = i + 1;
+        let mut next = alloc::vec![before];
+        for (right, above) in b.iter().zip(row.iter().skip(1)) {
+            before = (diagonal + usize::from(left != *right)).min(above + 1).min(before + 1);
+            diagonal = *above;
+            next.push(before);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_letters() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("abc", "", 3),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("platfrom", "platform", 2),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+        assert_eq!(nearest("minro", ["major", "minor"].into_iter()), Some("minor"));
+        assert_eq!(nearest("minro", core::iter::empty()), None);
+    }
 }

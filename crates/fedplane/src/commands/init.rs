@@ -18,7 +18,7 @@ use trust::keyfile::{PRIVATE_MODE, PUBLIC_MODE, write_new};
 use trust::tuf::{Envelope, Lifetimes, Repository, RootPlan, TargetsChange, draft};
 use trust::{Issued, Issuer, SigningKey, Validity};
 
-use crate::folder::{Folder, read_text};
+use crate::folder::Folder;
 use crate::{Failure, Output, clock, law, values};
 
 /// How far behind the clocks of others may be: everything counts from so long before now.
@@ -116,7 +116,7 @@ pub struct Made {
 /// When the folder is not empty, an option makes no sense, or a file cannot be written. Nothing is left then.
 pub fn run(args: &InitArgs, out: &Output) -> Result<(), Failure> {
     let constitution = match &args.constitution {
-        Some(path) => law::parse(&read_text(path)?)?,
+        Some(path) => law::read(path)?,
         None => Constitution::default(),
     };
     let made = create(&InitOptions {

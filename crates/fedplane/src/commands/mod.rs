@@ -9,4 +9,5 @@ pub mod ledger;
 pub mod order;
 pub mod release;
 pub mod rollout;
+pub mod scenario;
 pub mod serve;

@@ -137,11 +137,8 @@ pub async fn run(args: OrderArgs, out: &Output) -> Result<(), Failure> {
 /// # Errors
 /// When the order says too little, or differs from the one in the file, or a key is not the Founder's.
 pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure> {
-    let root = root_keys(args)?;
-    let keys = args.keys.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(root) = &root {
-        keys.iter().zip(&args.keys).try_for_each(|(key, path)| must_hold(root, key, path))?;
-    }
+    let root = root_keys(args.root.as_deref(), &args.federation)?;
+    let keys = signing_keys(&args.keys, root.as_ref())?;
     let mut document = match args.out.exists() {
         true => Some(read_document(&args.out)?),
         false => None,
@@ -154,17 +151,7 @@ pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure
         }
         None => draft(args, now)?,
     };
-    order.check(0, now).map_err(|error| {
-        let hint = match &error {
-            OrderError::Expired(_) => {
-                "choose another --out and sign a new order; --expires says how long it may be handed in"
-            }
-            OrderError::Replayed { .. } => "leave --serial out, or give a number above the last order's",
-            OrderError::Reason => "say why in a sentence: --reason TEXT",
-            _ => "choose another --out and sign the order anew",
-        };
-        Failure::new("order", "FO-1", error.to_string(), hint)
-    })?;
+    must_stand(&order, now)?;
     for key in &keys {
         let signed = match &mut document {
             Some(document) => document.add_signature(Typ::Order, key),
@@ -177,6 +164,30 @@ pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure
     write_whole(&args.out, document.to_json().as_bytes())?;
     let (signatures, needed) = progress(&document, Typ::Order, root.as_ref());
     Ok(SignedOrder { file: args.out.clone(), order, signatures, needed })
+}
+
+/// Refuses an order that the plane would refuse at once.
+pub(super) fn must_stand(order: &Order, now: Timestamp) -> Result<(), Failure> {
+    order.check(0, now).map_err(|error| {
+        let hint = match &error {
+            OrderError::Expired(_) => {
+                "choose another --out and sign a new order; --expires says how long it may be handed in"
+            }
+            OrderError::Replayed { .. } => "leave --serial out, or give a number above the last order's",
+            OrderError::Reason => "say why in a sentence: --reason TEXT",
+            _ => "choose another --out and sign the order anew",
+        };
+        Failure::new("order", "FO-1", error.to_string(), hint)
+    })
+}
+
+/// The keys in these files, each of the set where the set is known.
+pub(super) fn signing_keys(files: &[PathBuf], set: Option<&KeySet>) -> Result<Vec<SigningKey>, Failure> {
+    let keys = files.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(set) = set {
+        keys.iter().zip(files).try_for_each(|(key, path)| must_hold(set, key, path))?;
+    }
+    Ok(keys)
 }
 
 /// How many distinct keys of the set have validly signed, and how many must.
@@ -206,9 +217,10 @@ pub fn must_hold(keys: &KeySet, key: &SigningKey, path: &Path) -> Result<(), Fai
     ))
 }
 
-fn root_keys(args: &OrderSignArgs) -> Result<Option<KeySet>, Failure> {
-    let default = Folder::new(&args.federation).founder();
-    match &args.root {
+/// The root keys: those named, else those of the federation's folder, if it has them.
+pub(super) fn root_keys(root: Option<&Path>, federation: &Path) -> Result<Option<KeySet>, Failure> {
+    let default = Folder::new(federation).founder();
+    match root {
         Some(path) => read_root_keys(path).map(Some),
         None if default.exists() => read_root_keys(&default).map(Some),
         None => Ok(None),
@@ -218,6 +230,14 @@ fn root_keys(args: &OrderSignArgs) -> Result<Option<KeySet>, Failure> {
 fn opened(document: &Jws) -> Result<Order, Failure> {
     document.parse_unverified().map_err(|error| Failure::untrusted("the order", "FO-1", &error))
 }
+
+/// An order's number where none is given: rises by itself.
+pub(super) fn serial_of(now: Timestamp) -> u64 {
+    now.as_millis().unsigned_abs()
+}
+
+/// How long an order may be handed in where nothing is said.
+pub(super) const EXPIRES_AFTER: Span = Span::hours(1);
 
 fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
     let missing = |what: &str| {
@@ -232,8 +252,8 @@ fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
     let release = || args.release.ok_or_else(|| missing("--release"));
     let reason = args.reason.clone().ok_or_else(|| missing("--reason"))?;
     Ok(Order {
-        serial: args.serial.unwrap_or_else(|| now.as_millis().unsigned_abs()),
-        expires: now + args.expires.unwrap_or(Span::hours(1)),
+        serial: args.serial.unwrap_or_else(|| serial_of(now)),
+        expires: now + args.expires.unwrap_or(EXPIRES_AFTER),
         action: match action {
             OrderWord::Suspend => OrderAction::Suspend { instance: instance()?, reason },
             OrderWord::Revoke => OrderAction::Revoke { instance: instance()?, reason },

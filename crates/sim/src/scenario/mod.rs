@@ -3,6 +3,7 @@
 //! Decides nothing itself: [`play`] asks the functions of `governance` that the server asks, and compares.
 
 mod check;
+mod files;
 mod fleet;
 mod model;
 mod parse;
@@ -12,11 +13,11 @@ mod steps;
 mod verbs;
 
 use std::fmt;
-use std::path::Path;
 
 use governance::Span;
 use serde::Serialize;
 
+pub use files::{FILE_BYTES_MAX, FILES_MAX, run_files};
 pub use model::{
     Conduct, Expect, Filter, InstanceHolds, Joiner, Module, OrderVerb, Published, REFUSALS, Refused,
     ReportStep, RolloutHolds, RolloutVerb, SHOWN, Scenario, Step, Subject, UpgradeVerb, Verb,
@@ -26,14 +27,19 @@ pub use play::play;
 
 /// A scenario that cannot be read: where, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
-#[error("{file}:{line}: {detail}")]
+#[error("{file}:{}{detail}", line_shown(*line))]
 pub struct ScenarioError {
     /// The file, as it was named.
     pub file: String,
-    /// The line, counted from 1.
+    /// The line, counted from 1; 0 where the file itself cannot be read.
     pub line: usize,
     /// What is wrong, with the nearest known name where a name is unknown.
     pub detail: String,
+}
+
+/// What stands between a file's name and what is wrong with it.
+fn line_shown(line: usize) -> String {
+    if line == 0 { String::from(" ") } else { format!("{line}: ") }
 }
 
 /// The first expectation that did not hold.
@@ -136,22 +142,4 @@ pub fn run_text(file: &str, text: &str) -> FileResult {
             FileResult { file: file_name, passed: failed.is_none(), name: Some(name), failed, error: None }
         }
     }
-}
-
-/// Reads and plays files, one after the other. A file that cannot be read fails; the others still run.
-#[must_use]
-pub fn run_files<P: AsRef<Path>>(paths: &[P]) -> Report {
-    let run = |path: &P| {
-        let file = path.as_ref().display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => run_text(&file, &text),
-            Err(error) => {
-                let error = ScenarioError { file: file.clone(), line: 0, detail: error.to_string() };
-                FileResult { file, passed: false, name: None, failed: None, error: Some(error) }
-            }
-        }
-    };
-    let files: Vec<FileResult> = paths.iter().map(run).collect();
-    let passed = files.iter().filter(|file| file.passed).count();
-    Report { passed, failed: files.len() - passed, files }
 }

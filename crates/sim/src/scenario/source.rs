@@ -173,44 +173,8 @@ impl<'a> Table<'a> {
 
 /// What an unknown name's error says.
 fn unknown<'k>(what: &str, found: &str, known: impl Iterator<Item = &'k str>) -> String {
-    match known.min_by_key(|name| distance(found, name)) {
+    match governance::nearest(found, known) {
         Some(nearest) => format!("unknown {what} `{found}`: did you mean `{nearest}`?"),
         None => format!("unknown {what} `{found}`"),
-    }
-}
-
-/// Letters to insert, drop or exchange to make one text of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        let mut next = vec![before];
-        for (right, above) in b.iter().zip(row.iter().skip(1)) {
-            before = (diagonal + usize::from(left != *right)).min(above + 1).min(before + 1);
-            diagonal = *above;
-            next.push(before);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_count_letters() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("abc", "", 3),
-            ("", "ab", 2),
-            ("kitten", "sitting", 3),
-            ("platfrom", "platform", 2),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
     }
 }

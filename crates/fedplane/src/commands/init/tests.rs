@@ -7,6 +7,7 @@ use proof::tuf::{Document, Root, Targets, root_self_signed};
 use trust::{Peer, RootCa, classify};
 
 use super::*;
+use crate::folder::read_text;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -51,7 +52,7 @@ fn au_4_the_ceremony_makes_a_federation_that_loads_back() {
     }
     let signed = crate::folder::read_document(&folder.constitution_signed()).unwrap();
     let law: ConstitutionDocument = signed.open(Typ::Constitution, &keys.founder).unwrap();
-    assert_eq!(law.parameters, law::parse(&read_text(&folder.constitution()).unwrap()).unwrap());
+    assert_eq!(law.parameters, law::read(&folder.constitution()).unwrap());
     assert_eq!((law.previous, law.effective, signed.digest()), (None, NOW, made.constitution));
     let settings = Settings::load(&folder.settings()).unwrap();
     assert_eq!(settings.listen.names, ["plane.example", "localhost", "127.0.0.1"]);
