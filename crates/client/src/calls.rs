@@ -14,9 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze, InstanceView, Page,
-    Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, Rollback,
-    RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, UpgradeBegin, UpgradeFinish,
+    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze,
+    InstanceView, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed,
+    Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut,
+    UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -317,6 +318,16 @@ impl Client {
     pub async fn freeze(&self, freeze: &Freeze) -> Called<()> {
         let body = Outgoing::json(encode(freeze)?);
         let (url, response) = self.send(Method::POST, "/v1/freezes", body).await?;
+        accepted(url, response).await.map(|_| ())
+    }
+
+    /// Says that somebody has in hand what lies before the Founder (FO-2).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn escalation_acknowledge(&self, what: &Acknowledge) -> Called<()> {
+        let body = Outgoing::json(encode(what)?);
+        let (url, response) = self.send(Method::POST, "/v1/escalations/acknowledge", body).await?;
         accepted(url, response).await.map(|_| ())
     }
 

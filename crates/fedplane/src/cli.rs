@@ -161,6 +161,7 @@ mod tests {
             &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
             "order submit o --federation d",
             "escalation list",
+            "escalation acknowledge --rule RO-5 --release 0.1.3",
             "freeze --until 2027-01-02T00:00:00Z",
             "red-switch on",
             "ledger verify --root founder.json --url https://a:8445",

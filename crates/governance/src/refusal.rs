@@ -131,6 +131,14 @@ pub enum Reason {
         /// The security release that it is, or that lies behind it.
         security: Version,
     },
+    /// RL-9.
+    #[error("{release} lies below the security floor {floor} of its line")]
+    BelowFloor {
+        /// Which release.
+        release: Version,
+        /// The floor.
+        floor: Version,
+    },
     /// RL-2.
     #[error("release {release} could be rolled back until {closed}")]
     RollbackWindowClosed {
@@ -204,6 +212,12 @@ pub enum Reason {
         domain: DomainCode,
         /// What it needs.
         needed: DomainCode,
+    },
+    /// FO-2.
+    #[error("nothing under {rule} lies before the Founder about it")]
+    NotEscalated {
+        /// The rule asked for.
+        rule: String,
     },
     /// FO-3.
     #[error("the override ends at {until}, which is past")]
@@ -345,6 +359,9 @@ impl Reason {
             Self::OptOutForbidden { .. } => {
                 ("opt-out-forbidden", "RL-2", "wait for a release that mends what is wrong with it")
             }
+            Self::BelowFloor { .. } => {
+                ("below-floor", "RL-9", "nobody goes below the floor that the Organism signed")
+            }
             Self::RollbackWindowClosed { .. } => {
                 ("rollback-window-closed", "RL-2", "wait for a release that mends what is wrong with it")
             }
@@ -369,6 +386,7 @@ impl Reason {
             Self::DependencyMissing { .. } => {
                 ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
             }
+            Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
             Self::ConstitutionContradicts { .. } => {
                 ("constitution-contradicts", "FO-5", "mend the parameters and sign again")

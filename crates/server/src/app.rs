@@ -118,6 +118,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/red-switch", post(operators::red_switch))
         .route("/v1/orders", post(operators::order_submit))
         .route("/v1/escalations", get(operators::escalation_list))
+        .route("/v1/escalations/acknowledge", post(operators::escalation_acknowledge))
         .route("/v1/ledger/entries", get(operators::ledger_entries))
         .route("/v1/ledger/checkpoint", get(operators::ledger_checkpoint))
         .route("/v1/federation", get(operators::federation))

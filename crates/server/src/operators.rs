@@ -13,8 +13,8 @@ use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
-    EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze, InstanceView, Page,
-    Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
+    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze,
+    InstanceView, Page, Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
 };
 
 use crate::app::App;
@@ -148,6 +148,15 @@ pub(crate) async fn order_submit(State(app): State<App>, call: Call) -> Result<S
 
 pub(crate) async fn escalation_list(State(app): State<App>, _call: Call) -> Answer<Page<EscalationView>> {
     Ok(Json(Page { items: app.plane.escalation_list().await?, next: None }))
+}
+
+pub(crate) async fn escalation_acknowledge(
+    State(app): State<App>,
+    call: Call,
+) -> Result<StatusCode, Failure> {
+    let body: Acknowledge = call.json()?;
+    app.plane.acknowledge(call.operator()?, &body).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

@@ -116,6 +116,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/red-switch",                          Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/orders",                              Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/escalations",                         Operator,           Operation,    JSON),
+    row(Method::POST,  "/v1/escalations/acknowledge",             Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/ledger/entries",                      Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/ledger/checkpoint",                   Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/federation",                          Operator,           Operation,    JSON),

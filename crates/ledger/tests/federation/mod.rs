@@ -233,6 +233,7 @@ impl Federation {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "start the former slot".into() }),
             migration: (class == Class::Major).then(|| "read the notes".into()),
+            floor: None,
             deprecations: Vec::new(),
             removes: Vec::new(),
             notes: String::new(),

@@ -37,6 +37,7 @@ fn release(number: &str, package: &[u8]) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: "put the old one back".to_owned() }),
         migration: None,
+        floor: None,
         deprecations: Vec::new(),
         removes: Vec::new(),
         notes: String::new(),

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use governance::{Instance, Version};
+use governance::entitlement::{entitlement, entitlement_status};
+use governance::{Escalation, Instance, Timestamp, Version, World};
 
 use super::Failure;
 use super::fleet::Unit;
@@ -45,7 +46,10 @@ impl Play<'_> {
             Subject::Instance(index, holds) => {
                 let unit = self.fleet.get(*index);
                 let name = unit.map_or("", |unit| unit.joiner.name.as_str());
-                (format!("instance {name}"), unit.map_or(Ok(()), |unit| instance(unit, holds)))
+                (
+                    format!("instance {name}"),
+                    unit.map_or(Ok(()), |unit| instance(unit, holds, &self.world, self.now)),
+                )
             }
             Subject::Rollout(release, holds) => (format!("rollout {release}"), self.rollout(*release, holds)),
             Subject::Fleet(filter, count) => {
@@ -53,11 +57,12 @@ impl Play<'_> {
                 (String::from("fleet"), same("count", count.to_string(), found.to_string()))
             }
             Subject::Escalations(count) => {
-                let of_instances: usize = self.records().map(|record| record.escalations.len()).sum();
-                let of_rollouts: usize =
-                    self.world.rollouts.iter().map(|rollout| rollout.escalations.len()).sum();
-                let found = of_instances + of_rollouts + self.world.escalations.len();
+                let found = self.escalations().count();
                 (String::from("inbox"), same("escalations", count.to_string(), found.to_string()))
+            }
+            Subject::Acknowledged(count) => {
+                let found = self.escalations().filter(|open| open.acknowledged.is_some()).count();
+                (String::from("inbox"), same("acknowledged", count.to_string(), found.to_string()))
             }
         };
         outcome.map_err(|difference| Failure {
@@ -67,6 +72,12 @@ impl Play<'_> {
             expected: difference.expected,
             found: difference.found,
         })
+    }
+
+    fn escalations(&self) -> impl Iterator<Item = &Escalation> {
+        let of_instances = self.records().flat_map(|record| &record.escalations);
+        let of_rollouts = self.world.rollouts.iter().flat_map(|rollout| &rollout.escalations);
+        of_instances.chain(of_rollouts).chain(&self.world.escalations)
     }
 
     fn records(&self) -> impl Iterator<Item = &Instance> {
@@ -93,7 +104,7 @@ impl Play<'_> {
     }
 }
 
-fn instance(unit: &Unit<'_>, holds: &InstanceHolds) -> Result<(), Difference> {
+fn instance(unit: &Unit<'_>, holds: &InstanceHolds, world: &World, now: Timestamp) -> Result<(), Difference> {
     let Some(record) = unit.record.as_ref() else {
         return same("registration", "one", "none: it has not joined");
     };
@@ -110,6 +121,14 @@ fn instance(unit: &Unit<'_>, holds: &InstanceHolds) -> Result<(), Difference> {
     if let Some(domains) = &holds.domains {
         let found: BTreeSet<_> = record.domains.iter().collect();
         same("domains", list(domains), list(found))?;
+    }
+    match holds.token {
+        None => {}
+        Some(None) => {
+            let found = entitlement(record, world, now).map_or("none", |_| "one");
+            same("token", "none", found)?;
+        }
+        Some(Some(status)) => same("token", status.as_str(), entitlement_status(record).as_str())?,
     }
     if let Some(warnings) = &holds.warnings {
         let found: BTreeSet<_> =
