@@ -63,6 +63,12 @@ pub enum Reason {
         /// Which release.
         release: Version,
     },
+    /// RL-2.
+    #[error("{release} is of class module: a module is a row of the catalogue")]
+    ModuleRelease {
+        /// Which release.
+        release: Version,
+    },
     /// RL-4.
     #[error("the stack of release {release} does not close: {breach}")]
     StackBroken {
@@ -337,6 +343,9 @@ impl Reason {
             ),
             Self::NoMigrationGuide { .. } => {
                 ("no-migration-guide", "RL-1", "add `migration` to the manifest and sign again")
+            }
+            Self::ModuleRelease { .. } => {
+                ("module-release", "RL-2", "publish it in the module catalogue, or choose another class")
             }
             Self::StackBroken { .. } => {
                 ("stack-broken", "RL-4", "mend the structure's `needs`, or ship what it needs")

@@ -199,6 +199,9 @@ impl Release {
         if self.class == Class::Major && self.migration.as_ref().is_none_or(|guide| guide.trim().is_empty()) {
             reasons.push(Reason::NoMigrationGuide { release: self.version });
         }
+        if self.class == Class::Module {
+            reasons.push(Reason::ModuleRelease { release: self.version });
+        }
         if let Err(breach) = check_stack(&self.layers) {
             reasons.push(Reason::StackBroken { release: self.version, breach });
         }
