@@ -215,7 +215,7 @@ impl<S: Store> Plane<S> {
             bundle: self.federation.bundle.clone(),
             renew_at: used.renew_at,
             interval_ms: interval_ms(self.settings.check_in_every),
-            keys: self.federation.keys_document.clone(),
+            keys: self.keys().signed.clone(),
         }
     }
 
