@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
+    simulate,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -55,6 +56,8 @@ pub enum Command {
     Constitution(constitution::ConstitutionArgs),
     /// Rehearses timelines of a federation.
     Scenario(scenario::ScenarioArgs),
+    /// Simulates a fleet, and checks the invariants of the law at every step.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// A misused command line as a failure, where `--json` asks for one; help and version are no misuse.
@@ -97,6 +100,7 @@ impl Command {
             Self::Ledger(args) => ledger::run(args, out).await,
             Self::Constitution(args) => constitution::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
+            Self::Simulate(args) => simulate::run(&args, out),
         }
     }
 }
@@ -178,6 +182,7 @@ mod tests {
             "constitution sign c.toml --replaces constitution.sig --effective 2027-01-01T00:00:00Z --expires 2d --key a b --out o",
             "constitution sign --key b --out o --root founder.json",
             "scenario run scenarios a.toml --json",
+            "simulate --instances 1000 --days 365 --seed 7 --constitution c.toml --faults harsh --report r.html --json",
             "status",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
@@ -191,6 +196,8 @@ mod tests {
             "constitution show --default c.toml",
             "scenario run",
             "fly",
+            "simulate --faults gentle",
+            "simulate --days 0",
         ] {
             assert!(
                 Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' '))).is_err(),

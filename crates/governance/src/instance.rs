@@ -459,7 +459,10 @@ impl Instance {
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
                 self.previous_key = None;
-                self.running.clone_from(running);
+                // A statement mostly repeats what is on record: then nothing is copied.
+                if self.running != *running {
+                    self.running.clone_from(running);
+                }
                 self.domains.clone_from(domains);
                 self.reported = at;
             }

@@ -18,7 +18,7 @@ use crate::release::Class;
 use crate::rollout::{Phase, Rollout, RolloutStatus};
 use crate::standing;
 use crate::tier::SubscriptionStatus;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{self, Warning};
 use crate::world::World;
@@ -264,12 +264,15 @@ fn wanted<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     if !instance.state.is_eligible() {
         return None;
     }
-    let update = || update(instance, world, now);
+    if let Some(rollback) = directed_rollback(instance, world, now) {
+        return Some(rollback);
+    }
+    let update = update(instance, world, now);
     // A security release overtakes the owner's wish (RO-8).
-    directed_rollback(instance, world, now)
-        .or_else(|| update().filter(|wanted| wanted.rollout.class == Class::Security))
-        .or_else(|| wished_rollback(instance, world, now))
-        .or_else(update)
+    if update.as_ref().is_some_and(|wanted| wanted.rollout.class == Class::Security) {
+        return update;
+    }
+    wished_rollback(instance, world, now).or(update)
 }
 
 /// The release whose lack is an open finding (LC-19).
@@ -376,18 +379,21 @@ fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class
     if instance.left.is_some_and(|left| left.release == release && now < left.again) {
         return true;
     }
+    instance.failures.iter().any(|failure| {
+        failure.release == release && !failure.retry && now.since(failure.at) <= wait(failure, class, world)
+    })
+}
+
+/// How long a failed release is not offered again (RO-9).
+pub(crate) fn wait(failure: &Failure, class: Class, world: &World) -> Span {
     let law = &world.constitution;
-    let wait = |failure: &Failure| match class {
+    match class {
         Class::Security => {
             let doublings = failure.times.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);
             law.security_retry_after.times(1 << doublings)
         }
         _ => law.rollout_retry_after,
-    };
-    instance
-        .failures
-        .iter()
-        .any(|failure| failure.release == release && !failure.retry && now.since(failure.at) <= wait(failure))
+    }
 }
 
 /// The offer, with the clocks it inherits and the deadline they give it (RO-7, RO-8).

@@ -237,6 +237,9 @@ impl World {
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
     #[must_use]
     pub fn is_next_step(&self, release: Version, instance: &Instance) -> bool {
+        if release <= instance.running.platform {
+            return false;
+        }
         let known = self.releases.values().filter(|published| !published.withdrawn);
         self.release(release).is_some_and(|release| {
             check_step(instance.running.platform, release, known.map(|published| published.release.version))

@@ -3,3 +3,4 @@
 //! Never opens a connection, reads the clock or draws a random number: the same file always plays the same way.
 
 pub mod scenario;
+pub mod simulation;
