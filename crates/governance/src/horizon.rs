@@ -65,6 +65,9 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
             look(end);
         }
     }
+    if instance.state == State::OutOfCompliance {
+        look(instance.since + law.compliance_suspend_after);
+    }
     for finding in &instance.findings {
         look(finding.since + law.compliance_suspend_after);
     }

@@ -176,6 +176,8 @@ pub struct Countdown {
     pub limit: Span,
     /// The whole window, from the offer to that limit.
     pub window: Span,
+    /// How far beyond the limit the graver consequence lies: suspension (CO-3), the drift freeze (CO-2).
+    pub grace: Span,
 }
 
 impl Countdown {
@@ -189,6 +191,12 @@ impl Countdown {
     #[must_use]
     pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         self.clock.reaches(self.limit, now)
+    }
+
+    /// Whether the graver consequence is due.
+    #[must_use]
+    pub fn is_grave(&self, now: Timestamp) -> bool {
+        self.clock.shows(now) > self.limit + self.grace
     }
 
     fn turned(self, on: bool, at: Timestamp) -> Self {
@@ -251,6 +259,9 @@ pub struct Left {
     /// The drift clock of the offer by which it had come: it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Countdown>,
+    /// Its security clock, where it was left without being asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Countdown>,
 }
 
 impl Due {
@@ -308,6 +319,9 @@ pub struct Instance {
     pub offer: Option<Offer>,
     /// What it is installing.
     pub attempt: Option<Attempt>,
+    /// What it was installing when the Founder interrupted it: it may turn up as running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Version>,
     /// What it owes.
     pub due: Option<Due>,
     /// What it owed last and paid.
@@ -378,6 +392,7 @@ impl Instance {
             reported: at,
             offer: None,
             attempt: None,
+            interrupted: None,
             due: None,
             paid: None,
             wish: None,
@@ -422,9 +437,15 @@ impl Instance {
     /// How long a finding has been open, less the time it was silenced: its clock stood still (FO-3).
     #[must_use]
     pub fn age(&self, finding: &Finding, now: Timestamp) -> Span {
-        let given = self.overrides.iter().filter(|given| given.code == finding.code);
-        let silent = given.map(|given| given.until.min(now).since(given.from.max(finding.since)));
-        silent.fold(now.since(finding.since), |age, silent| age - silent)
+        now.since(finding.since) - self.silenced_since(finding.code, finding.since, now)
+    }
+
+    /// For how much of the time since then the Founder silenced the finding (FO-3).
+    #[must_use]
+    pub fn silenced_since(&self, code: FindingCode, since: Timestamp, now: Timestamp) -> Span {
+        let given = self.overrides.iter().filter(|given| given.code == code);
+        let silent = given.map(|given| given.until.min(now).since(given.from.max(since)));
+        silent.fold(Span::ZERO, |sum, silent| sum + silent)
     }
 
     /// What it ran before the version that runs now, if the record knows. An attempt that stalled, and ended well
@@ -437,10 +458,11 @@ impl Instance {
     /// The attempt that brought the version that runs now, if the record knows it.
     #[must_use]
     pub fn installation(&self) -> Option<&FinishedAttempt> {
-        self.attempts
-            .iter()
-            .rev()
-            .find(|attempt| attempt.release == self.running.platform && attempt.from != self.running.platform)
+        self.attempts.iter().rev().find(|attempt| {
+            attempt.action == Action::Update
+                && attempt.release == self.running.platform
+                && attempt.from != self.running.platform
+        })
     }
 
     /// Folds one event into the instance; `at` is when it was decided.
@@ -459,6 +481,7 @@ impl Instance {
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
                 self.previous_key = None;
+                self.went_back(running.platform, at);
                 // A statement mostly repeats what is on record: then nothing is copied.
                 if self.running != *running {
                     self.running.clone_from(running);
@@ -545,6 +568,7 @@ impl Instance {
                 }
             }
             InstanceEvent::OverrideSet { code, until } => {
+                self.forgive();
                 for earlier in self.overrides.iter_mut().filter(|given| given.code == *code) {
                     // One override at a time: no time stands still twice.
                     earlier.until = earlier.until.min(at - Span::from_millis(1));
@@ -580,8 +604,14 @@ impl Instance {
                 self.subscription.status = *status;
             }
             InstanceEvent::KindChanged { kind } => self.kind = *kind,
-            InstanceEvent::HoldPlaced => self.held = true,
-            InstanceEvent::HoldLifted => self.held = false,
+            InstanceEvent::HoldPlaced => {
+                self.held = true;
+                self.forgive();
+            }
+            InstanceEvent::HoldLifted => {
+                self.held = false;
+                self.forgive();
+            }
             InstanceEvent::Escalated { rule, facts } => {
                 self.escalations.push(Escalation::new(rule, facts, at));
             }
@@ -594,6 +624,22 @@ impl Instance {
                 self.violations.clear();
             }
         }
+    }
+
+    /// An order changed something: what failed may be tried again (RO-9).
+    fn forgive(&mut self) {
+        self.failures.iter_mut().for_each(|failure| failure.retry = true);
+    }
+
+    /// An earlier version runs, and no attempt brought it: what was left is owed as if it had never been paid (RO-9).
+    fn went_back(&mut self, platform: Version, at: Timestamp) {
+        let asked = self.attempt.is_some_and(|attempt| attempt.release == platform);
+        if platform >= self.running.platform || asked {
+            return;
+        }
+        let due = self.paid.map(|paid| paid.due);
+        let (drift, security) = (due.and_then(|due| due.drift), due.and_then(|due| due.security));
+        self.left = Some(Left { release: self.running.platform, again: at, drift, security });
     }
 
     fn forget_warnings(&mut self, windows: &[Window]) {
@@ -635,6 +681,8 @@ impl Instance {
             self.wish = None;
         }
         if to == State::Suspended {
+            // What was being installed may run all the same (LC-19: it may report).
+            self.interrupted = self.attempt.map(|attempt| attempt.release).or(self.interrupted);
             self.attempt = None;
         }
         self.state = to;
@@ -661,7 +709,7 @@ impl Instance {
         {
             let paid = self.paid.filter(|paid| paid.due.release == wish.from);
             let drift = paid.and_then(|paid| paid.due.drift);
-            self.left = Some(Left { release: wish.from, again: wish.again, drift });
+            self.left = Some(Left { release: wish.from, again: wish.again, drift, security: None });
         } else if outcome == Outcome::Succeeded {
             self.left = self.left.filter(|left| left.release > attempt.release);
         }

@@ -93,7 +93,7 @@ fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instan
     if !world.is_inside(rollout, instance) {
         return end(OfferEnd::NotEligible);
     }
-    let runs = rollout.paused.is_none() && !world.red_switch && instance.state.is_eligible();
+    let runs = instance.state.is_eligible() && is_within_reach(instance, rollout, world);
     // An overridden finding's clock stands still (FO-3).
     let drift = runs && !instance.is_silenced(FindingCode::VersionDrift, now);
     let security = runs && !instance.is_silenced(FindingCode::SecurityPatchOverdue, now);
@@ -104,8 +104,30 @@ fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instan
     Vec::new()
 }
 
+/// Whether what the instance owes can come to it now: it is on offer, or comes again by itself (RO-7, RO-9). What cannot
+/// be had is nobody's fault, and its clocks stand still.
+fn is_within_reach(instance: &Instance, rollout: &Rollout, world: &World) -> bool {
+    if rollout.paused.is_some() || world.red_switch {
+        return false;
+    }
+    let offered = instance.offer.is_some_and(|offer| offer.rollout == rollout.id);
+    let tried = instance.attempt.is_some_and(|attempt| attempt.rollout == rollout.id);
+    if offered || tried {
+        return true;
+    }
+    let comes = match instance.state {
+        State::Suspended => rollout.stands(),
+        _ => rollout.adds() && rollout.phase_of(instance).is_some(),
+    };
+    comes && world.is_next_step(rollout.release, instance)
+}
+
 /// Deactivation notices given and withdrawn, so that exactly the domains without a right have one (EN-3, CO-5).
 fn notices(instance: &Instance, world: &World, _now: Timestamp) -> Vec<InstanceEvent> {
+    if instance.handshake_required {
+        // Restored, it is left alone until it has shaken hands afresh (LC-17).
+        return Vec::new();
+    }
     if instance.notices.is_empty() && module::is_entitled_throughout(instance, world) {
         return Vec::new();
     }
@@ -125,7 +147,7 @@ fn has_ended(rollout: &Rollout) -> bool {
 
 /// Findings opened and closed so that exactly those stand whose condition holds (CO-1…CO-9).
 fn findings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
-    if instance.state == State::Registered || instance.handshake_required {
+    if instance.handshake_required {
         return Vec::new();
     }
     let mut events = Vec::new();
@@ -167,7 +189,12 @@ fn escalation(instance: &Instance, rule: &str, facts: &str) -> Option<InstanceEv
 /// Whether a finding's condition holds.
 fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timestamp) -> bool {
     let law = &world.constitution;
-    let is_over = |countdown: Option<Countdown>| countdown.is_some_and(|countdown| countdown.is_over(now));
+    // A finding for a release that is no longer on offer is closed (RO-7).
+    let rollout = || instance.due.and_then(|due| world.rollout(due.rollout));
+    let is_over = |countdown: Option<Countdown>| {
+        countdown.is_some_and(|countdown| countdown.is_over(now))
+            && rollout().is_some_and(|rollout| is_within_reach(instance, rollout, world))
+    };
     match code {
         FindingCode::VersionDrift => is_over(instance.due.and_then(|due| due.drift)),
         FindingCode::SecurityPatchOverdue => is_over(instance.due.and_then(|due| due.security)),
@@ -177,13 +204,16 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
             .runtimes(instance.running.platform.line())
             .is_some_and(|range| !range.contains(instance.running.runtime)),
         FindingCode::NotReporting => {
-            let silent = now.since(instance.reported) - world.unreachable_since(instance.reported, now);
+            let since = instance.reported;
+            let silenced = instance.silenced_since(code, since, now);
+            let silent = now.since(since) - world.unreachable_since(since, now) - silenced;
             silent > law.compliance_report_within
         }
         FindingCode::UnauthorisedFork => is_fork(instance, world),
         FindingCode::EntitlementViolation => {
             let limit = law.entitlement_deactivate_within;
-            instance.notices.iter().any(|notice| now.since(notice.since) > limit)
+            let ran = |since| now.since(since) - instance.silenced_since(code, since, now);
+            instance.notices.iter().any(|notice| ran(notice.since) > limit)
         }
         FindingCode::VersionChainBroken => false,
     }
@@ -247,7 +277,7 @@ fn why_ended(
         OfferEnd::Ended
     } else if rollout.paused.is_some() || world.red_switch {
         OfferEnd::Paused
-    } else if is_blocked(instance, world, release, rollout.class, now) {
+    } else if is_blocked(instance, world, release, rollout, rollout.class, now) {
         OfferEnd::FailedHere
     } else {
         OfferEnd::NotEligible
@@ -255,11 +285,12 @@ fn why_ended(
 }
 
 fn wanted<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
-    if instance.held || instance.handshake_required {
+    if instance.handshake_required {
         return None;
     }
     if instance.state == State::Suspended {
-        return remediation(instance, world, now);
+        // Whoever installed what was halted goes back, suspended or not (RO-3).
+        return remediation(instance, world, now).or_else(|| directed_rollback(instance, world, now));
     }
     if !instance.state.is_eligible() {
         return None;
@@ -281,7 +312,7 @@ fn remediation<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Opt
     lacking.iter().find_map(|code| instance.finding(*code))?;
     let due = instance.due?;
     let rollout = world.rollout(due.rollout).filter(|rollout| rollout.stands() && !world.red_switch)?;
-    let blocked = is_blocked(instance, world, due.release, rollout.class, now);
+    let blocked = is_blocked(instance, world, due.release, rollout, rollout.class, now);
     (world.is_next_step(due.release, instance) && !blocked).then(|| Wanted {
         release: due.release,
         rollout,
@@ -302,7 +333,7 @@ fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) 
     if world.is_below_floor(previous) {
         return None;
     }
-    let blocked = is_blocked(instance, world, previous, Class::Security, now);
+    let blocked = is_blocked(instance, world, previous, rollout, Class::Security, now);
     (!blocked).then(|| Wanted {
         release: previous,
         rollout,
@@ -317,7 +348,7 @@ fn wished_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) ->
     let installation = instance.installation()?;
     world.release(wish.to).filter(|_| !world.is_below_floor(wish.to))?;
     let rollout = world.rollout(installation.rollout)?;
-    let blocked = is_blocked(instance, world, wish.to, rollout.class, now);
+    let blocked = is_blocked(instance, world, wish.to, rollout, rollout.class, now);
     (!blocked).then_some(Wanted {
         release: wish.to,
         rollout,
@@ -347,7 +378,7 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
         let possible = open
             && world.is_inside(rollout, instance)
             && world.is_next_step(rollout.release, instance)
-            && !is_blocked(instance, world, rollout.release, rollout.class, now);
+            && !is_blocked(instance, world, rollout.release, rollout, rollout.class, now);
         if !possible {
             return None;
         }
@@ -359,28 +390,52 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
         Some(Wanted { release: rollout.release, rollout, action: Action::Update, phase })
     };
     let line = instance.running.platform.line();
-    let (mut latest, mut latest_here, mut secures) = (None, None, false);
+    let (mut latest, mut latest_here, mut secures) =
+        (None::<Wanted<'a>>, None::<Wanted<'a>>, None::<Wanted<'a>>);
     for wanted in world.rollouts.iter().filter_map(candidate) {
-        secures |= wanted.rollout.class == Class::Security;
-        let later =
-            |than: &Option<Wanted<'_>>| than.as_ref().is_none_or(|than| wanted.release > than.release);
-        if wanted.release.line() == line && later(&latest_here) {
+        if wanted.rollout.class == Class::Security && later(&secures, &wanted) {
+            secures = Some(wanted);
+        }
+        if wanted.release.line() == line && later(&latest_here, &wanted) {
             latest_here = Some(wanted);
         }
-        if later(&latest) {
+        if later(&latest, &wanted) {
             latest = Some(wanted);
         }
     }
-    if secures { latest_here } else { latest }
+    // A security release overtakes everything (RO-8), but for what was published on top of it.
+    let published = |wanted: &Wanted<'_>| world.releases.get(&wanted.release).map(|published| published.at);
+    match secures {
+        Some(secures) => latest_here
+            .filter(|here| here.release >= secures.release && published(here) >= published(&secures))
+            .or(Some(secures).filter(|secures| secures.release.line() == line)),
+        None => latest,
+    }
 }
 
-/// Whether the release failed here, or was left by the owner's wish, and nothing changed since (RO-9).
-fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class, now: Timestamp) -> bool {
+/// Whether a wanted release is later than the one found so far.
+fn later(than: &Option<Wanted<'_>>, wanted: &Wanted<'_>) -> bool {
+    than.as_ref().is_none_or(|than| wanted.release > than.release)
+}
+
+/// Whether the release failed here, or was left by the owner's wish, and nothing changed since (RO-9): no time, no wish, no
+/// order. The Founder's `resume` begins the count of a rollout anew.
+fn is_blocked(
+    instance: &Instance,
+    world: &World,
+    release: Version,
+    rollout: &Rollout,
+    class: Class,
+    now: Timestamp,
+) -> bool {
     if instance.left.is_some_and(|left| left.release == release && now < left.again) {
         return true;
     }
     instance.failures.iter().any(|failure| {
-        failure.release == release && !failure.retry && now.since(failure.at) <= wait(failure, class, world)
+        failure.release == release
+            && !failure.retry
+            && rollout.counts(failure.at)
+            && now.since(failure.at) <= wait(failure, class, world)
     })
 }
 
@@ -410,7 +465,11 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
         .into_iter()
         .flatten()
         .reduce(|terms, other| further(terms, other, now));
-    let mut security = inherited.and_then(|due| due.security);
+    let left = instance.left.filter(|_| updates).and_then(|left| left.security);
+    let mut security = [inherited.and_then(|due| due.security), left]
+        .into_iter()
+        .flatten()
+        .reduce(|terms, other| further(terms, other, now));
     if updates {
         let own = match wanted.rollout.class {
             Class::Security => &mut security,
@@ -439,12 +498,13 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
 
 /// The clock that a release of this class starts at its offer, with what it may show (RL-2, CO-1, CO-3).
 fn countdown(rollout: &Rollout, law: &Constitution, now: Timestamp) -> Countdown {
-    let (limit, window) = match rollout.class {
-        Class::Security => (law.security_deadline, law.security_deadline),
-        Class::Major => (law.drift_threshold, law.major_window),
-        Class::Minor | Class::Module => (law.drift_threshold, law.minor_window),
+    let freeze = law.drift_freeze - law.drift_threshold;
+    let (limit, window, grace) = match rollout.class {
+        Class::Security => (law.security_deadline, law.security_deadline, law.security_suspend_after),
+        Class::Major => (law.drift_threshold, law.major_window, freeze),
+        Class::Minor | Class::Module => (law.drift_threshold, law.minor_window, freeze),
     };
-    Countdown { of: rollout.release, clock: Clock::started_ahead(now, window - limit), limit, window }
+    Countdown { of: rollout.release, clock: Clock::started_ahead(now, window - limit), limit, window, grace }
 }
 
 /// The terms of the first with the clock of the one that has run further: publishing postpones nothing (RO-8).
@@ -530,7 +590,8 @@ fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
 fn suspension(instance: &Instance, world: &World, now: Timestamp) -> Option<Cause> {
     let law = &world.constitution;
     let security = instance.due.and_then(|due| due.security);
-    let overdue = security.is_some_and(|it| it.clock.shows(now) > it.limit + law.security_suspend_after);
+    let overdue = security.is_some_and(|it| it.is_grave(now))
+        && instance.finding(FindingCode::SecurityPatchOverdue).is_some();
     let too_old = |finding: &Finding| instance.age(finding, now) > law.compliance_suspend_after;
     let subscription = match instance.subscription.status {
         SubscriptionStatus::Active => false,
@@ -542,7 +603,10 @@ fn suspension(instance: &Instance, world: &World, now: Timestamp) -> Option<Caus
     } else if subscription {
         Some(Cause::SubscriptionEnded)
     } else {
-        instance.standing_findings(now).any(too_old).then_some(Cause::FindingTooOld)
+        // LC-7: out of compliance for so long, by whatever findings in turn.
+        let too_long = instance.state == State::OutOfCompliance
+            && now.since(instance.since) > law.compliance_suspend_after;
+        (too_long || instance.standing_findings(now).any(too_old)).then_some(Cause::FindingTooOld)
     }
 }
 

@@ -169,6 +169,12 @@ pub enum Reason {
         /// Until when.
         until: Timestamp,
     },
+    /// ID-2.
+    #[error("the statement does not list {layer}, which the Organism signed for the version")]
+    LayerMissing {
+        /// Which structure.
+        layer: crate::layer::LayerId,
+    },
     /// ID-4.
     #[error("the chain of statements does not go on from the one on record: {detail}")]
     VersionChainBroken {
@@ -386,6 +392,11 @@ impl Reason {
                 ("freeze-void", "RO-6", "let it end after it begins, and in the future")
             }
             Self::OutageVoid { .. } => ("outage-void", "CO-7", "record what is past, once, in order"),
+            Self::LayerMissing { .. } => (
+                "layer-missing",
+                "ID-2",
+                "list every structure of the version, with the digest of its content",
+            ),
             Self::VersionChainBroken { .. } => {
                 ("version-chain-broken", "ID-4", "if the instance was cloned or restored, enrol it afresh")
             }

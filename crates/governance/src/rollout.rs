@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
 use crate::constitution::{Constitution, Share};
 use crate::event::WorldEvent;
 use crate::finding::Escalation;
@@ -97,6 +96,17 @@ pub struct OpenPhase {
     pub evidence: Share,
 }
 
+/// A time in which a rollout stood still (RO-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; none while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// Why a phase whose time is up is not promoted (RO-4).
 pub const HOLDING_EVIDENCE: &str = "evidence";
 /// A phase waits for an operator's approval (RO-6).
@@ -124,8 +134,8 @@ pub struct Rollout {
     pub status: RolloutStatus,
     /// The phases opened so far, in order.
     pub phases: Vec<OpenPhase>,
-    /// How long the current phase has run.
-    pub clock: Clock,
+    /// When its time stood still since the current phase opened: pauses and the red switch, in order.
+    pub stops: Vec<Stop>,
     /// Who paused it, if it is paused.
     pub paused: Option<PauseCause>,
     /// Why it is not promoted though its time is up.
@@ -167,6 +177,27 @@ impl Rollout {
             Some(open) => Some(open.phase),
             None => (self.status == RolloutStatus::Done).then_some(Phase::Ga),
         }
+    }
+
+    /// Whether its time stands still now, freezes apart.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stops.last().is_some_and(|stop| stop.until.is_none())
+    }
+
+    /// Its time stands still from now on, or runs again: for whatever reasons there are, once (RO-6).
+    pub(crate) fn stand_still(&mut self, still: bool, at: Timestamp) {
+        match self.stops.last_mut().filter(|stop| stop.until.is_none()) {
+            Some(stop) if !still => stop.until = Some(at),
+            None if still => self.stops.push(Stop { from: at, until: None }),
+            _ => {}
+        }
+    }
+
+    /// Whether what ended at this instant still counts: the Founder's `resume` begins the count anew (RO-5).
+    #[must_use]
+    pub fn counts(&self, ended: Timestamp) -> bool {
+        self.counting_since == self.opened || ended > self.counting_since
     }
 
     /// Whether it makes new offers now.
@@ -235,6 +266,8 @@ pub struct PhaseCount {
     pub finished: u64,
     /// Of those, failed.
     pub failed: u64,
+    /// Instances of which one failed (RO-3).
+    pub failing: u64,
 }
 
 impl PhaseCount {
@@ -244,6 +277,7 @@ impl PhaseCount {
             reached: fold(self.reached, other.reached),
             finished: fold(self.finished, other.finished),
             failed: fold(self.failed, other.failed),
+            failing: fold(self.failing, other.failing),
         }
     }
 }
@@ -257,11 +291,12 @@ impl Counts {
         for attempt in instance.attempts.iter().filter(|attempt| {
             attempt.rollout == rollout.id
                 && attempt.action == Action::Update
-                && attempt.finished >= rollout.counting_since
+                && rollout.counts(attempt.finished)
         }) {
             if let Some(count) = counts.phase_mut(attempt.phase) {
                 count.finished += 1;
                 count.failed += u64::from(attempt.outcome != Outcome::Succeeded);
+                count.failing = u64::from(count.failed > 0);
             }
             finished += 1;
         }
@@ -451,7 +486,10 @@ pub(crate) fn phase_law(phase: Phase, law: &Constitution) -> PhaseLaw {
 #[must_use]
 pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp) -> Vec<WorldEvent> {
     if rollout.paused.is_some() || world.red_switch {
-        return Vec::new();
+        // Its time stands still, and what is known of its failures does not wait (RO-3). A security release is paused already.
+        let judged = matches!(rollout.status, RolloutStatus::Running | RolloutStatus::Done);
+        let halts = judged && rollout.class != Class::Security;
+        return if halts { bound_broken(rollout, &census, world) } else { Vec::new() };
     }
     match (rollout.status, rollout.phase()) {
         // A security rollout of the line goes first (RO-8).
@@ -529,7 +567,7 @@ fn bound_broken(rollout: &Rollout, census: &Census, world: &World) -> Vec<WorldE
     let breaks = |open: &&OpenPhase| {
         let count = census.phase(open.phase);
         count.failed > 0
-            && count.failed >= u64::from(law.rollout_halt_failures)
+            && count.failing >= u64::from(law.rollout_halt_failures)
             && open.failure_bound.is_exceeded_by(count.failed, count.finished)
     };
     let Some(phase) = rollout.phases.iter().find(breaks).map(|open| open.phase) else { return Vec::new() };

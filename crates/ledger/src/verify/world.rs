@@ -160,7 +160,9 @@ impl Replay {
                     *expires,
                 );
             }
-            WorldEvent::ReleaseWithdrawn { release } => WorldCommand::Withdraw { release: *release },
+            WorldEvent::ReleaseWithdrawn { release } => {
+                WorldCommand::Withdraw { release: *release, by: Authority::Federation }
+            }
             WorldEvent::OutageRecorded { from, until } => {
                 // Whoever decides can be reached.
                 if let Some(decided) = self.decided_within(*from, *until) {

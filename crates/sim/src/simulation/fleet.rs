@@ -313,7 +313,7 @@ impl<'o> Fleet<'o> {
         let is_bad = edition.is_some_and(|edition| edition.failing > self.options.profile.failing);
         self.accept_order(now);
         self.command(&if is_bad {
-            WorldCommand::Withdraw { release }
+            WorldCommand::Withdraw { release, by: Authority::Founder }
         } else {
             WorldCommand::Resume { release, by: Authority::Founder }
         })

@@ -42,6 +42,7 @@ struct PackedCountdown {
     /// In hours, as the window.
     limit: Hour,
     window: Hour,
+    grace: Hour,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,14 +110,20 @@ fn hours(span: Span) -> Option<Hour> {
 }
 
 fn pack_countdown(countdown: Countdown, book: &Book) -> Option<PackedCountdown> {
-    let Countdown { of, clock, limit, window } = countdown;
-    Some(PackedCountdown { of: book.number(of)?, clock, limit: hours(limit)?, window: hours(window)? })
+    let Countdown { of, clock, limit, window, grace } = countdown;
+    let of = book.number(of)?;
+    Some(PackedCountdown { of, clock, limit: hours(limit)?, window: hours(window)?, grace: hours(grace)? })
 }
 
 fn unpack_countdown(packed: PackedCountdown, book: &Book) -> Countdown {
     let span = |hours: Hour| Span::hours(i64::from(hours));
-    let (limit, window) = (span(packed.limit), span(packed.window));
-    Countdown { of: book.version(packed.of), clock: packed.clock, limit, window }
+    Countdown {
+        of: book.version(packed.of),
+        clock: packed.clock,
+        limit: span(packed.limit),
+        window: span(packed.window),
+        grace: span(packed.grace),
+    }
 }
 
 fn pack_due(due: Due, book: &Book) -> Option<PackedDue> {
@@ -254,6 +261,7 @@ impl Packed {
             reported,
             offer,
             attempt,
+            interrupted,
             due,
             paid,
             wish,
@@ -278,6 +286,7 @@ impl Packed {
             && notices.is_empty()
             && overrides.is_empty()
             && wish.is_none()
+            && interrupted.is_none()
             && left.is_none()
             && *endpoint == book.endpoint
             && provider.as_ref() == provider_of(book, owner.index)
@@ -361,6 +370,7 @@ impl Packed {
         into.serial = u64::from(self.serial);
         into.previous_key = None;
         into.wish = None;
+        into.interrupted = None;
         into.left = None;
         if into.endpoint != book.endpoint {
             into.endpoint.clone_from(&book.endpoint);

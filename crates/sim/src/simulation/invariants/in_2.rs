@@ -1,6 +1,6 @@
 //! IN-2: every update is reversible; no release without rollback instructions.
 
-use governance::{InstanceEvent, Release, Version, WorldEvent};
+use governance::{Action, InstanceEvent, Release, Version, WorldEvent};
 
 use super::{Step, Verdict};
 
@@ -23,8 +23,10 @@ pub(in super::super) fn check(step: &Step<'_>) -> Verdict {
 }
 
 fn knows_the_way_back(step: &Step<'_>, release: Version) -> Verdict {
-    let was_there = step.before.attempt.is_some_and(|attempt| attempt.from == release);
-    if was_there || step.after.previous().is_some() {
+    let attempt = step.before.attempt;
+    // Of a way back itself nothing is asked: it leads to what ran before.
+    let back = attempt.is_some_and(|attempt| attempt.action == Action::Rollback || attempt.from == release);
+    if back || step.after.previous().is_some() {
         return Ok(());
     }
     Err(format!("{release} runs, and the record does not know what ran before"))
