@@ -13,6 +13,7 @@ pub mod clock;
 pub mod constitution;
 pub mod decide;
 pub mod event;
+pub mod explain;
 pub mod finding;
 pub mod id;
 pub mod instance;
@@ -35,6 +36,7 @@ pub mod world;
 pub use clock::Clock;
 pub use constitution::{Constitution, ConstitutionDocument, Share, StandingOrder};
 pub use event::{Event, InstanceEvent, Registration, WorldEvent};
+pub use explain::Explanation;
 pub use finding::{Escalation, Finding, FindingCode, Override};
 pub use id::{
     Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, OperatorName, ProviderId, RolloutId,

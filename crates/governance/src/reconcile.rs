@@ -18,7 +18,7 @@ use crate::release::Class;
 use crate::rollout::{Phase, Rollout, RolloutStatus};
 use crate::standing;
 use crate::tier::SubscriptionStatus;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{self, Warning};
 use crate::world::World;
@@ -358,18 +358,22 @@ fn is_blocked(instance: &Instance, world: &World, release: Version, class: Class
     if instance.left.is_some_and(|left| left.release == release && now < left.again) {
         return true;
     }
-    let law = &world.constitution;
-    let wait = |failure: &Failure| match class {
+    instance.failures.iter().any(|failure| {
+        failure.release == release
+            && !failure.retry
+            && now.since(failure.at) <= retry_wait(failure, class, &world.constitution)
+    })
+}
+
+/// How long a release that failed here is not offered again (RO-9).
+pub(crate) fn retry_wait(failure: &Failure, class: Class, law: &Constitution) -> Span {
+    match class {
         Class::Security => {
             let doublings = failure.times.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);
             law.security_retry_after.times(1 << doublings)
         }
         _ => law.rollout_retry_after,
-    };
-    instance
-        .failures
-        .iter()
-        .any(|failure| failure.release == release && !failure.retry && now.since(failure.at) <= wait(failure))
+    }
 }
 
 /// The offer, with the clocks it inherits and the deadline they give it (RO-7, RO-8).
