@@ -154,6 +154,8 @@ mod tests {
                 "instance subscription {id} --status lapsed --url https://a:8443 --cert c --key k --root r"
             ),
             &format!("instance suspend {id}"),
+            &format!("instance explain {id}"),
+            &format!("instance explain {id} 0.1.1 --json"),
             "rollout approve 0.1.1",
             "release sign --manifest m.toml --package p --key a b --key c --out d",
             "release publish d --kind dedicated --approval ga",
@@ -161,6 +163,7 @@ mod tests {
             &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
             "order submit o --federation d",
             "escalation list",
+            "escalation acknowledge --rule RO-5 --release 0.1.3",
             "freeze --until 2027-01-02T00:00:00Z",
             "red-switch on",
             "ledger verify --root founder.json --url https://a:8445",

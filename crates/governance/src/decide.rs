@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::event::{InstanceEvent, Registration};
-use crate::finding::FindingCode;
+use crate::finding::{Escalation, FindingCode};
 use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
 use crate::instance::{Instance, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition_by};
@@ -122,6 +122,11 @@ pub enum Command {
         /// Until when.
         until: Timestamp,
     },
+    /// Somebody has what lies before the Founder in hand (FO-2).
+    Acknowledge {
+        /// The rule that asked for it.
+        rule: String,
+    },
     /// The Federation met an attempt to get round the law: a forged signature, a replay, again and again (CO-13).
     Bypass {
         /// What happened.
@@ -200,6 +205,10 @@ pub fn decide(
         Command::ChangeKind { kind } => Ok(alloc::vec![InstanceEvent::KindChanged { kind: *kind }]),
         Command::OrderSuspend | Command::OrderRevoke | Command::OrderRestore => order(instance, command),
         Command::OrderOverride { finding, until } => overrule(instance, *finding, *until, now),
+        Command::Acknowledge { rule } => acknowledge(&instance.escalations, rule).map(|open| {
+            let rule = rule.clone();
+            if open { alloc::vec![InstanceEvent::EscalationAcknowledged { rule }] } else { Vec::new() }
+        }),
         Command::Bypass { facts } => Ok(escalated(instance, "CO-13", facts)),
         Command::Renew(renewal) => renew(instance, renewal, now),
         Command::Handshake { key } => handshake(instance, *key),
@@ -269,6 +278,13 @@ fn escalated(instance: &Instance, rule: &str, facts: &str) -> Vec<InstanceEvent>
         return Vec::new();
     }
     alloc::vec![InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) }]
+}
+
+/// Whether the escalation under this rule is yet to be acknowledged.
+fn acknowledge(escalations: &[Escalation], rule: &str) -> Result<bool, Refusal> {
+    let open = escalations.iter().find(|escalation| escalation.rule == rule);
+    let open = open.ok_or_else(|| Reason::NotEscalated { rule: String::from(rule) })?;
+    Ok(open.acknowledged.is_none())
 }
 
 /// Whether the statement follows the head; if not, how.

@@ -235,6 +235,11 @@ pub enum InstanceEvent {
         /// What happened.
         facts: String,
     },
+    /// Somebody has what lies before the Founder in hand (FO-2).
+    EscalationAcknowledged {
+        /// The rule that asked for it.
+        rule: String,
+    },
     /// An order that names the instance resolved what was open (CO-13).
     EscalationsResolved,
 }
@@ -351,6 +356,18 @@ pub enum WorldEvent {
         from: Timestamp,
         /// Until when.
         until: Timestamp,
+    },
+    /// Somebody has a matter of the whole federation in hand (FO-2).
+    FederationEscalationAcknowledged {
+        /// The rule that asked for it.
+        rule: String,
+    },
+    /// Somebody has a matter of a rollout in hand (FO-2).
+    RolloutEscalationAcknowledged {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// The rule that asked for it.
+        rule: String,
     },
     /// A rollout was made.
     RolloutOpened {
@@ -486,7 +503,7 @@ impl InstanceEvent {
             Self::HoldPlaced => "LC-16",
             Self::HoldLifted => "LC-19",
             Self::Escalated { rule, .. } => rule,
-            Self::EscalationsResolved => "FO-2",
+            Self::EscalationAcknowledged { .. } | Self::EscalationsResolved => "FO-2",
         }
     }
 
@@ -544,6 +561,9 @@ impl WorldEvent {
             Self::RolloutSuperseded { .. } => "RO-8",
             Self::RolloutWithdrawn { .. } => "RO-7",
             Self::RolloutEscalated { rule, .. } | Self::FederationEscalated { rule, .. } => rule,
+            Self::FederationEscalationAcknowledged { .. } | Self::RolloutEscalationAcknowledged { .. } => {
+                "FO-2"
+            }
         }
     }
 
@@ -579,6 +599,7 @@ impl WorldEvent {
             | Self::RolloutAborted { rollout }
             | Self::RolloutSuperseded { rollout, .. }
             | Self::RolloutWithdrawn { rollout }
+            | Self::RolloutEscalationAcknowledged { rollout, .. }
             | Self::RolloutEscalated { rollout, .. } => Some(*rollout),
             _ => None,
         }

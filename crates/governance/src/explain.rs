@@ -143,6 +143,8 @@ pub enum Why {
         /// What runs.
         running: Version,
     },
+    /// It lies below the security floor of its line.
+    BelowFloor,
     /// It was released without a rollout.
     NoRollout,
     /// The instance is revoked.

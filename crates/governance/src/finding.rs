@@ -101,4 +101,21 @@ pub struct Escalation {
     pub since: Timestamp,
     /// What happened, in words.
     pub facts: String,
+    /// Since when somebody has it in hand (FO-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Timestamp>,
+}
+
+impl Escalation {
+    /// An open one.
+    pub(crate) fn new(rule: &str, facts: &str, since: Timestamp) -> Self {
+        Self { rule: String::from(rule), since, facts: String::from(facts), acknowledged: None }
+    }
+
+    /// Notes that somebody has the one under this rule in hand.
+    pub(crate) fn acknowledge(all: &mut [Self], rule: &str, at: Timestamp) {
+        for open in all.iter_mut().filter(|open| open.rule == rule) {
+            open.acknowledged.get_or_insert(at);
+        }
+    }
 }

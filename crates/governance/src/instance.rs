@@ -168,6 +168,8 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Countdown {
+    /// The newest release that it counts the lack of.
+    pub of: Version,
     /// What it shows; below zero while it is too early to count.
     pub clock: Clock,
     /// The most it may show.
@@ -213,6 +215,17 @@ pub struct Due {
     /// Time since a security release's notice (CO-3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<Countdown>,
+}
+
+/// What was owed and is paid: its clock would run on, should the release be left again (RO-9), and does run on where
+/// a newer one is still lacking (RO-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paid {
+    /// What was owed.
+    pub due: Due,
+    /// When it was paid.
+    pub at: Timestamp,
 }
 
 /// The owner's wish to go back to what ran before (RL-2).
@@ -297,9 +310,9 @@ pub struct Instance {
     pub attempt: Option<Attempt>,
     /// What it owes.
     pub due: Option<Due>,
-    /// What it owed last and paid: the clock it would owe it by again, had it never installed it (RO-9).
+    /// What it owed last and paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paid: Option<Due>,
+    pub paid: Option<Paid>,
     /// Its owner's wish to go back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Wish>,
@@ -494,7 +507,7 @@ impl Instance {
                     Window::DriftFreeze,
                 ]);
                 if *why == OfferEnd::Installed {
-                    self.paid = due;
+                    self.paid = due.map(|due| Paid { due, at });
                 }
             }
             InstanceEvent::AttemptBegun { release, rollout, action, phase } => {
@@ -567,7 +580,10 @@ impl Instance {
             InstanceEvent::HoldPlaced => self.held = true,
             InstanceEvent::HoldLifted => self.held = false,
             InstanceEvent::Escalated { rule, facts } => {
-                self.escalations.push(Escalation { rule: rule.clone(), since: at, facts: facts.clone() });
+                self.escalations.push(Escalation::new(rule, facts, at));
+            }
+            InstanceEvent::EscalationAcknowledged { rule } => {
+                Escalation::acknowledge(&mut self.escalations, rule, at);
             }
             InstanceEvent::EscalationsResolved => {
                 self.escalations.clear();
@@ -640,7 +656,8 @@ impl Instance {
         if let Some(wish) = self.wish.take_if(|wish| wish.to == attempt.release)
             && outcome == Outcome::Succeeded
         {
-            let drift = self.paid.filter(|paid| paid.release == wish.from).and_then(|paid| paid.drift);
+            let paid = self.paid.filter(|paid| paid.due.release == wish.from);
+            let drift = paid.and_then(|paid| paid.due.drift);
             self.left = Some(Left { release: wish.from, again: wish.again, drift });
         } else if outcome == Outcome::Succeeded {
             self.left = self.left.filter(|left| left.release > attempt.release);

@@ -12,6 +12,7 @@ extern crate std;
 pub mod clock;
 pub mod constitution;
 pub mod decide;
+pub mod entitlement;
 pub mod event;
 pub mod explain;
 pub mod finding;

@@ -295,6 +295,9 @@ fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) 
     let previous = instance.previous().filter(|previous| *previous < instance.running.platform)?;
     // A directive names bytes; those of a version that was never released, or is withdrawn, it cannot.
     world.release(previous)?;
+    if world.is_below_floor(previous) {
+        return None;
+    }
     let blocked = is_blocked(instance, world, previous, Class::Security, now);
     (!blocked).then(|| Wanted {
         release: previous,
@@ -308,7 +311,7 @@ fn directed_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) 
 fn wished_rollback<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<Wanted<'a>> {
     let wish = instance.wish.filter(|wish| wish.from == instance.running.platform)?;
     let installation = instance.installation()?;
-    world.release(wish.to)?;
+    world.release(wish.to).filter(|_| !world.is_below_floor(wish.to))?;
     let rollout = world.rollout(installation.rollout)?;
     let blocked = is_blocked(instance, world, wish.to, rollout.class, now);
     (!blocked).then_some(Wanted {
@@ -380,19 +383,23 @@ pub(crate) fn retry_wait(failure: &Failure, class: Class, law: &Constitution) ->
 fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timestamp) -> InstanceEvent {
     let law = &world.constitution;
     let inherited = instance.due.filter(|_| wanted.action == Action::Update);
-    // The clock of what it left by its own wish ran on (RO-9).
-    let left = instance.left.filter(|_| wanted.action == Action::Update).and_then(|left| left.drift);
-    let mut drift = match (inherited.and_then(|due| due.drift), left) {
-        (Some(owed), Some(left)) => Some(further(owed, left, now)),
-        (owed, left) => owed.or(left),
-    };
+    let updates = wanted.action == Action::Update;
+    // The clock of what it left by its own wish ran on (RO-9), and so did that of a newer release which it lacked beside the
+    // one that it has just installed (RO-8).
+    let left = instance.left.filter(|_| updates).and_then(|left| left.drift);
+    let paid = instance.paid.filter(|paid| updates && paid.at == now).and_then(|paid| paid.due.drift);
+    let lacking = paid.filter(|drift| drift.of > instance.running.platform);
+    let mut drift = [inherited.and_then(|due| due.drift), left, lacking]
+        .into_iter()
+        .flatten()
+        .reduce(|terms, other| further(terms, other, now));
     let mut security = inherited.and_then(|due| due.security);
-    if wanted.action == Action::Update {
+    if updates {
         let own = match wanted.rollout.class {
             Class::Security => &mut security,
             _ => &mut drift,
         };
-        let fresh = countdown(wanted.rollout.class, law, now);
+        let fresh = countdown(wanted.rollout, law, now);
         *own = Some(own.map_or(fresh, |inherited| further(fresh, inherited, now)));
     }
     // Of a suspended instance the clocks stand still; `obligations` turns them on and off.
@@ -414,18 +421,18 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
 }
 
 /// The clock that a release of this class starts at its offer, with what it may show (RL-2, CO-1, CO-3).
-fn countdown(class: Class, law: &Constitution, now: Timestamp) -> Countdown {
-    let (limit, window) = match class {
+fn countdown(rollout: &Rollout, law: &Constitution, now: Timestamp) -> Countdown {
+    let (limit, window) = match rollout.class {
         Class::Security => (law.security_deadline, law.security_deadline),
         Class::Major => (law.drift_threshold, law.major_window),
         Class::Minor | Class::Module => (law.drift_threshold, law.minor_window),
     };
-    Countdown { clock: Clock::started_ahead(now, window - limit), limit, window }
+    Countdown { of: rollout.release, clock: Clock::started_ahead(now, window - limit), limit, window }
 }
 
 /// The terms of the first with the clock of the one that has run further: publishing postpones nothing (RO-8).
 fn further(terms: Countdown, other: Countdown, now: Timestamp) -> Countdown {
-    Countdown { clock: terms.clock.further(other.clock, now), ..terms }
+    Countdown { of: terms.of.max(other.of), clock: terms.clock.further(other.clock, now), ..terms }
 }
 
 /// Warnings of windows that run out (CO-12).

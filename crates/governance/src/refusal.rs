@@ -63,6 +63,12 @@ pub enum Reason {
         /// Which release.
         release: Version,
     },
+    /// RL-2.
+    #[error("{release} is of class module: a module is a row of the catalogue")]
+    ModuleRelease {
+        /// Which release.
+        release: Version,
+    },
     /// RL-4.
     #[error("the stack of release {release} does not close: {breach}")]
     StackBroken {
@@ -130,6 +136,14 @@ pub enum Reason {
         release: Version,
         /// The security release that it is, or that lies behind it.
         security: Version,
+    },
+    /// RL-9.
+    #[error("{release} lies below the security floor {floor} of its line")]
+    BelowFloor {
+        /// Which release.
+        release: Version,
+        /// The floor.
+        floor: Version,
     },
     /// RL-2.
     #[error("release {release} could be rolled back until {closed}")]
@@ -204,6 +218,12 @@ pub enum Reason {
         domain: DomainCode,
         /// What it needs.
         needed: DomainCode,
+    },
+    /// FO-2.
+    #[error("nothing under {rule} lies before the Founder about it")]
+    NotEscalated {
+        /// The rule asked for.
+        rule: String,
     },
     /// FO-3.
     #[error("the override ends at {until}, which is past")]
@@ -324,6 +344,9 @@ impl Reason {
             Self::NoMigrationGuide { .. } => {
                 ("no-migration-guide", "RL-1", "add `migration` to the manifest and sign again")
             }
+            Self::ModuleRelease { .. } => {
+                ("module-release", "RL-2", "publish it in the module catalogue, or choose another class")
+            }
             Self::StackBroken { .. } => {
                 ("stack-broken", "RL-4", "mend the structure's `needs`, or ship what it needs")
             }
@@ -344,6 +367,9 @@ impl Reason {
             Self::NotOffered { .. } => ("not-offered", "RL-3", "check in for what is on offer"),
             Self::OptOutForbidden { .. } => {
                 ("opt-out-forbidden", "RL-2", "wait for a release that mends what is wrong with it")
+            }
+            Self::BelowFloor { .. } => {
+                ("below-floor", "RL-9", "nobody goes below the floor that the Organism signed")
             }
             Self::RollbackWindowClosed { .. } => {
                 ("rollback-window-closed", "RL-2", "wait for a release that mends what is wrong with it")
@@ -369,6 +395,7 @@ impl Reason {
             Self::DependencyMissing { .. } => {
                 ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
             }
+            Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
             Self::ConstitutionContradicts { .. } => {
                 ("constitution-contradicts", "FO-5", "mend the parameters and sign again")

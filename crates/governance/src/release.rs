@@ -107,6 +107,9 @@ pub struct Release {
     /// The versions it can be applied from; absent: as RL-6 says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Vec<Version>>,
+    /// The version of its line below which nobody goes from now on (RL-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Version>,
     /// How to go back; a release without is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackInstructions>,
@@ -195,6 +198,9 @@ impl Release {
         }
         if self.class == Class::Major && self.migration.as_ref().is_none_or(|guide| guide.trim().is_empty()) {
             reasons.push(Reason::NoMigrationGuide { release: self.version });
+        }
+        if self.class == Class::Module {
+            reasons.push(Reason::ModuleRelease { release: self.version });
         }
         if let Err(breach) = check_stack(&self.layers) {
             reasons.push(Reason::StackBroken { release: self.version, breach });

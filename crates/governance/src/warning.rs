@@ -87,7 +87,7 @@ pub fn open(instance: &Instance, world: &World, now: Timestamp) -> Vec<Open> {
     let mut windows = Vec::new();
     let mut add = |window, elapsed: Span, length| windows.push(Open { window, elapsed, length });
     let due = instance.due;
-    if let Some(Countdown { clock, limit, window }) = due.and_then(|due| due.drift) {
+    if let Some(Countdown { clock, limit, window, .. }) = due.and_then(|due| due.drift) {
         let shown = clock.millis(now);
         let elapsed = window.as_millis() - limit.as_millis() + shown;
         add(Window::Update, Span::from_millis(elapsed), window);
@@ -95,7 +95,7 @@ pub fn open(instance: &Instance, world: &World, now: Timestamp) -> Vec<Open> {
             add(Window::DriftFreeze, Span::from_millis(shown) - limit, law.drift_freeze - limit);
         }
     }
-    if let Some(Countdown { clock, limit, window }) = due.and_then(|due| due.security) {
+    if let Some(Countdown { clock, limit, window, .. }) = due.and_then(|due| due.security) {
         let shown = clock.shows(now);
         add(Window::Security, shown, window);
         if shown > limit {

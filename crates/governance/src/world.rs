@@ -175,6 +175,19 @@ impl World {
         })
     }
 
+    /// The version of the line below which nobody goes, if one is set (RL-9).
+    #[must_use]
+    pub fn floor(&self, line: Line) -> Option<Version> {
+        let floors = self.releases.values().filter_map(|published| published.release.floor);
+        floors.filter(|floor| floor.line() == line).max()
+    }
+
+    /// Whether the version lies below its line's floor (RL-9).
+    #[must_use]
+    pub fn is_below_floor(&self, version: Version) -> bool {
+        self.floor(version.line()).is_some_and(|floor| version < floor)
+    }
+
     /// Until when the line keeps being supported: for the window of the major that leads out of it; without end while none
     /// does (RL-7).
     #[must_use]
@@ -317,7 +330,10 @@ impl World {
             }
             WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
             WorldEvent::FederationEscalated { rule, facts } => {
-                self.escalations.push(Escalation { rule: rule.clone(), since: at, facts: facts.clone() });
+                self.escalations.push(Escalation::new(rule, facts, at));
+            }
+            WorldEvent::FederationEscalationAcknowledged { rule } => {
+                Escalation::acknowledge(&mut self.escalations, rule, at);
             }
             WorldEvent::RolloutOpened { rollout, release, restriction, approval } => {
                 let class = self.releases.get(release).map(|published| published.release.class);
@@ -417,8 +433,11 @@ fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, law: &Constitution, 
                 rollout.escalations.clear();
             }
         }
+        WorldEvent::RolloutEscalationAcknowledged { rule, .. } => {
+            Escalation::acknowledge(&mut rollout.escalations, rule, at);
+        }
         WorldEvent::RolloutEscalated { rule, facts, .. } => {
-            rollout.escalations.push(Escalation { rule: rule.clone(), since: at, facts: facts.clone() });
+            rollout.escalations.push(Escalation::new(rule, facts, at));
         }
         _ => {}
     }

@@ -119,6 +119,7 @@ fn release(version: Version, class: Class, ships: bool) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: "bind the version before".into() }),
         migration: (class == Class::Major).then(|| "follow the notes".into()),
+        floor: None,
         deprecations: Vec::new(),
         removes: Vec::new(),
         notes: String::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use governance::decide::WorldCommand;
+use governance::decide::{Command, WorldCommand};
 use governance::event::WorldEvent;
 use governance::{Authority, OperatorName, Release, Version};
 use proof::Jws;
@@ -146,6 +146,29 @@ impl<S: Store> Plane<S> {
         self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Operator(operator.clone()), Vec::new())
             .await?;
         self.sweep().await
+    }
+
+    /// An operator says that somebody has in hand what lies before the Founder (FO-2).
+    ///
+    /// # Errors
+    /// When nothing such is open, or both an instance and a release are named.
+    pub async fn acknowledge(
+        &self,
+        operator: &OperatorName,
+        request: &wire::Acknowledge,
+    ) -> Result<(), PlaneError> {
+        let wire::Acknowledge { rule, instance, release } = request.clone();
+        match (instance, release) {
+            (Some(_), Some(_)) => {
+                let detail = "both an instance and a release are named";
+                Err(Rejection::new("subject-ambiguous", "FO-2", detail, "name one of them").into())
+            }
+            (Some(id), None) => self.operate(operator, id, Command::Acknowledge { rule }).await.map(|_| ()),
+            (None, release) => {
+                let command = WorldCommand::Acknowledge { release, rule };
+                self.decide_world(&[command], &By::Operator(operator.clone()), Vec::new()).await
+            }
+        }
     }
 
     /// A Founder's order (FO-1). It is carried out in the commit that accepts it.

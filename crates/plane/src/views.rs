@@ -53,6 +53,7 @@ fn escalation_views(escalations: &[governance::Escalation], subject: &str) -> Ve
         subject: subject.to_owned(),
         since: escalation.since,
         facts: escalation.facts.clone(),
+        acknowledged: escalation.acknowledged,
     };
     escalations.iter().map(view).collect()
 }

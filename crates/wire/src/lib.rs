@@ -2,6 +2,7 @@
 //!
 //! Never validates by hand: fields are governance types, parsed once.
 
+pub use governance::Explanation;
 use governance::{
     Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Kind, Label, LayerContent, Package, Phase,
     ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
@@ -270,6 +271,23 @@ pub struct EscalationView {
     pub since: Timestamp,
     /// What happened.
     pub facts: String,
+    /// Since when somebody has it in hand (FO-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Timestamp>,
+}
+
+/// `POST /v1/escalations/acknowledge` (FO-2): of an instance, of a release's rollout, or of the federation as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledge {
+    /// The rule that asked for it.
+    pub rule: String,
+    /// About this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// About this release's rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Version>,
 }
 
 /// A page of a listing.

@@ -312,6 +312,7 @@ mod tests {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "switch back".to_owned() }),
             migration: None,
+            floor: None,
             deprecations: Vec::new(),
             removes: Vec::new(),
             notes: String::new(),

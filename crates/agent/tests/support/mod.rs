@@ -241,6 +241,7 @@ impl Plane {
             from: None,
             rollback: Some(RollbackInstructions { instructions: "go back".to_owned() }),
             migration: None,
+            floor: None,
             deprecations: Vec::new(),
             removes: Vec::new(),
             notes: String::new(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
-use governance::Timestamp;
+use governance::{InstanceId, Timestamp, Version};
 use serde::Serialize;
-use wire::{EscalationView, Freeze};
+use wire::{Acknowledge, EscalationView, Freeze};
 
 use crate::connect::ConnectArgs;
 use crate::table::Column;
@@ -27,10 +27,22 @@ pub struct EscalationArgs {
     command: EscalationCommand,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum EscalationCommand {
     /// Lists what lies before the Founder.
     List,
+    /// Says that somebody has it in hand; only an order of the Founder resolves it.
+    Acknowledge {
+        /// The rule that asked for it, as CO-9.
+        #[arg(long)]
+        rule: String,
+        /// About this instance [default: the federation as a whole].
+        #[arg(long, value_name = "ID", conflicts_with = "release")]
+        instance: Option<InstanceId>,
+        /// About the rollout of this release.
+        #[arg(long, value_name = "VERSION")]
+        release: Option<Version>,
+    },
 }
 
 /// Sets a time without new offers, except of security releases (RO-6).
@@ -99,8 +111,14 @@ pub async fn status(args: StatusArgs, out: &Output) -> Result<(), Failure> {
 /// # Errors
 /// When the plane refuses or cannot be reached.
 pub async fn escalation(args: EscalationArgs, out: &Output) -> Result<(), Failure> {
-    let EscalationCommand::List = args.command;
-    let items = args.connect.client()?.escalations().await?.items;
+    let client = args.connect.client()?;
+    if let EscalationCommand::Acknowledge { rule, instance, release } = args.command {
+        let what = Acknowledge { rule, instance, release };
+        client.escalation_acknowledge(&what).await?;
+        return out
+            .show(&what, || format!("{} is acknowledged; an order of the Founder resolves it.", what.rule));
+    }
+    let items = client.escalations().await?.items;
     out.show(&items, || {
         if items.is_empty() {
             return "Nothing lies before the Founder.".to_owned();
@@ -112,11 +130,17 @@ pub async fn escalation(args: EscalationArgs, out: &Output) -> Result<(), Failur
 /// Escalations as a table.
 pub(crate) fn escalation_table(items: &[EscalationView], out: &Output) -> String {
     let row = |view: &EscalationView| {
-        let EscalationView { rule, subject, since, facts } = view.clone();
-        vec![subject, rule, out.time(since), facts]
+        let EscalationView { rule, subject, since, facts, acknowledged } = view.clone();
+        let in_hand = acknowledged.map_or_else(|| "-".to_owned(), |since| out.time(since));
+        vec![subject, rule, out.time(since), in_hand, facts]
     };
-    let header =
-        [Column::new("before the Founder"), Column::new("rule"), Column::new("since"), Column::text("facts")];
+    let header = [
+        Column::new("before the Founder"),
+        Column::new("rule"),
+        Column::new("since"),
+        Column::new("in hand since"),
+        Column::text("facts"),
+    ];
     out.table(&header, items.iter().map(row))
 }
 

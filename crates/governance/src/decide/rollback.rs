@@ -47,6 +47,9 @@ pub(super) fn roll_back(
     if let Some(published) = security.next_back() {
         reasons.push(Reason::OptOutForbidden { release: from, security: published.release.version });
     }
+    if let Some(floor) = world.floor(to.line()).filter(|floor| to < *floor) {
+        reasons.push(Reason::BelowFloor { release: to, floor });
+    }
     let closed = installed.finished + rollback_window;
     if now > closed {
         reasons.push(Reason::RollbackWindowClosed { release: from, closed });
@@ -56,7 +59,7 @@ pub(super) fn roll_back(
     }
     // Half-way through its window, counted from the offer: the clock runs on as if it had never been installed (RO-9).
     let half = Span::from_millis(window.as_millis() / 2);
-    let countdown = instance.paid.filter(|paid| paid.release == from).and_then(|paid| paid.drift);
+    let countdown = instance.paid.filter(|paid| paid.due.release == from).and_then(|paid| paid.due.drift);
     let again = countdown
         .and_then(|countdown| countdown.deadline(now))
         .map_or(now + half, |deadline| (deadline - half).max(now));

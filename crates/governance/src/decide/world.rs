@@ -99,6 +99,13 @@ pub enum WorldCommand {
         /// Instances that are not revoked.
         instances: u64,
     },
+    /// Somebody has a matter in hand that lies before the Founder (FO-2).
+    Acknowledge {
+        /// Of this release's rollout; none: of the federation as a whole.
+        release: Option<Version>,
+        /// The rule that asked for it.
+        rule: String,
+    },
     /// An order of the Founder, its signatures verified (FO-1).
     AcceptOrder {
         /// Its serial.
@@ -154,6 +161,18 @@ pub fn decide_world(
         WorldCommand::PublishCatalogue { catalogue } => {
             catalogue.check().map_err(|(domain, why)| Reason::CatalogueBroken { domain, why })?;
             Ok(alloc::vec![WorldEvent::CataloguePublished { catalogue: catalogue.clone() }])
+        }
+        WorldCommand::Acknowledge { release, rule } => {
+            let rollout = release.map(|release| find(world, release)).transpose()?;
+            let escalations = rollout.map_or(&world.escalations, |rollout| &rollout.escalations);
+            if !super::acknowledge(escalations, rule)? {
+                return Ok(Vec::new());
+            }
+            let rule = rule.clone();
+            Ok(alloc::vec![match rollout {
+                Some(rollout) => WorldEvent::RolloutEscalationAcknowledged { rollout: rollout.id, rule },
+                None => WorldEvent::FederationEscalationAcknowledged { rule },
+            }])
         }
         WorldCommand::CountFleet { instances } => {
             Ok(alloc::vec![WorldEvent::FleetCounted { instances: *instances }])

@@ -250,6 +250,9 @@ impl Facts<'_> {
         let directed = rollout.is_some_and(|rollout| rollout.status == RolloutStatus::Halted)
             && here.previous() == Some(release);
         let wished = here.wish.is_some_and(|wish| wish.from == running && wish.to == release);
+        if (directed || wished) && self.world.is_below_floor(release) {
+            found.push(self.answer(Why::BelowFloor, None));
+        }
         if directed {
             self.of_the_past(release, Class::Security, found);
         } else if wished {

@@ -29,6 +29,7 @@ impl Why {
             Self::OnOffer { action: Action::Rollback, .. } | Self::Halted => "RO-3",
             Self::Installing { .. } | Self::AttemptUnderWay { .. } => "LC-5",
             Self::NotPublished => "RL-1",
+            Self::BelowFloor => "RL-9",
             Self::Withdrawn | Self::Paused { by: PauseCause::FailureBound } => "RO-5",
             Self::NoRollout | Self::OutsidePhase { .. } => "RO-2",
             Self::Revoked | Self::Held | Self::Suspended => "LC-19",
@@ -66,6 +67,7 @@ impl Why {
             Self::NotPublished => "no release of this version was published".to_string(),
             Self::Withdrawn => "the release was withdrawn".to_string(),
             Self::Older { running } => format!("it is older than {running}, which runs"),
+            Self::BelowFloor => "it lies below the security floor of its line".to_string(),
             Self::NoRollout => "it was released without a rollout".to_string(),
             Self::Revoked => "the instance is revoked: nothing is offered to it".to_string(),
             Self::NotDeployed => "the instance is registered, and its deployment is not complete".to_string(),
@@ -186,6 +188,7 @@ impl Why {
                 "the owner asks to go back, if it ran before and its rollback window is open (RL-2)"
                     .to_string()
             }
+            Self::BelowFloor => "nothing: no directive leads below a floor".to_string(),
             Self::NoRollout => "the Organism publishes a later release".to_string(),
             Self::Revoked => "the Founder restores the instance".to_string(),
             Self::NotDeployed => "the instance says that its deployment is complete".to_string(),

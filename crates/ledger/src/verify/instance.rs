@@ -42,6 +42,10 @@ impl Replay {
                 by_operator(entry)?;
                 federation(self.decided(id, &Command::Reactivate, entry.at)?)
             }
+            InstanceEvent::EscalationAcknowledged { rule } => {
+                by_operator(entry)?;
+                federation(self.decided(id, &Command::Acknowledge { rule: rule.clone() }, entry.at)?)
+            }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 federation(self.decided(id, &Command::Activate { domain: domain.clone() }, entry.at)?)
             }

@@ -179,6 +179,12 @@ impl Replay {
             WorldEvent::FederationEscalated { rule, .. } if rule == "CO-14" => {
                 return self.braked(entry);
             }
+            WorldEvent::FederationEscalationAcknowledged { rule } => {
+                WorldCommand::Acknowledge { release: None, rule: rule.clone() }
+            }
+            WorldEvent::RolloutEscalationAcknowledged { rollout, rule } => {
+                WorldCommand::Acknowledge { release: Some(self.release_of(*rollout)?), rule: rule.clone() }
+            }
             WorldEvent::FreezeSet { from, until } => WorldCommand::Freeze { from: *from, until: *until },
             WorldEvent::RedSwitchTurned { on } => WorldCommand::RedSwitch { on: *on },
             WorldEvent::PhaseApproved { rollout, .. } => {

@@ -13,21 +13,22 @@ pub mod scenario;
 use std::collections::BTreeMap;
 
 use governance::decide::{self, Command, Renewal, Statement, WorldCommand, decide_world};
-use governance::reconcile::reconcile;
+use governance::reconcile::{federation_events, reconcile};
 use governance::release::RollbackInstructions;
 use governance::rollout::advance;
 use governance::{
     Authority, Census, Class, Constitution, ConstitutionDocument, Digest, Event, Instance, InstanceEvent,
-    InstanceId, InstanceKey, Kind, Package, Registration, Release, Restriction, RolloutId, Running, Span,
-    StatementHead, Tier, Timestamp, Version, VersionRange, World, WorldEvent,
+    InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Package, Refusal, Registration, Release,
+    Restriction, RolloutId, Running, Span, State, StatementHead, Tier, Timestamp, Version, VersionRange,
+    World, WorldEvent,
 };
 use ledger::{
     Checkpoint, Entry, Evidence, Frontier, KeyName, NoteKey, SignedCheckpoint, TreeHead, tree::leaf_hash,
 };
 use proof::request::RequestHead;
 use proof::{
-    Jws, KeySet, KeysDocument, OnlineKey, Order, OrderAction, Purpose, SeedKey, Sign, SignedRequest, Typ,
-    VersionStatement,
+    Asks, Jws, KeySet, KeysDocument, OnlineKey, Order, OrderAction, Purpose, SeedKey, Sign, SignedRequest,
+    Typ, VersionStatement,
 };
 use serde_json::json;
 
@@ -150,6 +151,12 @@ impl Federation {
         (jws, event)
     }
 
+    /// A constitution upon the one in force, effective from an instant of its own.
+    pub fn constitution_from(&self, parameters: Constitution, effective: Timestamp) -> Jws {
+        let previous = self.world.constitution_digest;
+        self.founder_signed(Typ::Constitution, &ConstitutionDocument { previous, effective, parameters })
+    }
+
     /// Writes one decision: its entries with their evidence, applied.
     pub fn decision(
         &mut self,
@@ -201,7 +208,9 @@ impl Federation {
     /// What is due for the instance.
     pub fn reconcile(&mut self, id: InstanceId) {
         let due = reconcile(&self.instances[&id], &self.world, self.at);
-        self.decision(None, None, vec![], due.into_iter().map(|event| (id, event)).collect());
+        self.decision(None, None, vec![], due.iter().map(|event| (id, event.clone())).collect());
+        let beyond = federation_events(&self.instances[&id], &due, &self.world, self.at);
+        self.decision(None, None, beyond, vec![]);
     }
 
     /// A command, what the law makes of it, and what is due behind it.
@@ -227,32 +236,46 @@ impl Federation {
                 digest: Digest::of(version.as_bytes()),
                 length: 7,
             },
-            layers: vec![],
+            layers: vec![LayerStructure {
+                id: format!("ORGANISM-v{version}").parse().unwrap(),
+                digest: Digest::of(version.as_bytes()),
+                needs: vec![],
+            }],
             ships_runtime: None,
             runtime: VersionRange { min: v("0.1.0"), max: v("0.2.0") },
             from: None,
             rollback: Some(RollbackInstructions { instructions: "start the former slot".into() }),
             migration: (class == Class::Major).then(|| "read the notes".into()),
+            floor: None,
             deprecations: Vec::new(),
             removes: Vec::new(),
             notes: String::new(),
         }
     }
 
+    /// What the Federation finds by itself about the whole.
+    pub fn federation_command(&mut self, command: &WorldCommand) {
+        let events = decide_world(&self.world, command, self.at).unwrap();
+        self.decision(None, None, events, vec![]);
+    }
+
     pub fn publish(&mut self, version: &str, class: Class) -> RolloutId {
-        let release = Self::release(version, class);
-        let mut jws = Jws::sign_json(Typ::Release, &release, &self.organism[0]).unwrap();
+        self.try_publish(&Self::release(version, class)).unwrap()
+    }
+
+    pub fn try_publish(&mut self, release: &Release) -> Result<RolloutId, Refusal> {
+        let mut jws = Jws::sign_json(Typ::Release, release, &self.organism[0]).unwrap();
         jws.add_signature(Typ::Release, &self.organism[1]).unwrap();
         let rollout = RolloutId::of_release(jws.digest());
         let command = WorldCommand::Publish {
-            release: Box::new(release),
+            release: Box::new(release.clone()),
             digest: jws.digest(),
             restriction: Restriction::default(),
             approval: vec![],
         };
-        let events = decide_world(&self.world, &command, self.at).unwrap();
+        let events = decide_world(&self.world, &command, self.at)?;
         self.decision(Some(Evidence::Document(jws)), Some(OPERATOR), events, vec![]);
-        rollout
+        Ok(rollout)
     }
 
     /// An order and what follows from it.
@@ -265,31 +288,16 @@ impl Federation {
     pub fn order_as(&mut self, order: &Order, jws: Jws) {
         let mut world = vec![WorldEvent::OrderAccepted { serial: order.serial, digest: jws.digest() }];
         let mut instance = vec![];
-        let about = |command: Command, id: &InstanceId| {
-            let events = decide::decide(&self.instances[id], &command, &self.world, self.at).unwrap();
-            events.into_iter().map(|event| (*id, event)).collect::<Vec<_>>()
-        };
-        let resume = |release| WorldCommand::Resume { release, by: Authority::Founder };
-        match &order.action {
-            OrderAction::Suspend { instance: id, .. } => instance = about(Command::OrderSuspend, id),
-            OrderAction::Revoke { instance: id, .. } => instance = about(Command::OrderRevoke, id),
-            OrderAction::Restore { instance: id, .. } => instance = about(Command::OrderRestore, id),
-            OrderAction::Resume { release, .. } => {
-                world.extend(decide_world(&self.world, &resume(*release), self.at).unwrap());
+        match order.asks(&self.keys.founder).unwrap() {
+            Asks::Instance(id, command) => {
+                let events = decide::decide(&self.instances[&id], &command, &self.world, self.at).unwrap();
+                instance = events.into_iter().map(|event| (id, event)).collect();
             }
-            OrderAction::Withdraw { release, .. } => {
-                let withdraw = WorldCommand::Withdraw { release: *release };
-                world.extend(decide_world(&self.world, &withdraw, self.at).unwrap());
-            }
-            OrderAction::Amend { constitution, .. } => {
-                let document = Box::new(constitution.parse_unverified().unwrap());
-                world.push(WorldEvent::ConstitutionRatified { digest: constitution.digest(), document });
-            }
-            OrderAction::Keys { document } => {
+            Asks::World(command) => world.extend(decide_world(&self.world, &command, self.at).unwrap()),
+            Asks::Keys(document) => {
                 self.keys = document.parse_unverified().unwrap();
                 world.push(WorldEvent::KeysPublished { serial: self.keys.serial, digest: document.digest() });
             }
-            _ => {}
         }
         self.decision(Some(Evidence::Document(jws)), None, world, instance);
         if let Some(id) = order.action.instance() {
@@ -421,6 +429,32 @@ impl Federation {
         self.call(n, "report", &json!({ "statement": jws }), &Command::Report(statement));
     }
 
+    /// A statement that says the content is another than the Organism signed (ID-5).
+    pub fn fork(&mut self, n: u8) {
+        let platform = self.instances[&id_of(n)].running.platform;
+        let head = self.instances[&id_of(n)].head;
+        let id = format!("ORGANISM-v{platform}").parse().unwrap();
+        let statement = VersionStatement {
+            instance: id_of(n),
+            sequence: head.map_or(1, |head| head.sequence + 1),
+            previous: head.map(|head| head.digest),
+            at: self.at,
+            platform,
+            runtime: v("0.1.0"),
+            layers: vec![LayerContent { id, digest: Digest::of(b"other") }],
+            domains: vec![],
+        };
+        let jws = Jws::sign_json(Typ::Statement, &statement, &self.key(n)).unwrap();
+        let said = Statement {
+            head: StatementHead { sequence: statement.sequence, digest: jws.digest() },
+            previous: statement.previous,
+            running: Running { platform, runtime: v("0.1.0"), layers: statement.layers.clone() },
+            domains: vec![],
+        };
+        self.heads.insert(id_of(n), statement);
+        self.call(n, "report", &json!({ "statement": jws }), &Command::Report(said));
+    }
+
     pub fn begin(&mut self, n: u8) {
         let release = self.instances[&id_of(n)].offer.unwrap().release;
         let body = json!({ "release": release, "directive_serial": 1 });
@@ -450,8 +484,22 @@ impl Federation {
         self.at = self.at + span;
     }
 
+    /// The law of the day, and the count of the fleet where it is due.
+    pub fn begin_sweep(&mut self) {
+        for event in self.world.due(self.at) {
+            self.decision(None, None, vec![event], vec![]);
+        }
+        if self.world.is_count_due(self.at) {
+            let there = self.instances.values().filter(|instance| instance.state != State::Revoked);
+            let count = WorldCommand::CountFleet { instances: there.count() as u64 };
+            let events = decide_world(&self.world, &count, self.at).unwrap();
+            self.decision(None, None, events, vec![]);
+        }
+    }
+
     /// Everything due: rollouts first, then every instance.
     pub fn sweep(&mut self) {
+        self.begin_sweep();
         for rollout in self.world.rollouts.clone() {
             let rollout = self.world.rollout(rollout.id).unwrap();
             let mut census = Census::default();

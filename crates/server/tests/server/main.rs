@@ -4,6 +4,7 @@
 mod common;
 mod limits;
 mod listeners;
+mod orders;
 mod refusals;
 mod registration;
 mod releases;

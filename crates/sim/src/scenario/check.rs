@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use governance::entitlement::{entitlement, entitlement_status};
 use governance::explain::{Counts, counts_wanted, explain_counted};
-use governance::{Instance, Span, Timestamp, Version};
+use governance::{Escalation, Instance, Span, Timestamp, Version, World};
 
 use super::Failure;
 use super::fleet::Unit;
@@ -46,11 +47,11 @@ impl Play<'_> {
             Subject::Instance(index, holds) => {
                 let unit = self.fleet.get(*index);
                 let name = unit.map_or("", |unit| unit.joiner.name.as_str());
-                let compared = unit.map_or(Ok(()), |unit| instance(unit, holds));
-                let explained = unit.zip(holds.explains.as_ref());
-                let compared =
-                    compared.and_then(|()| explained.map_or(Ok(()), |(unit, it)| self.explains(unit, it)));
-                (format!("instance {name}"), compared)
+                let compared = |unit| {
+                    instance(unit, holds, &self.world, self.now)?;
+                    holds.explains.as_ref().map_or(Ok(()), |explains| self.explains(unit, explains))
+                };
+                (format!("instance {name}"), unit.map_or(Ok(()), compared))
             }
             Subject::Rollout(release, holds) => (format!("rollout {release}"), self.rollout(*release, holds)),
             Subject::Fleet(filter, count) => {
@@ -58,11 +59,12 @@ impl Play<'_> {
                 (String::from("fleet"), same("count", count.to_string(), found.to_string()))
             }
             Subject::Escalations(count) => {
-                let of_instances: usize = self.records().map(|record| record.escalations.len()).sum();
-                let of_rollouts: usize =
-                    self.world.rollouts.iter().map(|rollout| rollout.escalations.len()).sum();
-                let found = of_instances + of_rollouts + self.world.escalations.len();
+                let found = self.escalations().count();
                 (String::from("inbox"), same("escalations", count.to_string(), found.to_string()))
+            }
+            Subject::Acknowledged(count) => {
+                let found = self.escalations().filter(|open| open.acknowledged.is_some()).count();
+                (String::from("inbox"), same("acknowledged", count.to_string(), found.to_string()))
             }
         };
         outcome.map_err(|difference| Failure {
@@ -72,6 +74,12 @@ impl Play<'_> {
             expected: difference.expected,
             found: difference.found,
         })
+    }
+
+    fn escalations(&self) -> impl Iterator<Item = &Escalation> {
+        let of_instances = self.records().flat_map(|record| &record.escalations);
+        let of_rollouts = self.world.rollouts.iter().flat_map(|rollout| &rollout.escalations);
+        of_instances.chain(of_rollouts).chain(&self.world.escalations)
     }
 
     fn records(&self) -> impl Iterator<Item = &Instance> {
@@ -117,7 +125,7 @@ impl Play<'_> {
     }
 }
 
-fn instance(unit: &Unit<'_>, holds: &InstanceHolds) -> Result<(), Difference> {
+fn instance(unit: &Unit<'_>, holds: &InstanceHolds, world: &World, now: Timestamp) -> Result<(), Difference> {
     let Some(record) = unit.record.as_ref() else {
         return same("registration", "one", "none: it has not joined");
     };
@@ -134,6 +142,14 @@ fn instance(unit: &Unit<'_>, holds: &InstanceHolds) -> Result<(), Difference> {
     if let Some(domains) = &holds.domains {
         let found: BTreeSet<_> = record.domains.iter().collect();
         same("domains", list(domains), list(found))?;
+    }
+    match holds.token {
+        None => {}
+        Some(None) => {
+            let found = entitlement(record, world, now).map_or("none", |_| "one");
+            same("token", "none", found)?;
+        }
+        Some(Some(status)) => same("token", status.as_str(), entitlement_status(record).as_str())?,
     }
     if let Some(warnings) = &holds.warnings {
         let found: BTreeSet<_> =

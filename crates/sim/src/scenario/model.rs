@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use governance::entitlement::TokenStatus;
 use governance::tier::SubscriptionStatus;
 use governance::{
-    Advisory, Class, Constitution, Deprecation, DomainCode, FindingCode, Kind, Label, Phase, ProviderId,
-    Restriction, Span, State, Tier, Timestamp, Version,
+    Advisory, Class, Constitution, Deprecation, DomainCode, FindingCode, Kind, Label, LayerId, Phase,
+    ProviderId, Restriction, Span, State, Tier, Timestamp, Version,
 };
 
 /// Codes a step may be refused with.
@@ -36,6 +37,11 @@ pub const REFUSALS: &[&str] = &[
     "release-exists",
     "unknown-release",
     "freeze-void",
+    "below-floor",
+    "not-escalated",
+    "stack-broken",
+    "no-migration-guide",
+    "catalogue-broken",
     "override-void",
     "constitution-contradicts",
     "amendment-detached",
@@ -237,6 +243,15 @@ pub enum Verb {
     Ready(usize),
     /// The owner's wish after a failed attempt.
     Retry(usize, Version),
+    /// Somebody has in hand what lies before the Founder: about an instance, a rollout, or the federation.
+    Acknowledge {
+        /// The rule that asked for it.
+        rule: String,
+        /// About this instance.
+        instance: Option<usize>,
+        /// About this release's rollout.
+        release: Option<Version>,
+    },
     /// The Founder orders.
     Order(OrderVerb),
     /// The Founder amends.
@@ -271,6 +286,10 @@ pub struct Published {
     pub deprecates: Vec<Deprecation>,
     /// Capabilities that it removes.
     pub removes: Vec<String>,
+    /// The version of its line below which nobody goes.
+    pub floor: Option<Version>,
+    /// Its structures; none is the one of the platform itself.
+    pub layers: Option<Vec<(LayerId, Vec<LayerId>)>>,
 }
 
 /// What an operator does to a rollout.
@@ -391,6 +410,8 @@ pub enum Subject {
     Fleet(Filter, u64),
     /// So many matters lie before the Founder.
     Escalations(u64),
+    /// So many of them are acknowledged.
+    Acknowledged(u64),
 }
 
 /// What must hold of an instance; what is not named may be anything.
@@ -404,6 +425,8 @@ pub struct InstanceHolds {
     pub platform: Option<Version>,
     /// Its active domains, any order.
     pub domains: Option<BTreeSet<DomainCode>>,
+    /// What a status list says of its entitlement token; `Some(None)`: it gets none.
+    pub token: Option<Option<TokenStatus>>,
     /// The warnings given of windows that are open, any order.
     pub warnings: Option<BTreeSet<String>>,
     /// What is on offer; `Some(None)` is nothing.

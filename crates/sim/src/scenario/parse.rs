@@ -3,6 +3,7 @@
 //! Never plays anything, and never guesses: a wrong name is an error with the nearest right one.
 
 use governance::constitution::PARAMETERS;
+use governance::entitlement::TokenStatus;
 use governance::tier::SubscriptionStatus;
 use governance::warning::{Point, Window};
 use governance::{Constitution, DomainCode, FindingCode, Kind, Phase, Span, State, Tier, Timestamp, Version};
@@ -72,7 +73,7 @@ fn start(root: &Table<'_>) -> Read<Timestamp> {
     text.parse().or_else(|error: governance::time::TimeError| node.error(error.to_string()))
 }
 
-fn rule(node: Node<'_>) -> Read<String> {
+pub(super) fn rule(node: Node<'_>) -> Read<String> {
     let text = node.text()?;
     let (family, number) = text.split_once('-').unwrap_or((text, "1"));
     let last = RULES.iter().find(|rule| rule.0 == family).map(|rule| rule.1);
@@ -277,20 +278,21 @@ fn refused(node: Node<'_>) -> Read<Refused> {
     }
 }
 
-const SUBJECTS: [&str; 4] = ["instance", "rollout", "fleet", "escalations"];
+const SUBJECTS: [&str; 5] = ["instance", "rollout", "fleet", "escalations", "acknowledged"];
 
 fn expect(node: &Node<'_>, joiners: &[Joiner]) -> Read<Expect> {
     let of_subject: &[(&str, &[&str])] = &[
         (
             "instance",
             &[
-                "state", "findings", "platform", "domains", "warnings", "offered", "path", "versions",
-                "explains",
+                "state", "findings", "platform", "domains", "token", "warnings", "offered", "path",
+                "versions", "explains",
             ],
         ),
         ("rollout", &["phase", "cohort", "holding"]),
         ("fleet", &["count"]),
         ("escalations", &[]),
+        ("acknowledged", &[]),
     ];
     let every: Vec<&str> =
         ["at"].into_iter().chain(SUBJECTS).chain(of_subject.iter().flat_map(|own| own.1).copied()).collect();
@@ -307,7 +309,8 @@ fn expect(node: &Node<'_>, joiners: &[Joiner]) -> Read<Expect> {
         "instance" => Subject::Instance(instance(value, joiners)?, Box::new(instance_holds(&table)?)),
         "rollout" => Subject::Rollout(version(value)?, rollout_holds(&table)?),
         "fleet" => Subject::Fleet(filter(value)?, table.need("count")?.number()?),
-        _ => Subject::Escalations(value.number()?),
+        "escalations" => Subject::Escalations(value.number()?),
+        _ => Subject::Acknowledged(value.number()?),
     };
     Ok(Expect { at: offset(table.need("at")?)?, line: node.line(), subject })
 }
@@ -323,6 +326,7 @@ fn instance_holds(table: &Table<'_>) -> Read<InstanceHolds> {
         findings: table.maybe("findings", |node| node.set(finding))?,
         platform: table.maybe("platform", version)?,
         domains: table.maybe("domains", |node| node.set(|item| item.parsed()))?,
+        token: table.maybe("token", |node| or_false(node, token))?,
         warnings: table.maybe("warnings", |node| node.set(warning))?,
         offered: table.maybe("offered", |node| or_false(node, version))?,
         path: table.maybe("path", |node| node.list(state))?,
@@ -347,6 +351,10 @@ fn rollout_holds(table: &Table<'_>) -> Read<RolloutHolds> {
         cohort: table.maybe("cohort", |node| node.number())?,
         holding: table.maybe("holding", |node| or_false(node, |node| reason(node).map(String::from)))?,
     })
+}
+
+fn token(node: Node<'_>) -> Read<TokenStatus> {
+    node.word("token status", TokenStatus::ALL, TokenStatus::as_str)
 }
 
 /// A window and how far it had run: `update-half`, `security-end`.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use governance::decide::{Command, WorldCommand, decide_world};
 use governance::release::RollbackInstructions;
 use governance::{
-    Authority, Catalogue, Class, ConstitutionDocument, Digest, DomainCode, LayerStructure, Package, Reason,
-    Refusal, Release, Span, Version, VersionRange, World,
+    Authority, Catalogue, Class, ConstitutionDocument, Digest, DomainCode, LayerId, LayerStructure, Package,
+    Reason, Refusal, Release, Span, Version, VersionRange, World,
 };
 
 use super::Failure;
@@ -41,6 +41,7 @@ fn release(version: Version, class: Class, world: &World) -> Release {
         from: None,
         rollback: Some(RollbackInstructions { instructions: String::from("bind the version before") }),
         migration: (class == Class::Major).then(|| String::from("follow the notes")),
+        floor: None,
         deprecations: Vec::new(),
         removes: Vec::new(),
         notes: String::new(),
@@ -145,6 +146,12 @@ impl Play<'_> {
             Verb::Handshake(index) => self.handshake(*index),
             Verb::Ready(index) => self.command(*index, &Command::Ready),
             Verb::Retry(index, release) => self.command(*index, &Command::Retry { release: *release }),
+            Verb::Acknowledge { rule, instance, release } => match instance {
+                Some(index) => self.command(*index, &Command::Acknowledge { rule: rule.clone() }),
+                None => {
+                    self.world_command(&WorldCommand::Acknowledge { release: *release, rule: rule.clone() })
+                }
+            },
             Verb::Order(order) => self.order(order),
             Verb::Amend { changes, effective } => self.amend(changes, *effective),
             Verb::Conduct(whose, to) => {
@@ -169,6 +176,15 @@ impl Play<'_> {
         }
         release.deprecations.clone_from(&published.deprecates);
         release.removes.clone_from(&published.removes);
+        release.floor = published.floor;
+        if let Some(layers) = &published.layers {
+            let structure = |(id, needs): &(LayerId, Vec<LayerId>)| LayerStructure {
+                id: id.clone(),
+                digest: Digest::of(id.to_string().as_bytes()),
+                needs: needs.clone(),
+            };
+            release.layers.extend(layers.iter().map(structure));
+        }
         let digest = release_digest(&release);
         self.world_command(&WorldCommand::Publish {
             release: Box::new(release),
@@ -350,6 +366,7 @@ const fn verb_name(verb: &Verb) -> &'static str {
         Verb::Handshake(_) => "handshake",
         Verb::Ready(_) => "ready",
         Verb::Retry(..) => "retry",
+        Verb::Acknowledge { .. } => "acknowledge",
         Verb::Order(_) => "order",
         Verb::Amend { .. } => "amend",
         Verb::Conduct(..) => "conduct",

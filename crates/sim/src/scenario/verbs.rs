@@ -3,11 +3,11 @@
 //! Never carries anything out.
 
 use governance::release::Weight;
-use governance::{Advisory, Class, Deprecation, Phase, Restriction, Span};
+use governance::{Advisory, Class, Deprecation, LayerId, Phase, Restriction, Span};
 
 use super::model::{Joiner, OrderVerb, Published, ReportStep, RolloutVerb, UpgradeVerb, Verb};
 use super::parse::{
-    conduct, domains, finding, instance, kind, offset, parameters, phase, status, tier, version,
+    conduct, domains, finding, instance, kind, offset, parameters, phase, rule, status, tier, version,
 };
 use super::source::{Node, Read};
 
@@ -30,6 +30,7 @@ pub(super) const NAMES: &[&str] = &[
     "handshake",
     "ready",
     "retry",
+    "acknowledge",
     "order",
     "amend",
     "conduct",
@@ -78,6 +79,14 @@ pub(super) fn read(verb: &str, node: &Node<'_>, joiners: &[Joiner]) -> Read<Verb
             let table = node.table(&["instance", "release"])?;
             Ok(Verb::Retry(named(table.need("instance")?)?, version(table.need("release")?)?))
         }
+        "acknowledge" => {
+            let table = node.table(&["rule", "instance", "release"])?;
+            Ok(Verb::Acknowledge {
+                rule: rule(table.need("rule")?)?,
+                instance: table.maybe("instance", named)?,
+                release: table.maybe("release", version)?,
+            })
+        }
         "order" => order(node, joiners).map(Verb::Order),
         "amend" => amend(node),
         _ => {
@@ -100,6 +109,8 @@ fn publish(node: &Node<'_>) -> Read<Published> {
         "approval",
         "deprecates",
         "removes",
+        "floor",
+        "layers",
     ])?;
     let class =
         table.need("class")?.word("class", &[Class::Security, Class::Minor, Class::Major], Class::as_str)?;
@@ -126,7 +137,16 @@ fn publish(node: &Node<'_>) -> Read<Published> {
         removes: table
             .maybe("removes", |node| node.list(|item| item.text().map(String::from)))?
             .unwrap_or_default(),
+        floor: table.maybe("floor", version)?,
+        layers: table.maybe("layers", |node| node.list(layer))?,
     })
+}
+
+/// A structure and what it needs.
+fn layer(node: Node<'_>) -> Read<(LayerId, Vec<LayerId>)> {
+    let table = node.table(&["id", "needs"])?;
+    let needs = table.maybe("needs", |node| node.list(|item| item.parsed()))?.unwrap_or_default();
+    Ok((table.need("id")?.parsed()?, needs))
 }
 
 fn deprecation(node: Node<'_>) -> Read<Deprecation> {

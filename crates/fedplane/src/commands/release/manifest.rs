@@ -64,7 +64,7 @@ impl Manifest {
             advisory,
             ships_runtime,
             from,
-            // Signed in floor.json, beside the release.
+            // Signed in floor.json too, where agents read it.
             floor,
             migration,
             deprecations,
@@ -93,6 +93,7 @@ impl Manifest {
             ships_runtime,
             runtime,
             from,
+            floor,
             rollback,
             migration,
             deprecations,

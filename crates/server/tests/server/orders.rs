@@ -1,0 +1,101 @@
+//! The Founder's orders beyond the lifecycle: amendments, overrides, leave to remove; and the inbox they answer (FO-1…FO-5).
+
+use governance::{Constitution, ConstitutionDocument, Digest, FindingCode, Span, State, Timestamp};
+use proof::order::{Order, OrderAction};
+use proof::{Jws, Typ};
+use wire::Acknowledge;
+
+use crate::common::{Who, World, now, refused, renewal, statement, version};
+
+fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
+    let order = Order { serial, expires: now() + Span::hours(1), action };
+    Jws::sign_json(Typ::Order, &order, &world.founder).unwrap()
+}
+
+fn amendment(
+    world: &World,
+    replaces: Digest,
+    effective: Timestamp,
+    law: Constitution,
+) -> (OrderAction, Digest) {
+    let document = ConstitutionDocument { previous: Some(replaces), effective, parameters: law };
+    let constitution = Jws::sign_json(Typ::Constitution, &document, &world.founder).unwrap();
+    let digest = constitution.digest();
+    (OrderAction::Amend { constitution, replaces, effective }, digest)
+}
+
+/// The digest of the constitution that anyone is shown.
+async fn served(world: &World) -> Digest {
+    let bytes = world.public().file("/constitution.json", 1 << 20).await.unwrap().unwrap();
+    Jws::parse(&bytes).unwrap().digest()
+}
+
+#[tokio::test]
+async fn fo_5_an_amendment_is_the_law_from_its_date_and_is_served_as_signed() {
+    let mut world = World::start_with(|_, settings| settings.pace.sweep_every = Span::from_millis(100)).await;
+    let operator = world.client(&world.operator());
+    let first = operator.federation().await.unwrap().constitution.unwrap();
+    let law = Constitution { compliance_report_within: Span::hours(24), ..Constitution::default() };
+    let (action, digest) = amendment(&world, first, now(), law.clone());
+    operator.order_submit(signed(&world, 1, action)).await.unwrap();
+    assert_eq!(operator.federation().await.unwrap().constitution, Some(digest));
+    assert_eq!(served(&world).await, digest);
+    // One that waits for its day, and one that would come before it.
+    let later = now() + Span::from_millis(1_500);
+    let (action, next) = amendment(&world, digest, later, law.clone());
+    operator.order_submit(signed(&world, 2, action)).await.unwrap();
+    assert_eq!(operator.federation().await.unwrap().constitution, Some(digest));
+    let (action, _) = amendment(&world, next, now(), law.clone());
+    refused(operator.order_submit(signed(&world, 3, action)).await, 409, "amendment-too-early");
+    let (action, _) = amendment(&world, first, later, law.clone());
+    refused(operator.order_submit(signed(&world, 3, action)).await, 409, "amendment-detached");
+    let absurd = Constitution { drift_freeze: Span::hours(1), ..law };
+    let (action, _) = amendment(&world, next, later, absurd);
+    refused(operator.order_submit(signed(&world, 3, action)).await, 409, "constitution-contradicts");
+    tokio::time::sleep(std::time::Duration::from_millis(1_600)).await;
+    // Whatever is decided next is decided under it.
+    world.active().await;
+    assert_eq!(operator.federation().await.unwrap().constitution, Some(next));
+    world.stop().await;
+    world.run().await;
+    assert_eq!(served(&world).await, next);
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn fo_3_an_override_silences_and_answers_what_was_escalated() {
+    let world = World::start().await;
+    let (id, who) = world.active().await;
+    let (client, operator) = (world.client(&who), world.client(&world.operator()));
+    client.report(id, statement(id, &who.key, 1, None)).await.unwrap();
+    refused(client.renew(id, &renewal(&Who::fresh(), None)).await, 409, "version-chain-broken");
+    let rule = || "CO-9".to_owned();
+    let about = |instance, release| Acknowledge { rule: rule(), instance, release };
+    refused(operator.escalation_acknowledge(&about(None, None)).await, 409, "not-escalated");
+    let both = about(Some(id), Some(version("0.1.0")));
+    refused(operator.escalation_acknowledge(&both).await, 400, "subject-ambiguous");
+    operator.escalation_acknowledge(&about(Some(id), None)).await.unwrap();
+    let open = operator.escalations().await.unwrap().items;
+    assert!(open.iter().any(|open| open.rule == "CO-9" && open.acknowledged.is_some()), "{open:?}");
+    let until = now() + Span::hours(1);
+    let finding = FindingCode::VersionChainBroken;
+    let action =
+        |until| OrderAction::Override { instance: id, finding, until, reason: "restored by hand".into() };
+    let past = now() - Span::hours(1);
+    refused(operator.order_submit(signed(&world, 1, action(past))).await, 409, "override-void");
+    operator.order_submit(signed(&world, 1, action(until))).await.unwrap();
+    assert_eq!(client.check_in(id).await.unwrap().state, State::Active);
+    assert!(operator.escalations().await.unwrap().items.is_empty());
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn rl_8_the_founder_lets_a_release_remove_a_capability() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let (release, capability) = (version("0.1.1"), "login".to_owned());
+    let action = OrderAction::Remove { release, capability, reason: "nobody uses it".into() };
+    operator.order_submit(signed(&world, 1, action.clone())).await.unwrap();
+    refused(operator.order_submit(signed(&world, 1, action)).await, 409, "order-replayed");
+    world.lawful().await;
+}
