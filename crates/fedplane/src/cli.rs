@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
+    what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -53,6 +54,8 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Shows, checks, compares and amends constitutions.
     Constitution(constitution::ConstitutionArgs),
+    /// Shows what a constitution or a release would do to the fleet, before anybody signs or publishes it.
+    WhatIf(what_if::WhatIfArgs),
     /// Rehearses timelines of a federation.
     Scenario(scenario::ScenarioArgs),
 }
@@ -96,6 +99,7 @@ impl Command {
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
             Self::Constitution(args) => constitution::run(args, out).await,
+            Self::WhatIf(args) => what_if::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
         }
     }
@@ -180,6 +184,9 @@ mod tests {
             "constitution sign c.toml --replaces constitution.sig --effective 2027-01-01T00:00:00Z --expires 2d --key a b --out o",
             "constitution sign --key b --out o --root founder.json",
             "scenario run scenarios a.toml --json",
+            "what-if --data d --constitution new.toml",
+            "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
+            "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
             "status",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
@@ -192,6 +199,9 @@ mod tests {
             "constitution diff a b c",
             "constitution show --default c.toml",
             "scenario run",
+            "what-if --data d",
+            "what-if --constitution a --release b",
+            "what-if --data d --url https://a:8443 --release b",
             "fly",
         ] {
             assert!(

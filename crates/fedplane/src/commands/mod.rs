@@ -11,3 +11,4 @@ pub mod release;
 pub mod rollout;
 pub mod scenario;
 pub mod serve;
+pub mod what_if;
