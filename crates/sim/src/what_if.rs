@@ -139,8 +139,13 @@ fn as_number<S: Serializer>(count: &usize, serializer: S) -> Result<S::Ok, S::Er
 pub fn what_if(fleet: &Fleet, change: &Change, conduct: Conduct, days: u32) -> Result<WhatIf, Box<Refusal>> {
     let days = days.min(DAYS_MAX);
     let changed = changed(&fleet.world, change, fleet.now)?;
-    let without = project(fleet, fleet.world.clone(), conduct, days);
-    let with = project(fleet, changed, conduct, days);
+    // Neither future knows of the other.
+    let (without, with) = std::thread::scope(|scope| {
+        let with = scope.spawn(|| project(fleet, changed, conduct, days));
+        let without = project(fleet, fleet.world.clone(), conduct, days);
+        (without, with.join())
+    });
+    let with = with.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     Ok(WhatIf {
         change: change.to_string(),
         conduct,

@@ -2,6 +2,8 @@
 //!
 //! Decides nothing: `decide` judges, `reconcile` and `advance` find what is due, `apply` folds.
 
+use std::collections::BTreeMap;
+
 use governance::decide::{Command, Statement, decide};
 use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
@@ -30,6 +32,8 @@ struct Projection {
     fleet: Vec<Future>,
     now: Timestamp,
     conduct: Conduct,
+    /// What was counted since anything last changed: most hours of most futures change nothing.
+    counted: BTreeMap<RolloutId, Census>,
 }
 
 /// When a projection of so many days ends.
@@ -42,7 +46,8 @@ pub(super) fn project(fleet: &Fleet, world: World, conduct: Conduct, days: u32) 
     let future = |instance: &Instance| Future { instance: instance.clone(), events: Vec::new() };
     let mut instances: Vec<Future> = fleet.instances.iter().map(future).collect();
     instances.sort_by_key(|future| future.instance.id);
-    let mut projection = Projection { world, fleet: instances, now: fleet.now, conduct };
+    let mut projection =
+        Projection { world, fleet: instances, now: fleet.now, conduct, counted: BTreeMap::new() };
     projection.sweep();
     let end = end(fleet.now, days);
     while projection.now < end {
@@ -71,14 +76,21 @@ impl Projection {
         }
         let Some(instance) = self.fleet.get(index).map(|future| &future.instance) else { return };
         let sequence = instance.head.map_or(1, |head| head.sequence + 1);
-        let content = format!("{} {sequence} {}", instance.id, running.platform);
         let statement = Statement {
-            head: StatementHead { sequence, digest: Digest::of(content.as_bytes()) },
+            head: StatementHead { sequence, digest: self.stamp() },
             previous: instance.head.map(|head| head.digest),
             domains: instance.domains.clone(),
             running,
         };
         self.command(index, &Command::Report(statement));
+    }
+
+    /// What stands for the digest of a statement made now.
+    fn stamp(&self) -> Digest {
+        let mut bytes = [0; 32];
+        let millis = self.now.as_millis().to_be_bytes();
+        bytes.iter_mut().zip(millis).for_each(|(to, from)| *to = from);
+        Digest::from_bytes(bytes)
     }
 
     /// Begins what is on offer; what runs then.
@@ -128,25 +140,34 @@ impl Projection {
     fn apply(&mut self, index: usize, events: &[InstanceEvent]) {
         let (now, Some(future)) = (self.now, self.fleet.get_mut(index)) else { return };
         for event in events {
+            match event {
+                InstanceEvent::Reported { running, .. } if *running == future.instance.running => {}
+                _ => self.counted.clear(),
+            }
             if let InstanceEvent::Moved { from, to, cause } = event {
                 future.events.extend(told(&future.instance, *from, *to, *cause, now));
             }
             future.instance.apply(event, now);
         }
-        for event in federation_events(&future.instance, events, &self.world, now) {
-            self.world.apply(&event, now);
+        let of_the_federation = federation_events(&future.instance, events, &self.world, now);
+        self.apply_world(&of_the_federation);
+    }
+
+    fn apply_world(&mut self, events: &[WorldEvent]) {
+        for event in events {
+            self.counted.clear();
+            self.world.apply(event, self.now);
         }
     }
 
     /// The law of the day, the count of the fleet, then every instance and every rollout, until nothing changes.
     fn sweep(&mut self) {
-        for event in self.world.due(self.now) {
-            self.world.apply(&event, self.now);
-        }
+        let due = self.world.due(self.now);
+        self.apply_world(&due);
         if self.world.is_count_due(self.now) {
             let there = self.fleet.iter().filter(|future| future.instance.state != State::Revoked);
             let instances = there.count() as u64;
-            self.world.apply(&WorldEvent::FleetCounted { instances }, self.now);
+            self.apply_world(&[WorldEvent::FleetCounted { instances }]);
         }
         for _ in 0..SWEEP_ROUNDS_MAX {
             let mut changed = false;
@@ -164,14 +185,13 @@ impl Projection {
 
     fn advance(&mut self, id: RolloutId) -> bool {
         let Some(rollout) = self.world.rollout(id) else { return false };
-        let mut census = Census::default();
-        for future in &self.fleet {
-            census.add(rollout, &self.world, &future.instance);
-        }
-        let events = advance(rollout, census, &self.world, self.now);
-        for event in &events {
-            self.world.apply(event, self.now);
-        }
+        let census = self.counted.entry(id).or_insert_with(|| {
+            let mut census = Census::default();
+            self.fleet.iter().for_each(|future| census.add(rollout, &self.world, &future.instance));
+            census
+        });
+        let events = advance(rollout, census.clone(), &self.world, self.now);
+        self.apply_world(&events);
         !events.is_empty()
     }
 }
