@@ -1,9 +1,11 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links|api]`, all of them without an argument.
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api]`, all of them without an argument; and
+//! `cargo xtask bench [NAME]`.
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
 //! `cargo test` holds what the commands print. Never changes a file and never opens a connection.
 
 mod api;
+mod bench;
 mod house;
 mod layers;
 mod links;
@@ -35,6 +37,10 @@ const CHECKS: &[Check] = &[
 
 fn main() -> anyhow::Result<ExitCode> {
     let wanted = std::env::args().nth(1);
+    if wanted.as_deref() == Some("bench") {
+        bench::run(std::env::args().nth(2).as_deref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut out = std::io::stdout().lock();
     let mut found = false;
     let mut failed = false;
@@ -56,7 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if !found {
         let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        writeln!(out, "no such check; there are: {}", names.join(", "))?;
+        writeln!(out, "no such check; there are: {}, and bench", names.join(", "))?;
         return Ok(ExitCode::from(2));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

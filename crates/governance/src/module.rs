@@ -176,19 +176,11 @@ impl Instance {
 /// The active domains that have no right to be, the latest activated first (EN-3, CO-5, LC-19).
 #[must_use]
 pub fn unentitled(instance: &Instance, world: &World) -> Vec<DomainCode> {
-    let limit = match world.constitution.domains_max(instance.subscription.tier) {
-        _ if !instance.is_served() => 0,
-        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    };
-    let custom = |domain: &DomainCode| {
-        let module = world.catalogue.find(domain);
-        module.is_none_or(|module| check_owner(module, instance, world).is_err())
-    };
+    let limit = limit(instance, world);
     let mut within = 0;
     let mut found: Vec<DomainCode> = Vec::new();
     for domain in instance.active_domains() {
-        if !instance.is_activated(domain) || custom(domain) || within == limit {
+        if !instance.is_activated(domain) || !may_have(domain, instance, world) || within == limit {
             found.push(domain.clone());
         } else {
             within += 1;
@@ -196,6 +188,30 @@ pub fn unentitled(instance: &Instance, world: &World) -> Vec<DomainCode> {
     }
     found.reverse();
     found
+}
+
+/// Whether every active domain has its right: the common case, which allocates nothing.
+#[must_use]
+pub fn is_entitled_throughout(instance: &Instance, world: &World) -> bool {
+    let activations = instance.activations.iter().map(|activation| &activation.domain);
+    instance.activations.len() <= limit(instance, world)
+        && instance.domains.iter().all(|domain| instance.is_activated(domain))
+        && activations.into_iter().all(|domain| may_have(domain, instance, world))
+}
+
+/// How many domains the instance may run now.
+fn limit(instance: &Instance, world: &World) -> usize {
+    match world.constitution.domains_max(instance.subscription.tier) {
+        _ if !instance.is_served() => 0,
+        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        None => usize::MAX,
+    }
+}
+
+/// Whether the catalogue has the domain, for this instance too.
+fn may_have(domain: &DomainCode, instance: &Instance, world: &World) -> bool {
+    let module = world.catalogue.find(domain);
+    module.is_some_and(|module| module.provider.is_none() || check_owner(module, instance, world).is_ok())
 }
 
 /// A custom domain is one provider's, and of tiers that may have such (EN-1).

@@ -106,7 +106,7 @@ fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instan
 
 /// Deactivation notices given and withdrawn, so that exactly the domains without a right have one (EN-3, CO-5).
 fn notices(instance: &Instance, world: &World, _now: Timestamp) -> Vec<InstanceEvent> {
-    if instance.activations.is_empty() && instance.domains.is_empty() && instance.notices.is_empty() {
+    if instance.notices.is_empty() && module::is_entitled_throughout(instance, world) {
         return Vec::new();
     }
     let unentitled = module::unentitled(instance, world);
@@ -198,6 +198,7 @@ fn is_fork(instance: &Instance, world: &World) -> bool {
 }
 
 /// A release that should be on offer.
+#[derive(Clone, Copy)]
 struct Wanted<'a> {
     release: Version,
     rollout: &'a Rollout,
@@ -329,6 +330,10 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     }
     let frozen = world.is_frozen(now);
     let candidate = |rollout: &'a Rollout| {
+        // The cheap question first: most rollouts bring what runs already.
+        if rollout.release <= instance.running.platform {
+            return None;
+        }
         let standing =
             instance.offer.is_some_and(|offer| offer.rollout == rollout.id && offer.action == Action::Update);
         let open = if standing {
@@ -336,24 +341,36 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
         } else {
             rollout.adds() && (rollout.class == Class::Security || !frozen)
         };
+        let possible = open
+            && world.is_inside(rollout, instance)
+            && world.is_next_step(rollout.release, instance)
+            && !is_blocked(instance, world, rollout.release, rollout.class, now);
+        if !possible {
+            return None;
+        }
+        // The dear one last: a place in the order is a hash.
         let phase = match rollout.phase_of(instance) {
             Some(phase) => phase,
             None => instance.offer.filter(|_| standing)?.phase,
         };
-        (open
-            && world.is_inside(rollout, instance)
-            && world.is_next_step(rollout.release, instance)
-            && !is_blocked(instance, world, rollout.release, rollout.class, now))
-        .then_some(Wanted { release: rollout.release, rollout, action: Action::Update, phase })
+        Some(Wanted { release: rollout.release, rollout, action: Action::Update, phase })
     };
-    let candidates = || world.rollouts.iter().filter_map(candidate);
     let line = instance.running.platform.line();
-    if candidates().any(|wanted| wanted.rollout.class == Class::Security) {
-        return candidates()
-            .filter(|wanted| wanted.release.line() == line)
-            .max_by_key(|wanted| wanted.release);
+    let (mut latest, mut latest_here, mut secures) = (None, None, false);
+    for wanted in world.rollouts.iter().filter_map(candidate) {
+        let here = wanted.release.line() == line;
+        // One of another line, which may name what runs, is a step like any other.
+        secures |= here && wanted.rollout.class == Class::Security;
+        let later =
+            |than: &Option<Wanted<'_>>| than.as_ref().is_none_or(|than| wanted.release > than.release);
+        if here && later(&latest_here) {
+            latest_here = Some(wanted);
+        }
+        if later(&latest) {
+            latest = Some(wanted);
+        }
     }
-    candidates().max_by_key(|wanted| wanted.release)
+    if secures { latest_here } else { latest }
 }
 
 /// Whether the release failed here, or was left by the owner's wish, and nothing changed since (RO-9).

@@ -295,6 +295,14 @@ pub enum Reason {
         /// The last accepted.
         last: u64,
     },
+    /// AU-4.
+    #[error("keys document {serial} does not follow {last}")]
+    KeysReplayed {
+        /// Its serial.
+        serial: u64,
+        /// The one in force.
+        last: u64,
+    },
     /// FO-1.
     #[error("the order expired at {expired}")]
     OrderExpired {
@@ -419,6 +427,7 @@ impl Reason {
                 ("tier-mismatch", "CO-4", "choose a kind and a tier that go together")
             }
             Self::OrderReplayed { .. } => ("order-replayed", "FO-1", "sign the order with the next serial"),
+            Self::KeysReplayed { .. } => ("keys-replayed", "AU-4", "sign the document with the next serial"),
             Self::OrderExpired { .. } => {
                 ("order-expired", "FO-1", "sign the order again with a later expiry")
             }

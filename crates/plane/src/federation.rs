@@ -1,15 +1,97 @@
 //! The founding: the first entries of every ledger, each proven by the Founder's documents (AU-4, FO-5).
 
-use governance::{ConstitutionDocument, Event, WorldEvent};
-use proof::Jws;
+use std::sync::Arc;
+
+use governance::decide::WorldCommand;
+use governance::{ConstitutionDocument, Event, World, WorldEvent};
 use proof::jws::Typ;
+use proof::{Jws, KeysDocument, Purpose, Sign as _};
 
 use crate::decision::{By, Record};
 use crate::ports::{Commit, Document, Store};
 use crate::rollouts::CONSTITUTION;
-use crate::{Plane, PlaneError, Rejection};
+use crate::{Federation, Keys, Plane, PlaneError, Rejection};
+
+/// The kind under which keys documents are kept; each by its serial.
+const KEYS: &str = "keys";
+
+/// The keys document in force: the folder's, and upon it those that orders brought since, each signed as the one before
+/// it asks (AU-4).
+pub(crate) async fn keys_in_force<S: Store>(
+    store: &S,
+    federation: &Federation,
+    world: &World,
+) -> Result<Keys, PlaneError> {
+    let mut keys = Keys { document: federation.keys.clone(), signed: federation.keys_document.clone() };
+    if world.keys_serial != 0 && keys.document.serial > world.keys_serial {
+        let (found, known) = (keys.document.serial, world.keys_serial);
+        let why = format!(
+            "keys document {found} lies in the folder, and {known} is in force: submit the order first"
+        );
+        return Err(PlaneError::Unavailable(why));
+    }
+    while keys.document.serial < world.keys_serial {
+        let next = keys.document.serial + 1;
+        let kept = store.document_load(KEYS, &next.to_string()).await?;
+        let lost =
+            || PlaneError::Unavailable(format!("keys document {next} came into force, and is not kept here"));
+        let signed = Jws::parse(&kept.ok_or_else(lost)?).map_err(unavailable)?;
+        let document = keys.document.open_successor(&signed).map_err(unavailable)?;
+        keys = Keys { document, signed };
+    }
+    Ok(keys)
+}
+
+fn unavailable(error: impl std::fmt::Display) -> PlaneError {
+    PlaneError::Unavailable(error.to_string())
+}
 
 impl<S: Store> Plane<S> {
+    /// A new keys document by the Founder's order (AU-4, FO-1). It must name the keys that this plane signs with, and
+    /// keep the root certificate: else nobody would believe it any more.
+    pub(crate) async fn keys_publish(
+        &self,
+        accept: WorldCommand,
+        by: &By,
+        order: Document,
+        signed: Jws,
+    ) -> Result<(), PlaneError> {
+        let current = self.keys();
+        let document = current.document.open_successor(&signed).map_err(|error| {
+            let hint = "let the Founder threshold sign a document with the next serial";
+            Rejection::new("keys-untrusted", "AU-4", error.to_string(), hint)
+        })?;
+        self.check_not_locked_out(&current.document, &document)?;
+        let (serial, digest) = (document.serial, signed.digest());
+        let kept = Document {
+            kind: KEYS.to_owned(),
+            name: serial.to_string(),
+            bytes: signed.to_json().into_bytes(),
+        };
+        let publish = WorldCommand::PublishKeys { serial, digest };
+        self.decide_world(&[accept, publish], by, vec![order, kept]).await?;
+        self.keys.store(Arc::new(Keys { document, signed }));
+        Ok(())
+    }
+
+    fn check_not_locked_out(&self, current: &KeysDocument, next: &KeysDocument) -> Result<(), PlaneError> {
+        let now = self.now();
+        let signs = [
+            (Purpose::Directives, self.federation.directives.key_id()),
+            (Purpose::Ledger, self.federation.ledger.key_id()),
+        ];
+        let lost = signs.into_iter().find(|(purpose, key)| next.find(*purpose, *key, now).is_none());
+        let why = match lost {
+            Some((purpose, key)) => format!("it does not name {key}, with which this plane signs {purpose}"),
+            None if next.root_ca != current.root_ca => "it names another root certificate".to_owned(),
+            None if next.ledger_origin != current.ledger_origin => "it names another ledger".to_owned(),
+            None if next.serial != current.serial + 1 => format!("its serial is not {}", current.serial + 1),
+            None => return Ok(()),
+        };
+        let hint = "name the present online keys beside the new ones; take them out once every server signs with the new";
+        Err(Rejection::new("keys-lock-out", "AU-4", why, hint).into())
+    }
+
     /// The constitution in force, as it was signed (FO-5).
     ///
     /// # Errors
@@ -23,7 +105,7 @@ impl<S: Store> Plane<S> {
         let kept = self.store.document_load(CONSTITUTION, &digest.to_string()).await?;
         let lost =
             || PlaneError::Unavailable(format!("constitution {digest} is in force, and not kept here"));
-        Jws::parse(&kept.ok_or_else(lost)?).map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Jws::parse(&kept.ok_or_else(lost)?).map_err(unavailable)
     }
 
     /// Writes the founding entries: the federation, its keys, its constitution.
@@ -31,7 +113,7 @@ impl<S: Store> Plane<S> {
         let now = self.now();
         let federation = &self.federation;
         let document: ConstitutionDocument =
-            federation.constitution.open(Typ::Constitution, federation.founder()).map_err(|error| {
+            federation.constitution.open(Typ::Constitution, &federation.keys.founder).map_err(|error| {
                 Rejection::new(
                     "constitution-untrusted",
                     "FO-5",

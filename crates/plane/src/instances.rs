@@ -215,7 +215,7 @@ impl<S: Store> Plane<S> {
             bundle: self.federation.bundle.clone(),
             renew_at: used.renew_at,
             interval_ms: interval_ms(self.settings.check_in_every),
-            keys: self.federation.keys_document.clone(),
+            keys: self.keys().signed.clone(),
         }
     }
 
@@ -402,7 +402,7 @@ impl<S: Store> Plane<S> {
         let by = By::Operator(operator.clone());
         let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         let instance = self.decide_instance(id, &by, &Extra::default(), judge).await?;
-        Ok(crate::views::instance_view(&instance))
+        Ok(self.instance_as_seen(&instance))
     }
 
     /// The key an instance signs with, and its state, for whoever authenticates its requests.
@@ -451,6 +451,8 @@ impl<S: Store> Plane<S> {
             state: instance.state,
             since: instance.since,
             findings: crate::views::finding_views(instance),
+            warnings: instance.warnings.clone(),
+            notices: crate::views::notice_views(instance, &seen.world.constitution),
             handshake_required: instance.handshake_required,
             directive,
             interval_ms: interval_ms(self.settings.check_in_every),

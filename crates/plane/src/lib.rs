@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use governance::{Digest, Span, Timestamp, World};
+use proof::Jws;
 use proof::keys::KeysDocument;
-use proof::{Jws, KeySet};
 use tokio::sync::RwLock;
 use trust::{Issuer, SigningKey};
 
@@ -41,7 +41,7 @@ pub struct Settings {
 
 /// Everything the Federation holds to govern with: documents and online keys.
 pub struct Federation {
-    /// The keys document, opened by the root keys.
+    /// The keys document of the folder, opened by the root keys; the one in force may be newer.
     pub keys: KeysDocument,
     /// The same as it was signed.
     pub keys_document: Jws,
@@ -57,17 +57,13 @@ pub struct Federation {
     pub ledger: SigningKey,
 }
 
-impl Federation {
-    /// The Founder's keys.
-    #[must_use]
-    pub const fn founder(&self) -> &KeySet {
-        &self.keys.founder
-    }
-    /// The Organism's keys.
-    #[must_use]
-    pub const fn organism(&self) -> &KeySet {
-        &self.keys.organism
-    }
+/// The keys document in force (AU-4).
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The document.
+    pub document: KeysDocument,
+    /// The same as it was signed.
+    pub signed: Jws,
 }
 
 /// The world as last seen, with its revision and digest of the law.
@@ -92,6 +88,7 @@ pub struct Plane<S> {
     pub(crate) settings: Settings,
     pub(crate) repository: trust::tuf::Repository,
     world: ArcSwap<Seen>,
+    keys: ArcSwap<Keys>,
     latest: AtomicI64,
     /// Held to read by whoever decides about an instance, and to write by whoever counts them all: so a rollout is
     /// judged on exactly what the ledger says at that point.
@@ -112,6 +109,7 @@ impl<S: Store> Plane<S> {
         settings: Settings,
     ) -> Result<Self, PlaneError> {
         let (world, revision) = store.world_load().await?;
+        let keys = federation::keys_in_force(&store, &federation, &world).await?;
         let plane = Self {
             store,
             clock,
@@ -120,6 +118,7 @@ impl<S: Store> Plane<S> {
             settings,
             repository,
             world: ArcSwap::from_pointee(Seen { world, revision }),
+            keys: ArcSwap::from_pointee(keys),
             latest: AtomicI64::new(0),
             gate: RwLock::new(()),
         };
@@ -176,6 +175,11 @@ impl<S: Store> Plane<S> {
     /// Reads the constitution in force.
     pub fn constitution<T>(&self, read: impl FnOnce(&governance::Constitution) -> T) -> T {
         read(&self.seen().world.constitution)
+    }
+
+    /// The keys document in force (AU-4).
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.load_full()
     }
 
     /// What the Federation holds.

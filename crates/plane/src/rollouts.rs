@@ -50,7 +50,7 @@ impl<S: Store> Plane<S> {
         request: &wire::Publish,
     ) -> Result<wire::ReleaseView, PlaneError> {
         let release: Release =
-            request.release.open(Typ::Release, self.federation.organism()).map_err(|error| {
+            request.release.open(Typ::Release, &self.keys().document.organism).map_err(|error| {
                 let hint = "have the Organism threshold sign the release";
                 Rejection::new("release-untrusted", "RL-1", error.to_string(), hint)
             })?;
@@ -176,7 +176,7 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When it is under threshold, replayed, expired, or the law has no such step.
     pub async fn order(&self, order: &Jws) -> Result<(), PlaneError> {
-        let payload: Order = order.open(Typ::Order, self.federation.founder()).map_err(|error| {
+        let payload: Order = order.open(Typ::Order, &self.keys().document.founder).map_err(|error| {
             let hint = "have the Founder threshold sign the order: `order sign` adds a signature";
             Rejection::new("order-untrusted", "FO-1", error.to_string(), hint)
         })?;
@@ -191,7 +191,7 @@ impl<S: Store> Plane<S> {
             name: payload.serial.to_string(),
             bytes: order.to_json().into_bytes(),
         };
-        let asks = payload.asks(self.federation.founder()).map_err(|error| {
+        let asks = payload.asks(&self.keys().document.founder).map_err(|error| {
             let hint = "sign the constitution and the order over it anew: `constitution sign`";
             Rejection::new("order-untrusted", "FO-1", error.to_string(), hint)
         })?;
@@ -215,11 +215,7 @@ impl<S: Store> Plane<S> {
                 self.decide_world(&[accept, command], &by, documents).await?;
                 self.sweep().await
             }
-            Asks::Keys(_) => {
-                let detail = "orders to `keys` are not carried out by this version";
-                let hint = "this version carries out every other order of the Founder";
-                Err(Rejection::new("order-not-supported", "FO-1", detail, hint).into())
-            }
+            Asks::Keys(signed) => self.keys_publish(accept, &by, document, *signed).await,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use governance::rollout::PhaseCount;
 use governance::{
-    Action, Census, Instance, InstanceId, Outcome, Rollout, RolloutStatus, State, Version, World,
+    Action, Census, Constitution, Instance, InstanceId, Outcome, Rollout, RolloutStatus, State, Timestamp,
+    Version, World,
 };
 
 use crate::ports::{InstanceFilter, PAGE_MAX, Store};
@@ -19,8 +20,18 @@ pub(crate) fn finding_views(instance: &Instance) -> Vec<wire::FindingView> {
     instance.findings.iter().map(view).collect()
 }
 
+/// Deactivation notices as the owner reads them.
+pub(crate) fn notice_views(instance: &Instance, law: &Constitution) -> Vec<wire::NoticeView> {
+    let view = |notice: &governance::module::Notice| wire::NoticeView {
+        domain: notice.domain.clone(),
+        since: notice.since,
+        until: notice.since + law.entitlement_deactivate_within,
+    };
+    instance.notices.iter().map(view).collect()
+}
+
 /// An instance as operators see it.
-pub(crate) fn instance_view(instance: &Instance) -> wire::InstanceView {
+pub(crate) fn instance_view(instance: &Instance, law: &Constitution, now: Timestamp) -> wire::InstanceView {
     let subject = instance.id.to_string();
     wire::InstanceView {
         id: instance.id,
@@ -42,6 +53,15 @@ pub(crate) fn instance_view(instance: &Instance) -> wire::InstanceView {
             deadline: offer.deadline,
         }),
         installing: instance.attempt.map(|attempt| attempt.release),
+        domains: instance.activations.iter().map(|activation| activation.domain.clone()).collect(),
+        notices: notice_views(instance, law),
+        warnings: instance.warnings.clone(),
+        overrides: instance
+            .overrides
+            .iter()
+            .filter(|given| now <= given.until)
+            .map(|given| wire::OverrideView { finding: given.code, until: given.until })
+            .collect(),
         findings: finding_views(instance),
         escalations: escalation_views(&instance.escalations, &subject),
     }
@@ -134,8 +154,13 @@ impl<S: Store> Plane<S> {
     pub async fn instance_view(&self, id: InstanceId) -> Result<wire::InstanceView, PlaneError> {
         let found = self.store.instance_load(id).await?;
         found
-            .map(|(instance, _)| instance_view(&instance))
+            .map(|(instance, _)| self.instance_as_seen(&instance))
             .ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))
+    }
+
+    /// An instance as operators see it now.
+    pub(crate) fn instance_as_seen(&self, instance: &Instance) -> wire::InstanceView {
+        instance_view(instance, &self.seen().world.constitution, self.now())
     }
 
     /// A page of instances, at most [`PAGE_MAX`].
@@ -151,7 +176,10 @@ impl<S: Store> Plane<S> {
         let limit = limit.clamp(1, PAGE_MAX);
         let page = self.store.instance_page(filter, after, limit).await?;
         let next = page.last().filter(|_| page.len() == limit).map(|(instance, _)| instance.id.to_string());
-        Ok(wire::Page { items: page.iter().map(|(instance, _)| instance_view(instance)).collect(), next })
+        Ok(wire::Page {
+            items: page.iter().map(|(instance, _)| self.instance_as_seen(instance)).collect(),
+            next,
+        })
     }
 
     /// One release.

@@ -168,7 +168,7 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
     let constitution_path = settings.path(&paths.constitution);
     let constitution = jws(&constitution_path)?;
     constitution
-        .verify(proof::jws::Typ::Constitution, &keys.founder)
+        .verify(proof::jws::Typ::Constitution, &founder)
         .map_err(|error: JwsError| document(&constitution_path, &error.to_string()))?;
 
     let bundle = keys.root_ca.clone();

@@ -161,10 +161,12 @@ fn refused_status(code: &str) -> StatusCode {
 fn rejected_status(code: &str) -> StatusCode {
     match code {
         "nonce-replayed" => StatusCode::UNAUTHORIZED,
-        "key-mismatch" | "enrolment-unknown" | "enrolment-expired" | "order-untrusted"
+        "key-mismatch" | "enrolment-unknown" | "enrolment-expired" | "order-untrusted" | "keys-untrusted"
         | "release-untrusted" => StatusCode::FORBIDDEN,
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
-        "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused" => StatusCode::CONFLICT,
+        "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused" | "keys-lock-out" => {
+            StatusCode::CONFLICT
+        }
         _ => StatusCode::BAD_REQUEST,
     }
 }

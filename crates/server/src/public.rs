@@ -126,7 +126,7 @@ fn document(kind: &'static str, bytes: String) -> Response {
 }
 
 async fn keys(State(public): State<Public>) -> Response {
-    document(JSON, public.0.plane.federation().keys_document.to_json())
+    document(JSON, public.0.plane.keys().signed.to_json())
 }
 
 async fn constitution(State(public): State<Public>) -> Result<Response, Failure> {

@@ -3,9 +3,10 @@
 //! Never validates by hand: fields are governance types, parsed once.
 
 pub use governance::Explanation;
+use governance::warning::Warning;
 use governance::{
-    Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Kind, Label, LayerContent, Package, Phase,
-    ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
+    Digest, DomainCode, Endpoint, FindingCode, InstanceId, InstanceKey, Kind, Label, LayerContent, Package,
+    Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
 };
 use proof::jws::Jws;
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,12 @@ pub struct Standing {
     pub since: Timestamp,
     /// What is found against it.
     pub findings: Vec<FindingView>,
+    /// The warnings given of windows that are open (CO-12).
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+    /// Active domains without a right, to be switched off (CO-5).
+    #[serde(default)]
+    pub notices: Vec<NoticeView>,
     /// It was restored, and renews its certificate to shake hands afresh (LC-17).
     pub handshake_required: bool,
     /// What is asked of it, signed (RL-3).
@@ -174,6 +181,26 @@ pub struct FindingView {
     pub since: Timestamp,
     /// What clears it.
     pub cleared_by: String,
+}
+
+/// A deactivation notice as its owner reads it (EN-3, CO-5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeView {
+    /// Which domain.
+    pub domain: DomainCode,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when it is to be off; this instant is still inside.
+    pub until: Timestamp,
+}
+
+/// An override as people see it (FO-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideView {
+    /// Which finding is silenced.
+    pub finding: FindingCode,
+    /// Until when; this instant is still inside.
+    pub until: Timestamp,
 }
 
 /// `GET /v1/instances/{id}/status`: all that a revoked instance may still ask.
@@ -241,6 +268,18 @@ pub struct InstanceView {
     pub offer: Option<OfferView>,
     /// What it is installing.
     pub installing: Option<Version>,
+    /// The domains it has the right to run, in the order of activation (EN-5).
+    #[serde(default)]
+    pub domains: Vec<DomainCode>,
+    /// Active domains without a right, to be switched off (CO-5).
+    #[serde(default)]
+    pub notices: Vec<NoticeView>,
+    /// The warnings given of windows that are open (CO-12).
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+    /// The overrides in force (FO-3).
+    #[serde(default)]
+    pub overrides: Vec<OverrideView>,
     /// What is found against it.
     pub findings: Vec<FindingView>,
     /// What lies before the Founder about it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use client::{Client, Source as _, SystemSource};
+use governance::warning::Point;
 use governance::window::Closed;
 use governance::{Span, State, Timestamp, Version};
 use proof::Directive;
@@ -63,6 +64,8 @@ pub struct Agent {
     pub(super) refused: Option<(u64, Timestamp)>,
     /// The offer that is not followed, as the endpoint shows it.
     pub(super) shown_refusal: Option<Refused>,
+    /// What the plane held against the instance or warned of when it was last heard.
+    heard: Vec<String>,
     /// Whether the plane said that the certificate ran out.
     pub(super) expired: bool,
 }
@@ -143,6 +146,7 @@ impl Agent {
             waits: None,
             refused: None,
             shown_refusal: None,
+            heard: Vec::new(),
             expired: false,
             config,
             folder,
@@ -288,7 +292,32 @@ impl Agent {
             }
         }
         self.standing = Some(self.client.check_in(self.identity.instance).await?);
+        self.hear();
         self.deploy().await
+    }
+
+    /// Tells its owner what the plane holds against the instance, or warns of: each once, when it comes.
+    fn hear(&mut self) {
+        let Some(standing) = &self.standing else { return };
+        let found = standing
+            .findings
+            .iter()
+            .map(|finding| format!("finding {} ({}): {}", finding.code, finding.rule, finding.cleared_by));
+        let noticed = standing.notices.iter().map(|notice| {
+            format!(
+                "domain {} has no right to run here (CO-5): switch it off until {}",
+                notice.domain, notice.until
+            )
+        });
+        let warned = standing.warnings.iter().map(|warning| match warning.point {
+            Point::Half => format!("half of the window `{}` is over (CO-12)", warning.window),
+            Point::End => format!("the window `{}` is at its end (CO-12)", warning.window),
+        });
+        let now: Vec<String> = found.chain(noticed).chain(warned).collect();
+        for line in now.iter().filter(|line| !self.heard.contains(line)) {
+            tracing::warn!("{line}");
+        }
+        self.heard = now;
     }
 
     /// Says that the deployment is complete once a health check names what was deployed (LC-1).

@@ -514,6 +514,8 @@ fn standing(book: &Book) -> Json<Standing> {
         state: book.state,
         since: now(),
         findings: Vec::new(),
+        warnings: Vec::new(),
+        notices: Vec::new(),
         handshake_required: book.handshake_required,
         directive,
         interval_ms: 200,

@@ -197,12 +197,22 @@ fn explained(told: &wire::Explanation, out: &Output) -> String {
     text.lines().flat_map(fold).collect::<Vec<_>>().join("\n")
 }
 
+/// Words with commas between, or a dash for none.
+fn words<T: ToString>(items: &[T]) -> String {
+    let words = items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if words.is_empty() { "-".to_owned() } else { words }
+}
+
 fn shown(view: &InstanceView, out: &Output) -> String {
     let none = || "-".to_owned();
     let offer = view.offer.as_ref().map_or_else(none, |offer| {
         let deadline = offer.deadline.map_or_else(String::new, |at| format!(", due {at}"));
         format!("{} {} since {}{deadline}", offer.action, offer.release, offer.phase)
     });
+    let warnings: Vec<String> =
+        view.warnings.iter().map(|warning| format!("{} ({})", warning.window, warning.point)).collect();
+    let silenced = |given: &wire::OverrideView| format!("{} until {}", given.finding, given.until);
+    let overrides: Vec<String> = view.overrides.iter().map(silenced).collect();
     let pairs = Output::pairs(&[
         ("instance", view.id.to_string()),
         ("kind", view.kind.to_string()),
@@ -216,6 +226,9 @@ fn shown(view: &InstanceView, out: &Output) -> String {
         ("endpoint", view.endpoint.to_string()),
         ("reported", view.reported.to_string()),
         ("offer", offer),
+        ("domains", words(&view.domains)),
+        ("warned of", words(&warnings)),
+        ("overrides", words(&overrides)),
         ("installing", view.installing.map_or_else(none, |version| version.to_string())),
     ]);
     let row = |finding: &wire::FindingView| {
@@ -225,5 +238,14 @@ fn shown(view: &InstanceView, out: &Output) -> String {
     let header =
         [Column::new("finding"), Column::new("rule"), Column::new("since"), Column::text("cleared by")];
     let findings = out.table(&header, view.findings.iter().map(row));
-    Output::parts(&[pairs, findings, super::federation::escalation_table(&view.escalations, out)])
+    let row = |notice: &wire::NoticeView| {
+        vec![notice.domain.to_string(), out.time(notice.since), out.time(notice.until)]
+    };
+    let header = [Column::new("to be switched off"), Column::new("since"), Column::new("until")];
+    let notices = if view.notices.is_empty() {
+        String::new()
+    } else {
+        out.table(&header, view.notices.iter().map(row))
+    };
+    Output::parts(&[pairs, findings, notices, super::federation::escalation_table(&view.escalations, out)])
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use governance::{InstanceId, Span, Timestamp, Version};
+use governance::{FindingCode, InstanceId, Span, Timestamp, Version};
 use proof::order::{Order, OrderAction, OrderError};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
@@ -36,12 +36,24 @@ pub struct OrderSignArgs {
     /// What to order; not needed where FILE holds the order already.
     #[arg(long = "do", value_enum)]
     pub action: Option<OrderWord>,
-    /// The instance it is about, for suspend, revoke and restore.
+    /// The instance it is about, for suspend, revoke, restore and override.
     #[arg(long, value_name = "ID", value_parser = values::instance)]
     pub instance: Option<InstanceId>,
-    /// The release it is about, for resume and withdraw.
+    /// The release it is about, for resume, withdraw and remove.
     #[arg(long, value_name = "VERSION")]
     pub release: Option<Version>,
+    /// The finding that override silences, as version-drift.
+    #[arg(long, value_name = "CODE")]
+    pub finding: Option<FindingCode>,
+    /// Until when override silences it, as 2027-01-31T00:00:00Z; this instant is still inside.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// The capability that the release may remove before its notice is over, for remove.
+    #[arg(long, value_name = "NAME")]
+    pub capability: Option<String>,
+    /// The signed keys document that comes into force, for keys.
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
     /// Why; it stands in the ledger for good.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -78,6 +90,27 @@ pub enum OrderWord {
     Resume,
     /// Takes a release back (RO-5).
     Withdraw,
+    /// Silences one finding of one instance until a date (FO-3).
+    Override,
+    /// Lets a release remove a capability before its notice is over (RL-8).
+    Remove,
+    /// Puts a new keys document into force (AU-4).
+    Keys,
+}
+
+impl OrderWord {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Revoke => "revoke",
+            Self::Restore => "restore",
+            Self::Resume => "resume",
+            Self::Withdraw => "withdraw",
+            Self::Override => "override",
+            Self::Remove => "remove",
+            Self::Keys => "keys",
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -244,39 +277,60 @@ fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
         let detail = format!("{} does not exist yet, and {what} is not said", args.out.display());
         Failure::usage(
             detail,
-            "a new order needs --do, --reason, and --instance, or --release for resume and withdraw",
+            "a new order needs --do and what it is about: --instance; for override --finding and --until too; --release for \
+             resume and withdraw, with --capability for remove; --document for keys; and --reason for all but keys",
         )
     };
     let action = args.action.ok_or_else(|| missing("--do"))?;
     let instance = || args.instance.ok_or_else(|| missing("--instance"));
     let release = || args.release.ok_or_else(|| missing("--release"));
-    let reason = args.reason.clone().ok_or_else(|| missing("--reason"))?;
+    let reason = || args.reason.clone().ok_or_else(|| missing("--reason"));
     Ok(Order {
         serial: args.serial.unwrap_or_else(|| serial_of(now)),
         expires: now + args.expires.unwrap_or(EXPIRES_AFTER),
         action: match action {
-            OrderWord::Suspend => OrderAction::Suspend { instance: instance()?, reason },
-            OrderWord::Revoke => OrderAction::Revoke { instance: instance()?, reason },
-            OrderWord::Restore => OrderAction::Restore { instance: instance()?, reason },
-            OrderWord::Resume => OrderAction::Resume { release: release()?, reason },
-            OrderWord::Withdraw => OrderAction::Withdraw { release: release()?, reason },
+            OrderWord::Suspend => OrderAction::Suspend { instance: instance()?, reason: reason()? },
+            OrderWord::Revoke => OrderAction::Revoke { instance: instance()?, reason: reason()? },
+            OrderWord::Restore => OrderAction::Restore { instance: instance()?, reason: reason()? },
+            OrderWord::Resume => OrderAction::Resume { release: release()?, reason: reason()? },
+            OrderWord::Withdraw => OrderAction::Withdraw { release: release()?, reason: reason()? },
+            OrderWord::Override => OrderAction::Override {
+                instance: instance()?,
+                finding: args.finding.ok_or_else(|| missing("--finding"))?,
+                until: args.until.ok_or_else(|| missing("--until"))?,
+                reason: reason()?,
+            },
+            OrderWord::Remove => OrderAction::Remove {
+                release: release()?,
+                capability: args.capability.clone().ok_or_else(|| missing("--capability"))?,
+                reason: reason()?,
+            },
+            OrderWord::Keys => {
+                let file = args.document.as_ref().ok_or_else(|| missing("--document"))?;
+                OrderAction::Keys { document: read_document(file)? }
+            }
         },
     })
 }
 
 /// Whatever the command line says beside the file must be what the file says.
 fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
-    let word = |word: OrderWord| match word {
-        OrderWord::Suspend => "suspend",
-        OrderWord::Revoke => "revoke",
-        OrderWord::Restore => "restore",
-        OrderWord::Resume => "resume",
-        OrderWord::Withdraw => "withdraw",
+    let (finding, until) = match &order.action {
+        OrderAction::Override { finding, until, .. } => (Some(*finding), Some(*until)),
+        _ => (None, None),
+    };
+    let capability = match &order.action {
+        OrderAction::Remove { capability, .. } => Some(capability),
+        _ => None,
     };
     let differs = [
-        ("--do", args.action.is_some_and(|action| word(action) != order.action.as_str())),
+        ("--do", args.action.is_some_and(|action| action.as_str() != order.action.as_str())),
         ("--instance", args.instance.is_some_and(|id| order.action.instance() != Some(id))),
         ("--release", args.release.is_some_and(|release| order.action.release() != Some(release))),
+        ("--finding", args.finding.is_some() && args.finding != finding),
+        ("--until", args.until.is_some() && args.until != until),
+        ("--capability", args.capability.is_some() && args.capability.as_ref() != capability),
+        ("--document", args.document.is_some()),
         ("--reason", args.reason.as_deref().is_some_and(|reason| order.action.reason() != Some(reason))),
         ("--serial", args.serial.is_some_and(|serial| serial != order.serial)),
     ];
@@ -348,6 +402,10 @@ mod tests {
                 action: Some(OrderWord::Revoke),
                 instance: Some(InstanceId::from_random([1; 16])),
                 release: None,
+                finding: None,
+                until: None,
+                capability: None,
+                document: None,
                 reason: Some("stolen".to_owned()),
                 serial: None,
                 expires: None,
@@ -375,6 +433,28 @@ mod tests {
         let order = Order::open(&document, &ceremony.root, 0, NOW).unwrap();
         assert_eq!((order.clone(), order.serial), (first.order, 1_700_000_000_000));
         assert_eq!(order.expires, NOW + Span::hours(1));
+    }
+
+    #[test]
+    fn fo_3_rl_8_an_override_and_a_leave_to_remove_say_what_they_are_about() {
+        let ceremony = Ceremony::new();
+        let base = |action| OrderSignArgs { action: Some(action), ..ceremony.args("1.key") };
+        let code = |args: &OrderSignArgs| sign(args, NOW).unwrap_err().code().to_owned();
+        assert_eq!(code(&base(OrderWord::Override)), "usage");
+        assert_eq!(code(&base(OrderWord::Remove)), "usage");
+        assert_eq!(code(&base(OrderWord::Keys)), "usage");
+        let (finding, until) = (Some(FindingCode::VersionDrift), Some(NOW + Span::hours(9)));
+        let silence = OrderSignArgs { finding, until, ..base(OrderWord::Override) };
+        let signed = sign(&silence, NOW).unwrap();
+        assert!(
+            matches!(signed.order.action, OrderAction::Override { until, .. } if until == NOW + Span::hours(9))
+        );
+        let other = OrderSignArgs { until: Some(NOW + Span::hours(8)), ..silence };
+        assert_eq!(code(&other), "order-differs");
+        let (release, capability) = (Some(Version::new(0, 1, 1)), Some("login".to_owned()));
+        let out = ceremony.folder.path().join("remove.json");
+        let remove = OrderSignArgs { release, capability, out, ..base(OrderWord::Remove) };
+        assert!(matches!(sign(&remove, NOW).unwrap().order.action, OrderAction::Remove { .. }));
     }
 
     #[test]

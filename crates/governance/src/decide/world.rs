@@ -94,6 +94,13 @@ pub enum WorldCommand {
         /// The catalogue.
         catalogue: Catalogue,
     },
+    /// A keys document comes into force, its signatures verified (AU-4).
+    PublishKeys {
+        /// Its serial.
+        serial: u64,
+        /// Digest of the document.
+        digest: Digest,
+    },
     /// The fleet was counted (CO-14).
     CountFleet {
         /// Instances that are not revoked.
@@ -173,6 +180,12 @@ pub fn decide_world(
                 Some(rollout) => WorldEvent::RolloutEscalationAcknowledged { rollout: rollout.id, rule },
                 None => WorldEvent::FederationEscalationAcknowledged { rule },
             }])
+        }
+        WorldCommand::PublishKeys { serial, .. } if *serial <= world.keys_serial => {
+            Err(Reason::KeysReplayed { serial: *serial, last: world.keys_serial }.into())
+        }
+        WorldCommand::PublishKeys { serial, digest } => {
+            Ok(alloc::vec![WorldEvent::KeysPublished { serial: *serial, digest: *digest }])
         }
         WorldCommand::CountFleet { instances } => {
             Ok(alloc::vec![WorldEvent::FleetCounted { instances: *instances }])

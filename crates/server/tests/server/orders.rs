@@ -2,10 +2,11 @@
 
 use governance::{Constitution, ConstitutionDocument, Digest, FindingCode, Span, State, Timestamp};
 use proof::order::{Order, OrderAction};
-use proof::{Jws, Typ};
+use proof::{Jws, KeySet, KeysDocument, Sign as _, Typ};
+use trust::SigningKey;
 use wire::Acknowledge;
 
-use crate::common::{Who, World, now, refused, renewal, statement, version};
+use crate::common::{Who, World, bytes_of, now, refused, renewal, statement, version};
 
 fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
     let order = Order { serial, expires: now() + Span::hours(1), action };
@@ -97,5 +98,46 @@ async fn rl_8_the_founder_lets_a_release_remove_a_capability() {
     let action = OrderAction::Remove { release, capability, reason: "nobody uses it".into() };
     operator.order_submit(signed(&world, 1, action.clone())).await.unwrap();
     refused(operator.order_submit(signed(&world, 1, action)).await, 409, "order-replayed");
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plane_out() {
+    let mut world = World::start().await;
+    let operator = world.client(&world.operator());
+    let first = Jws::parse(&bytes_of(&world.path("keys.json"))).unwrap();
+    let mut keys: KeysDocument = first.parse_unverified().unwrap();
+    let sign = |keys: &KeysDocument, who: &[&SigningKey]| {
+        let mut document = Jws::sign_json(Typ::Keys, keys, who[0]).unwrap();
+        who[1..].iter().for_each(|key| document.add_signature(Typ::Keys, *key).unwrap());
+        document
+    };
+    let order = |serial, document| signed(&world, serial, OrderAction::Keys { document });
+    keys.serial = 2;
+    let online = std::mem::take(&mut keys.online);
+    let lost = sign(&keys, &[&world.founder]);
+    refused(operator.order_submit(order(1, lost)).await, 409, "keys-lock-out");
+    keys.online = online;
+    let stranger = SigningKey::generate().unwrap();
+    keys.organism = KeySet::single(*SigningKey::generate().unwrap().public_key());
+    let untrusted = sign(&keys, &[&stranger]);
+    refused(operator.order_submit(order(1, untrusted)).await, 403, "keys-untrusted");
+    let second = sign(&keys, &[&world.founder]);
+    operator.order_submit(order(1, second.clone())).await.unwrap();
+    let served = async |world: &World| {
+        let bytes = world.public().file("/keys.json", 1 << 20).await.unwrap().unwrap();
+        Jws::parse(&bytes).unwrap().digest()
+    };
+    assert_eq!(served(&world).await, second.digest());
+    refused(operator.order_submit(order(2, second.clone())).await, 403, "keys-untrusted");
+    // Whether the folder has the new one yet or not.
+    for text in [None, Some(second.to_json())] {
+        world.stop().await;
+        if let Some(text) = text {
+            std::fs::write(world.path("keys.json"), text).unwrap();
+        }
+        world.run().await;
+        assert_eq!(served(&world).await, second.digest());
+    }
     world.lawful().await;
 }
