@@ -7,17 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governance::{Digest, InstanceId, Version};
+use governance::{Digest, Instance, InstanceId, Version, World};
 use proof::{Jws, Sign};
 use reqwest::{Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze,
-    InstanceView, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed,
-    Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut,
-    UpgradeBegin, UpgradeFinish,
+    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
+    Freeze, InstanceView, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew,
+    Renewed, Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
+    TargetPut, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -195,6 +195,32 @@ impl Client {
     /// As every call.
     pub async fn instance(&self, id: InstanceId) -> Called<InstanceView> {
         self.fetch(&format!("/v1/instances/{id}")).await
+    }
+
+    /// Why an instance has not got a release yet, or any that is newer than what it runs.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn instance_explain(&self, id: InstanceId, release: Option<Version>) -> Called<Explanation> {
+        let release = release.map(|release| release.to_string());
+        let query = query_string(&[("release", &release)]);
+        self.fetch(&format!("/v1/instances/{id}/explain{query}")).await
+    }
+
+    /// What holds for every instance, as the plane has it on record.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn record_of_the_world(&self) -> Called<World> {
+        self.fetch("/v1/records/world").await
+    }
+
+    /// A page of instances as the plane has them on record, behind `after`.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn records(&self, after: Option<String>) -> Called<Page<Instance>> {
+        self.fetch(&format!("/v1/records/instances{}", query_string(&[("after", &after)]))).await
     }
 
     /// Suspends an instance (LC-8, LC-15).

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
-    simulate,
+    simulate, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -54,6 +54,8 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Shows, checks, compares and amends constitutions.
     Constitution(constitution::ConstitutionArgs),
+    /// Shows what a constitution or a release would do to the fleet, before anybody signs or publishes it.
+    WhatIf(what_if::WhatIfArgs),
     /// Rehearses timelines of a federation.
     Scenario(scenario::ScenarioArgs),
     /// Simulates a fleet, and checks the invariants of the law at every step.
@@ -99,6 +101,7 @@ impl Command {
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
             Self::Constitution(args) => constitution::run(args, out).await,
+            Self::WhatIf(args) => what_if::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
             Self::Simulate(args) => simulate::run(&args, out),
         }
@@ -158,6 +161,8 @@ mod tests {
                 "instance subscription {id} --status lapsed --url https://a:8443 --cert c --key k --root r"
             ),
             &format!("instance suspend {id}"),
+            &format!("instance explain {id}"),
+            &format!("instance explain {id} 0.1.1 --json"),
             "rollout approve 0.1.1",
             "release sign --manifest m.toml --package p --key a b --key c --out d",
             "release publish d --kind dedicated --approval ga",
@@ -183,6 +188,9 @@ mod tests {
             "constitution sign --key b --out o --root founder.json",
             "scenario run scenarios a.toml --json",
             "simulate --instances 1000 --days 365 --seed 7 --constitution c.toml --faults harsh --report r.html --json",
+            "what-if --data d --constitution new.toml",
+            "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
+            "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
             "status",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
@@ -195,6 +203,9 @@ mod tests {
             "constitution diff a b c",
             "constitution show --default c.toml",
             "scenario run",
+            "what-if --data d",
+            "what-if --constitution a --release b",
+            "what-if --data d --url https://a:8443 --release b",
             "fly",
             "simulate --faults gentle",
             "simulate --days 0",

@@ -5,7 +5,7 @@
 
 use crate::instance::Instance;
 use crate::lifecycle::State;
-use crate::reconcile::wait;
+use crate::reconcile::retry_wait;
 use crate::release::Class;
 use crate::standing;
 use crate::time::{Span, Timestamp};
@@ -76,8 +76,8 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
         look(silenced.until);
     }
     for failure in &instance.failures {
-        look(failure.at + wait(failure, Class::Security, world));
-        look(failure.at + wait(failure, Class::Minor, world));
+        look(failure.at + retry_wait(failure, Class::Security, law));
+        look(failure.at + retry_wait(failure, Class::Minor, law));
     }
     if let Some(left) = instance.left {
         look(just_before(left.again));

@@ -14,6 +14,7 @@ pub mod constitution;
 pub mod decide;
 pub mod entitlement;
 pub mod event;
+pub mod explain;
 pub mod finding;
 pub mod horizon;
 pub mod id;
@@ -37,6 +38,7 @@ pub mod world;
 pub use clock::Clock;
 pub use constitution::{Constitution, ConstitutionDocument, Share, StandingOrder};
 pub use event::{Event, InstanceEvent, Registration, WorldEvent};
+pub use explain::Explanation;
 pub use finding::{Escalation, Finding, FindingCode, Override};
 pub use id::{
     Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, OperatorName, ProviderId, RolloutId,

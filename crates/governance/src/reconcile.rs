@@ -393,10 +393,12 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     let (mut latest, mut latest_here, mut secures) =
         (None::<Wanted<'a>>, None::<Wanted<'a>>, None::<Wanted<'a>>);
     for wanted in world.rollouts.iter().filter_map(candidate) {
-        if wanted.rollout.class == Class::Security && later(&secures, &wanted) {
+        let here = wanted.release.line() == line;
+        // One of another line, which may name what runs, is a step like any other.
+        if here && wanted.rollout.class == Class::Security && later(&secures, &wanted) {
             secures = Some(wanted);
         }
-        if wanted.release.line() == line && later(&latest_here, &wanted) {
+        if here && later(&latest_here, &wanted) {
             latest_here = Some(wanted);
         }
         if later(&latest, &wanted) {
@@ -408,7 +410,7 @@ fn update<'a>(instance: &Instance, world: &'a World, now: Timestamp) -> Option<W
     match secures {
         Some(secures) => latest_here
             .filter(|here| here.release >= secures.release && published(here) >= published(&secures))
-            .or(Some(secures).filter(|secures| secures.release.line() == line)),
+            .or(Some(secures)),
         None => latest,
     }
 }
@@ -435,13 +437,12 @@ fn is_blocked(
         failure.release == release
             && !failure.retry
             && rollout.counts(failure.at)
-            && now.since(failure.at) <= wait(failure, class, world)
+            && now.since(failure.at) <= retry_wait(failure, class, &world.constitution)
     })
 }
 
 /// How long a failed release is not offered again (RO-9).
-pub(crate) fn wait(failure: &Failure, class: Class, world: &World) -> Span {
-    let law = &world.constitution;
+pub(crate) fn retry_wait(failure: &Failure, class: Class, law: &Constitution) -> Span {
     match class {
         Class::Security => {
             let doublings = failure.times.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);

@@ -409,7 +409,7 @@ impl Census {
     }
 
     /// The cut-offs of a phase with this share, and how many they put inside (RO-1, RO-2).
-    fn cut(mut self, share: Share, before: &[Cutoff]) -> (Vec<Cutoff>, u64) {
+    pub(crate) fn cut(mut self, share: Share, before: &[Cutoff]) -> (Vec<Cutoff>, u64) {
         let eligible = self.eligible();
         let places = share.of_rounded_up(eligible).max(1).min(eligible);
         let mut quotas: Vec<(Stratum, u64, u64)> = self
@@ -455,7 +455,7 @@ impl Census {
 
 /// What the law in force says of a phase that opens now (RO-1, RO-3); it keeps that (FO-5).
 pub(crate) struct PhaseLaw {
-    share: Share,
+    pub(crate) share: Share,
     pub(crate) duration: Option<Span>,
     pub(crate) failure_bound: Share,
 }

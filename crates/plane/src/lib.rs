@@ -3,6 +3,7 @@
 //! Never decides a rule itself: `governance` does. Never opens a connection to an instance.
 
 mod decision;
+mod explain;
 pub mod federation;
 pub mod instances;
 pub mod ports;

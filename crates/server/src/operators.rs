@@ -7,14 +7,17 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use governance::decide::Command;
-use governance::{FindingCode, InstanceId, Kind, ProviderId, State as InstanceState, Tier, Version};
+use governance::{
+    FindingCode, Instance, InstanceId, Kind, ProviderId, State as InstanceState, Tier, Version, World,
+};
 use plane::ports::{InstanceFilter, PAGE_MAX, Store as _};
 use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
-    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Federation, Freeze,
-    InstanceView, Page, Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder, SubscriptionChange,
+    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
+    Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder,
+    SubscriptionChange,
 };
 
 use crate::app::App;
@@ -23,6 +26,8 @@ use crate::problem::{Answer, Failure};
 
 /// Instances on a page, when the query does not say.
 const PAGE_DEFAULT: usize = 100;
+/// Records on a page at most: they are larger than what listings show of them.
+const RECORDS_MAX: usize = 200;
 /// Bytes of ledger entries in one answer, at most; one entry always fits.
 const ENTRIES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -62,6 +67,17 @@ pub(crate) async fn instance_list(State(app): State<App>, call: Call) -> Answer<
 
 pub(crate) async fn instance_show(State(app): State<App>, call: Call) -> Answer<InstanceView> {
     Ok(Json(app.plane.instance_view(call.param("id")?).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    release: Option<Version>,
+}
+
+pub(crate) async fn explain(State(app): State<App>, call: Call) -> Answer<Explanation> {
+    let ExplainQuery { release } = call.query()?;
+    Ok(Json(app.plane.explain(call.param("id")?, release).await?))
 }
 
 pub(crate) async fn suspend(State(app): State<App>, call: Call) -> Answer<InstanceView> {
@@ -187,6 +203,22 @@ pub(crate) async fn ledger_checkpoint(State(app): State<App>, _call: Call) -> Re
         read.map_err(|error| Failure::unavailable(&error))?.map_err(|error| Failure::unavailable(&error))?;
     let bytes = bytes.ok_or_else(|| Failure::not_found("checkpoint yet"))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], bytes).into_response())
+}
+
+pub(crate) async fn record_of_the_world(State(app): State<App>, _call: Call) -> Answer<World> {
+    Ok(Json(app.plane.record_of_the_world()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordQuery {
+    after: Option<InstanceId>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn records(State(app): State<App>, call: Call) -> Answer<Page<Instance>> {
+    let RecordQuery { after, limit } = call.query()?;
+    Ok(Json(app.plane.records(after, limit.unwrap_or(PAGE_DEFAULT).min(RECORDS_MAX)).await?))
 }
 
 pub(crate) async fn federation(State(app): State<App>, _call: Call) -> Answer<Federation> {

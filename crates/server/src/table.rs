@@ -102,6 +102,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/enrolments",                          Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/instances",                           Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/instances/{id}",                      Operator,           Operation,    JSON),
+    row(Method::GET,   "/v1/instances/{id}/explain",              Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/instances/{id}/suspend",              Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/instances/{id}/reactivate",           Operator,           Operation,    JSON),
     row(Method::POST,  "/v1/instances/{id}/subscription",         Operator,           Operation,    JSON),
@@ -119,6 +120,8 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/escalations/acknowledge",             Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/ledger/entries",                      Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/ledger/checkpoint",                   Operator,           Operation,    JSON),
+    row(Method::GET,   "/v1/records/world",                       Operator,           Operation,    JSON),
+    row(Method::GET,   "/v1/records/instances",                   Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/federation",                          Operator,           Operation,    JSON),
     row(Method::GET,   "/v1/constitution",                        Operator,           Operation,    JSON),
 ];

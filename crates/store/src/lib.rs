@@ -14,5 +14,5 @@ pub use limits::{DOCUMENT_BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX};
 pub use memory::MemoryStore;
 pub use sqlite::{
     APPLICATION_ID, BATCH_MAX, FORGET_MAX, OUTBOX_TOPIC, OpenError, Options, OutboxItem, PROBLEMS_MAX,
-    QUEUE_MAX, READERS_MAX, SqliteReader, SqliteStore,
+    QUEUE_MAX, READERS_MAX, Recorded, SqliteReader, SqliteStore, recorded,
 };

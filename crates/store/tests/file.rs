@@ -173,3 +173,41 @@ async fn many_nonces_are_forgotten_piece_by_piece() {
     assert_eq!(store.nonce_forget(at(many)).await, Ok(many - 1));
     assert_eq!(store.nonce_forget(at(many + 1)).await, Ok(1));
 }
+
+/// Every file of a folder with its bytes.
+fn files(folder: &TempDir) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn reading_the_fleet_changes_no_file_beside_a_server_or_without_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&folder).unwrap();
+    let world = Some(Box::default());
+    store.commit(Commit { world, ..writes(instance(1), None) }).await.unwrap();
+    store.commit(Commit { world_revision: 1, ..writes(instance(2), None) }).await.unwrap();
+    store.pulse_save(at(7)).await.unwrap();
+    // The index of the log beside it holds every reader's marks.
+    let whole = |files: Vec<(std::ffi::OsString, Vec<u8>)>| {
+        let kept = files.into_iter().filter(|(name, _)| !name.to_string_lossy().ends_with("-shm"));
+        kept.collect::<Vec<_>>()
+    };
+    let before = whole(files(&folder));
+    let found = store::recorded(&path).unwrap();
+    assert_eq!((found.instances.len(), found.pulse), (2, Some(at(7))));
+    assert_eq!(whole(files(&folder)), before);
+
+    drop(store);
+    let before = files(&folder);
+    assert_eq!(store::recorded(&path).unwrap().instances, found.instances);
+    assert_eq!(files(&folder), before);
+
+    fs::write(folder.path().join("other.db"), b"no database of ours at all").unwrap();
+    assert!(matches!(store::recorded(folder.path().join("other.db")), Err(OpenError::Database(_))));
+    assert!(matches!(store::recorded(folder.path().join("none.db")), Err(OpenError::File { .. })));
+}

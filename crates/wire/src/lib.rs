@@ -2,6 +2,7 @@
 //!
 //! Never validates by hand: fields are governance types, parsed once.
 
+pub use governance::Explanation;
 use governance::warning::Warning;
 use governance::{
     Digest, DomainCode, Endpoint, FindingCode, InstanceId, InstanceKey, Kind, Label, LayerContent, Package,

@@ -6,11 +6,13 @@ use governance::{InstanceId, Kind, State, SubscriptionStatus, Tier, Version};
 use wire::{InstanceView, SubscriptionChange};
 
 use crate::connect::ConnectArgs;
-use crate::table::Column;
+use crate::table::{Column, folded};
 use crate::{Failure, Output, values};
 
 /// Instances asked for at a time.
 const PAGE: u32 = 500;
+/// Columns before the words of an explanation: those of the rule.
+const EXPLAINED_INDENT: usize = 9;
 
 /// Instances: which there are, where each stands, and what is found against it.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +32,14 @@ enum InstanceCommand {
         /// The instance's id.
         #[arg(value_parser = values::instance)]
         id: InstanceId,
+    },
+    /// Says why an instance has not got a release yet, from when on it may, and what would have to change.
+    Explain {
+        /// The instance's id.
+        #[arg(value_parser = values::instance)]
+        id: InstanceId,
+        /// The release; otherwise every release that is newer than what the instance runs.
+        release: Option<Version>,
     },
     /// Suspends an instance for its subscription (LC-8, LC-15).
     Suspend {
@@ -99,6 +109,10 @@ async fn carry_out(client: &Client, command: InstanceCommand, out: &Output) -> R
             return out.show(&items, || listing(&items, out));
         }
         InstanceCommand::Show { id } => client.instance(id).await?,
+        InstanceCommand::Explain { id, release } => {
+            let told = client.instance_explain(id, release).await?;
+            return out.show(&told, || explained(&told, out));
+        }
         InstanceCommand::Suspend { id } => client.instance_suspend(id).await?,
         InstanceCommand::Reactivate { id } => client.instance_reactivate(id).await?,
         InstanceCommand::Subscription(SubscriptionArgs { id, tier, status }) => {
@@ -173,6 +187,14 @@ fn listing(items: &[InstanceView], out: &Output) -> String {
 fn labels(view: &InstanceView) -> String {
     let labels = view.labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     if labels.is_empty() { "-".to_owned() } else { labels }
+}
+
+/// Line by line, each folded under itself where a terminal is too narrow.
+fn explained(told: &wire::Explanation, out: &Output) -> String {
+    let text = told.to_string();
+    let Some(columns) = out.columns() else { return text };
+    let fold = |line: &str| folded(line, columns, if line.starts_with(' ') { EXPLAINED_INDENT } else { 0 });
+    text.lines().flat_map(fold).collect::<Vec<_>>().join("\n")
 }
 
 /// Words with commas between, or a dash for none.

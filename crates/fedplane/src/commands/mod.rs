@@ -12,3 +12,4 @@ pub mod rollout;
 pub mod scenario;
 pub mod serve;
 pub mod simulate;
+pub mod what_if;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::RolloutVerb;
+use governance::explain::Standing as Stands;
 use governance::release::RollbackInstructions;
 use governance::{
     Class, Digest, InstanceId, LayerContent, LayerStructure, Package, Release, Span, State, VersionRange,
@@ -313,4 +314,41 @@ async fn rl_4_a_stack_that_does_not_close_changes_nothing() {
     refused(operator.release_publish(&publish).await, 409, "stack-broken");
     assert_eq!((world.ledger_size().await, operator.releases().await.unwrap().items.len()), (size, 0));
     assert!(!world.path("tuf/metadata/2.targets.json").exists(), "nor is it in the repository");
+}
+
+#[tokio::test]
+async fn ro_2_an_operator_is_told_why_an_instance_has_not_got_a_release() {
+    let world = World::start().await;
+    let (id, who) = world.active().await;
+    let (other, _) = world.active().await;
+    let operator = world.client(&world.operator());
+    operator.release_publish(&prepare_update(&world, b"the new one").await).await.unwrap();
+
+    // Canary holds one of the two; the other is told of the phase that takes it in.
+    let mut standings = Vec::new();
+    for instance in [id, other] {
+        let told = operator.instance_explain(instance, None).await.unwrap();
+        assert_eq!((told.instance, told.releases.len()), (instance, 1), "{told}");
+        let release = &told.releases[0];
+        let rules: Vec<&str> = release.answers.iter().map(|answer| answer.rule.as_str()).collect();
+        standings.push((release.standing, rules.join(" "), release.earliest.is_some()));
+    }
+    standings.sort();
+    let expected = [(Stands::OnOffer, "RO-7".to_owned(), false), (Stands::Blocked, "RO-2".to_owned(), true)];
+    assert_eq!(standings, expected);
+
+    let told = operator.instance_explain(id, Some(version("0.9.0"))).await.unwrap();
+    assert_eq!(told.releases[0].answers[0].rule, "RL-1");
+    let nobody = InstanceId::from_random([7; 16]);
+    refused(operator.instance_explain(nobody, None).await, 404, "not-found");
+    refused(world.client(&who).instance_explain(id, None).await, 403, "not-authorised");
+
+    // The records of which all that is made: whole, page by page, for operators alone.
+    let known = operator.record_of_the_world().await.unwrap();
+    assert_eq!(known.rollouts.len(), 2);
+    let page = operator.records(None).await.unwrap();
+    assert_eq!(page.items.len(), 2);
+    assert!(operator.records(Some(page.items[1].id.to_string())).await.unwrap().items.is_empty());
+    refused(world.client(&who).records(None).await, 403, "not-authorised");
+    refused(world.client(&who).record_of_the_world().await, 403, "not-authorised");
 }

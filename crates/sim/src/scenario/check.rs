@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use governance::entitlement::{entitlement, entitlement_status};
-use governance::{Escalation, Instance, Timestamp, Version, World};
+use governance::explain::{Counts, counts_wanted, explain_counted};
+use governance::{Escalation, Instance, Span, Timestamp, Version, World};
 
 use super::Failure;
 use super::fleet::Unit;
-use super::model::{Expect, Filter, InstanceHolds, RolloutHolds, Subject};
+use super::model::{Expect, Explains, Filter, InstanceHolds, RolloutHolds, Subject};
 use super::play::Play;
 
 /// The first difference found: what was looked at, what was expected, what was found.
@@ -46,10 +47,11 @@ impl Play<'_> {
             Subject::Instance(index, holds) => {
                 let unit = self.fleet.get(*index);
                 let name = unit.map_or("", |unit| unit.joiner.name.as_str());
-                (
-                    format!("instance {name}"),
-                    unit.map_or(Ok(()), |unit| instance(unit, holds, &self.world, self.now)),
-                )
+                let compared = |unit| {
+                    instance(unit, holds, &self.world, self.now)?;
+                    holds.explains.as_ref().map_or(Ok(()), |explains| self.explains(unit, explains))
+                };
+                (format!("instance {name}"), unit.map_or(Ok(()), compared))
             }
             Subject::Rollout(release, holds) => (format!("rollout {release}"), self.rollout(*release, holds)),
             Subject::Fleet(filter, count) => {
@@ -82,6 +84,25 @@ impl Play<'_> {
 
     fn records(&self) -> impl Iterator<Item = &Instance> {
         self.fleet.iter().filter_map(|unit| unit.record.as_ref())
+    }
+
+    /// Compares why an instance has not got a release.
+    fn explains(&self, unit: &Unit<'_>, holds: &Explains) -> Result<(), Difference> {
+        let Some(record) = unit.record.as_ref() else {
+            return same("registration", "one", "none: it has not joined");
+        };
+        let ids = counts_wanted(record, &self.world, Some(holds.release)).into_iter();
+        let counts: Counts = ids.filter_map(|id| Some((id, self.census(self.world.rollout(id)?)))).collect();
+        let told = explain_counted(record, &self.world, &counts, Some(holds.release), self.now);
+        let Some(told) = told.releases.first() else { return Ok(()) };
+        let rules: BTreeSet<_> = told.answers.iter().map(|answer| &answer.rule).collect();
+        same("rules that explain", list(&holds.rules), list(rules))?;
+        let Some(earliest) = &holds.earliest else { return Ok(()) };
+        // Windows are closed: what ends at an instant lets go of it right after, by the millisecond.
+        let second = 1_000;
+        let whole = |at: Timestamp| at.since(self.scenario.start).as_millis() / second * second;
+        let found = told.earliest.map(|at| Span::from_millis(whole(at)));
+        same("earliest", or_nothing(*earliest), or_nothing(found))
     }
 
     fn rollout(&self, release: Version, holds: &RolloutHolds) -> Result<(), Difference> {

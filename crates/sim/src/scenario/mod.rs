@@ -19,8 +19,8 @@ use serde::Serialize;
 
 pub use files::{FILE_BYTES_MAX, FILES_MAX, run_files};
 pub use model::{
-    Conduct, Expect, Filter, InstanceHolds, Joiner, Module, OrderVerb, Published, REFUSALS, Refused,
-    ReportStep, RolloutHolds, RolloutVerb, SHOWN, Scenario, Step, Subject, UpgradeVerb, Verb,
+    Conduct, Expect, Explains, Filter, InstanceHolds, Joiner, Module, OrderVerb, Published, REFUSALS,
+    Refused, ReportStep, RolloutHolds, RolloutVerb, SHOWN, Scenario, Step, Subject, UpgradeVerb, Verb,
 };
 pub use parse::parse;
 pub use play::play;

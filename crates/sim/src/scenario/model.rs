@@ -435,6 +435,19 @@ pub struct InstanceHolds {
     pub path: Option<Vec<State>>,
     /// Every platform version since joining.
     pub versions: Option<Vec<Version>>,
+    /// Why it has not got a release.
+    pub explains: Option<Explains>,
+}
+
+/// What keeps a release away from an instance.
+#[derive(Clone, Debug)]
+pub struct Explains {
+    /// Which release.
+    pub release: Version,
+    /// The rules of the answers, exactly, any order.
+    pub rules: BTreeSet<String>,
+    /// From when on it may be offered by time; `Some(None)` is never.
+    pub earliest: Option<Option<Span>>,
 }
 
 /// What must hold of a rollout; what is not named may be anything.

@@ -12,8 +12,8 @@ use toml::de::{DeTable, DeValue};
 use super::ScenarioError;
 use super::fleet::WEEK;
 use super::model::{
-    Conduct, Expect, Filter, InstanceHolds, Joiner, Module, Refused, RolloutHolds, SHOWN, Scenario, Step,
-    Subject,
+    Conduct, Expect, Explains, Filter, InstanceHolds, Joiner, Module, Refused, RolloutHolds, SHOWN, Scenario,
+    Step, Subject,
 };
 use super::source::{Node, Read, Source, Table};
 use super::verbs;
@@ -284,7 +284,10 @@ fn expect(node: &Node<'_>, joiners: &[Joiner]) -> Read<Expect> {
     let of_subject: &[(&str, &[&str])] = &[
         (
             "instance",
-            &["state", "findings", "platform", "domains", "token", "warnings", "offered", "path", "versions"],
+            &[
+                "state", "findings", "platform", "domains", "token", "warnings", "offered", "path",
+                "versions", "explains",
+            ],
         ),
         ("rollout", &["phase", "cohort", "holding"]),
         ("fleet", &["count"]),
@@ -328,6 +331,16 @@ fn instance_holds(table: &Table<'_>) -> Read<InstanceHolds> {
         offered: table.maybe("offered", |node| or_false(node, version))?,
         path: table.maybe("path", |node| node.list(state))?,
         versions: table.maybe("versions", |node| node.list(version))?,
+        explains: table.maybe("explains", explains)?,
+    })
+}
+
+fn explains(node: Node<'_>) -> Read<Explains> {
+    let table = node.table(&["release", "rules", "earliest"])?;
+    Ok(Explains {
+        release: version(table.need("release")?)?,
+        rules: table.need("rules")?.set(rule)?,
+        earliest: table.maybe("earliest", |node| or_false(node, offset))?,
     })
 }
 

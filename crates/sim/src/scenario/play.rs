@@ -10,8 +10,8 @@ use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::window::may_install;
 use governance::{
-    ConstitutionDocument, Digest, Instance, InstanceEvent, Phase, Refusal, RolloutId, RolloutStatus, Span,
-    State, Timestamp, Version, World, WorldEvent,
+    ConstitutionDocument, Digest, Instance, InstanceEvent, Phase, Refusal, Rollout, RolloutId, RolloutStatus,
+    Span, State, Timestamp, Version, World, WorldEvent,
 };
 
 use super::fleet::{INSTALL_MS, Pending, Unit};
@@ -262,17 +262,22 @@ impl<'s> Play<'s> {
         }
     }
 
+    /// Counts the fleet for a rollout.
+    pub(super) fn census(&self, rollout: &Rollout) -> Census {
+        let mut census = Census::default();
+        for record in self.fleet.iter().filter_map(|unit| unit.record.as_ref()) {
+            census.add(rollout, &self.world, record);
+        }
+        census
+    }
+
     fn advance(&mut self) -> bool {
         let mut changed = false;
         for index in 0..self.world.rollouts.len() {
             let Some(rollout) = self.world.rollouts.get(index).filter(|rollout| moves(rollout.status)) else {
                 continue;
             };
-            let mut census = Census::default();
-            for record in self.fleet.iter().filter_map(|unit| unit.record.as_ref()) {
-                census.add(rollout, &self.world, record);
-            }
-            let events = advance(rollout, census, &self.world, self.now);
+            let events = advance(rollout, self.census(rollout), &self.world, self.now);
             changed |= !events.is_empty();
             self.apply_world(&events);
         }

@@ -32,6 +32,20 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {
     migrate_with(connection, MIGRATIONS)
 }
 
+/// Refuses a file that is not at the schema this program knows; changes nothing.
+pub(super) fn must_be_known(transaction: &Transaction<'_>) -> Result<(), OpenError> {
+    let applied = applied(transaction)?;
+    check(&applied, MIGRATIONS)?;
+    let known = MIGRATIONS.len();
+    if applied.len() < known {
+        let found = applied.len();
+        return Err(OpenError::Database(format!(
+            "the file is at schema {found}, this program knows {known}: start this version's server on it once"
+        )));
+    }
+    Ok(())
+}
+
 fn migrate_with(connection: &Connection, migrations: &[Migration]) -> Result<(), OpenError> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     transaction.execute_batch(

@@ -3,6 +3,7 @@
 //! Never holds state of its own: what a commit is judged by is read inside its transaction, so a second process on the same
 //! file breaks no guard.
 
+mod fleet;
 mod migrate;
 mod open;
 mod read;
@@ -19,6 +20,7 @@ use plane::ports::{Commit, Committed, Enrolment, InstanceFilter, PAGE_MAX, Revis
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+pub use fleet::{Recorded, recorded};
 pub use open::{APPLICATION_ID, OpenError};
 use read::Readers;
 pub use write::FORGET_MAX;

@@ -107,7 +107,7 @@ pub(super) fn open_reader(path: &Path, busy: Duration) -> rusqlite::Result<Conne
     Ok(connection)
 }
 
-fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+pub(super) fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(busy)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -15,7 +15,8 @@ use serde::Serialize;
 pub use diff::Change;
 pub use sign::{AmendArgs, SignedAmendment, sign};
 
-use self::source::{Law, founder, in_force, of_file};
+use self::source::{Law, in_force};
+pub(crate) use self::source::{founder, of_file};
 use crate::connect::ConnectArgs;
 use crate::law::{self, Parameter};
 use crate::table::Column;

@@ -100,7 +100,7 @@ impl Law {
 }
 
 /// The Founder's keys as the folder has them: of the keys document, else of `founder.json`, else none.
-pub(super) fn founder(folder: &Folder) -> Result<Option<KeySet>, Failure> {
+pub(crate) fn founder(folder: &Folder) -> Result<Option<KeySet>, Failure> {
     match (folder.founder().exists(), folder.keys().exists()) {
         (false, _) => Ok(None),
         (true, true) => Ok(Some(folder.keys_document()?.founder)),
@@ -109,7 +109,7 @@ pub(super) fn founder(folder: &Folder) -> Result<Option<KeySet>, Failure> {
 }
 
 /// A draft, a signed constitution, or the constitution that an order brings.
-pub(super) fn of_file(path: &Path, keys: Option<&KeySet>) -> Result<Law, Failure> {
+pub(crate) fn of_file(path: &Path, keys: Option<&KeySet>) -> Result<Law, Failure> {
     let name = path.display().to_string();
     let text = read_text(path)?;
     if !text.trim_start().starts_with('{') {

@@ -18,6 +18,7 @@ use crate::connect::ConnectArgs;
 use crate::table::folded;
 use crate::{Failure, Output, values};
 
+pub(crate) use read::places;
 pub use verify::{Verified, VerifyArgs, verify};
 
 /// Entries asked for at a time.

@@ -55,7 +55,7 @@ pub(super) fn folder(path: &Path) -> Result<(SignedCheckpoint, Source), Failure>
 }
 
 /// Where the database and the ledger's files are: as the settings say, or by their usual names.
-fn places(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
+pub(crate) fn places(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     let folder = Folder::new(path);
     if !folder.settings().exists() {
         return Ok((path.join("fedplane.db"), path.join("ledger")));
