@@ -432,6 +432,10 @@ fn reactivate(instance: &Instance, now: Timestamp) -> Result<Vec<InstanceEvent>,
     if instance.handshake_required {
         reasons.push(Reason::HandshakeRequired);
     }
+    if let Some(attempt) = instance.attempt {
+        // A remediation: an active instance that installs would be in no state of the law's (LC-3).
+        reasons.push(Reason::Installing { release: attempt.release });
+    }
     if !instance.subscription.is_valid() {
         reasons.push(Reason::SubscriptionNotActive);
     }

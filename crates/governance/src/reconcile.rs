@@ -93,15 +93,20 @@ fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instan
     if !world.is_inside(rollout, instance) {
         return end(OfferEnd::NotEligible);
     }
-    let runs = instance.state.is_eligible() && is_within_reach(instance, rollout, world);
-    // An overridden finding's clock stands still (FO-3).
-    let drift = runs && !instance.is_silenced(FindingCode::VersionDrift, now);
-    let security = runs && !instance.is_silenced(FindingCode::SecurityPatchOverdue, now);
+    let (drift, security) = clocks_run(instance, is_within_reach(instance, rollout, world), now);
     let turns = |countdown: Option<Countdown>, on| countdown.is_some_and(|it| it.clock.is_running() != on);
     if turns(due.drift, drift) || turns(due.security, security) {
         return alloc::vec![InstanceEvent::ClocksTurned { drift, security }];
     }
     Vec::new()
+}
+
+/// Whether the drift clock and the security clock of what is owed run: not for what cannot be had, nor for the suspended
+/// (RO-7, LC-19), nor that of an overridden finding (FO-3).
+fn clocks_run(instance: &Instance, within_reach: bool, now: Timestamp) -> (bool, bool) {
+    let runs = within_reach && instance.state.is_eligible();
+    let silenced = |code| instance.is_silenced(code, now);
+    (runs && !silenced(FindingCode::VersionDrift), runs && !silenced(FindingCode::SecurityPatchOverdue))
 }
 
 /// Whether what the instance owes can come to it now: it is on offer, or comes again by itself (RO-7, RO-9). What cannot
@@ -479,11 +484,14 @@ fn offered(instance: &Instance, world: &World, wanted: &Wanted<'_>, now: Timesta
         let fresh = countdown(wanted.rollout, law, now);
         *own = Some(own.map_or(fresh, |inherited| further(fresh, inherited, now)));
     }
-    // Of a suspended instance the clocks stand still; `obligations` turns them on and off.
-    if instance.state.is_eligible() {
-        let running = |it: Countdown| Countdown { clock: it.clock.resumed(now), ..it };
-        (drift, security) = (drift.map(running), security.map(running));
-    }
+    // A clock that is to stand still gives no deadline; `obligations` turns them on and off later.
+    let (drift_runs, security_runs) = clocks_run(instance, true, now);
+    let turned = |it: Countdown, runs| {
+        let clock = if runs { it.clock.resumed(now) } else { it.clock.stopped(now) };
+        Countdown { clock, ..it }
+    };
+    drift = drift.map(|it| turned(it, drift_runs));
+    security = security.map(|it| turned(it, security_runs));
     let by_drift = drift.and_then(|drift| drift.deadline(now));
     let by_security = security.and_then(|security| security.deadline(now));
     InstanceEvent::Offered {

@@ -225,6 +225,12 @@ pub enum Reason {
         /// What it needs.
         needed: DomainCode,
     },
+    /// LC-9.
+    #[error("{release} is being installed")]
+    Installing {
+        /// What is being installed.
+        release: Version,
+    },
     /// FO-2.
     #[error("nothing under {rule} lies before the Founder about it")]
     NotEscalated {
@@ -414,6 +420,7 @@ impl Reason {
             Self::DependencyMissing { .. } => {
                 ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
             }
+            Self::Installing { .. } => ("installing", "LC-9", "wait until it has ended, or stalled"),
             Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
             Self::ConstitutionContradicts { .. } => {
