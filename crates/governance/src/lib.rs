@@ -22,6 +22,7 @@ pub mod instance;
 pub mod layer;
 pub mod lifecycle;
 pub mod module;
+pub mod obligation;
 pub mod reconcile;
 pub mod refusal;
 pub mod release;
