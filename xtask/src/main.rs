@@ -1,4 +1,4 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links|api]`, all of them without an argument; and
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api|neutral]`, all of them without an argument; and
 //! `cargo xtask bench [NAME]`.
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
@@ -9,6 +9,7 @@ mod bench;
 mod house;
 mod layers;
 mod links;
+mod neutral;
 mod rules;
 mod tree;
 
@@ -33,6 +34,7 @@ const CHECKS: &[Check] = &[
     ("house", house::check),
     ("links", links::check),
     ("api", api::check),
+    ("neutral", neutral::check),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {

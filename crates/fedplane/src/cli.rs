@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
-    what_if,
+    simulate, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -58,6 +58,8 @@ pub enum Command {
     WhatIf(what_if::WhatIfArgs),
     /// Rehearses timelines of a federation.
     Scenario(scenario::ScenarioArgs),
+    /// Simulates a fleet, and checks the invariants of the law at every step.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// A misused command line as a failure, where `--json` asks for one; help and version are no misuse.
@@ -101,6 +103,7 @@ impl Command {
             Self::Constitution(args) => constitution::run(args, out).await,
             Self::WhatIf(args) => what_if::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
+            Self::Simulate(args) => simulate::run(&args, out),
         }
     }
 }
@@ -184,6 +187,7 @@ mod tests {
             "constitution sign c.toml --replaces constitution.sig --effective 2027-01-01T00:00:00Z --expires 2d --key a b --out o",
             "constitution sign --key b --out o --root founder.json",
             "scenario run scenarios a.toml --json",
+            "simulate --instances 1000 --days 365 --seed 7 --constitution c.toml --faults harsh --report r.html --json",
             "what-if --data d --constitution new.toml",
             "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
             "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
@@ -203,6 +207,8 @@ mod tests {
             "what-if --constitution a --release b",
             "what-if --data d --url https://a:8443 --release b",
             "fly",
+            "simulate --faults gentle",
+            "simulate --days 0",
         ] {
             assert!(
                 Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' '))).is_err(),

@@ -12,6 +12,7 @@ use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
 use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
 use crate::instance::{Instance, Outcome, Running, StatementHead};
+use crate::layer::LayerId;
 use crate::lifecycle::{Authority, Cause, State, transition_by};
 use crate::module::{self, Activation};
 use crate::reconcile::moved;
@@ -191,7 +192,7 @@ pub fn decide(
     }
     match command {
         Command::Ready => ready(instance),
-        Command::Report(statement) => report(instance, statement, now),
+        Command::Report(statement) => report(instance, statement, world, now),
         Command::BeginUpgrade { release } => begin(instance, *release),
         Command::FailUpgrade { release, reason } => fail(instance, *release, reason.clone()),
         Command::Retry { release } => retry(instance, *release),
@@ -234,7 +235,12 @@ fn ready(instance: &Instance) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.subscription.is_valid() { Ok(events) } else { Err(Reason::SubscriptionNotActive.into()) }
 }
 
-fn report(instance: &Instance, statement: &Statement, now: Timestamp) -> Result<Vec<InstanceEvent>, Refusal> {
+fn report(
+    instance: &Instance,
+    statement: &Statement,
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.head == Some(statement.head) {
         // The same statement again: an answer was lost on the way.
         return Ok(Vec::new());
@@ -246,17 +252,36 @@ fn report(instance: &Instance, statement: &Statement, now: Timestamp) -> Result<
     if !may_run(instance, platform) {
         return Err(Reason::NotOffered { release: platform }.into());
     }
+    check_layers(&statement.running, world)?;
     let mut events = alloc::vec![InstanceEvent::Reported {
         head: statement.head,
         running: statement.running.clone(),
         domains: statement.domains.clone(),
     }];
     if instance.attempt.is_some_and(|attempt| attempt.release == platform) {
-        let outcome = Outcome::Succeeded;
+        // A success that comes after the attempt stalled is believed, and does not count as one (RO-3).
+        let late = instance
+            .attempt
+            .is_some_and(|attempt| now.since(attempt.begun) > world.constitution.upgrade_stall_after);
+        let (outcome, cause) = match late {
+            true => (Outcome::Stalled, Cause::UpgradeStalled),
+            false => (Outcome::Succeeded, Cause::UpgradeSucceeded),
+        };
         events.push(InstanceEvent::AttemptFinished { release: platform, outcome, reason: None });
-        events.extend(moved(instance.state, Cause::UpgradeSucceeded));
+        events.extend(moved(instance.state, cause));
     }
     Ok(events)
+}
+
+/// A statement lists every structure that the Organism signed for the version, each under its id (ID-2, ID-5): what is left
+/// out could hide a fork.
+fn check_layers(running: &Running, world: &World) -> Result<(), Reason> {
+    let Some(published) = world.releases.get(&running.platform) else { return Ok(()) };
+    let listed = |id: &LayerId| running.layers.iter().any(|layer| layer.id == *id);
+    match published.release.layers.iter().find(|signed| !listed(&signed.id)) {
+        Some(signed) => Err(Reason::LayerMissing { layer: signed.id.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The refusal of what does not go on from the chain on record: it becomes a finding (ID-4, CO-9).
@@ -304,6 +329,8 @@ fn continues(head: Option<StatementHead>, statement: &Statement) -> Result<(), S
 fn may_run(instance: &Instance, platform: Version) -> bool {
     platform == instance.running.platform
         || instance.attempt.is_some_and(|attempt| attempt.release == platform)
+        || instance.offer.is_some_and(|offer| offer.release == platform)
+        || instance.interrupted == Some(platform)
         || instance.attempts.iter().any(|attempt| attempt.release == platform || attempt.from == platform)
 }
 
@@ -404,6 +431,10 @@ fn reactivate(instance: &Instance, now: Timestamp) -> Result<Vec<InstanceEvent>,
     }
     if instance.handshake_required {
         reasons.push(Reason::HandshakeRequired);
+    }
+    if let Some(attempt) = instance.attempt {
+        // A remediation: an active instance that installs would be in no state of the law's (LC-3).
+        reasons.push(Reason::Installing { release: attempt.release });
     }
     if !instance.subscription.is_valid() {
         reasons.push(Reason::SubscriptionNotActive);
@@ -524,6 +555,7 @@ pub fn register(registration: &Registration, world: &World) -> Result<Vec<Instan
     if !world.releases.is_empty() && !world.releases.contains_key(&platform) {
         return Err(Reason::UnknownRelease { release: platform }.into());
     }
+    check_layers(&registration.running, world)?;
     check_domains(registration, world)?;
     Ok(alloc::vec![InstanceEvent::Registered(alloc::boxed::Box::new(registration.clone()))])
 }

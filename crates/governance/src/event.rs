@@ -455,6 +455,11 @@ pub enum WorldEvent {
         /// By which release.
         by: Version,
     },
+    /// An order that names the rollout resolved what was open (CO-13).
+    RolloutEscalationsResolved {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
     /// Its release was withdrawn.
     RolloutWithdrawn {
         /// Which rollout.
@@ -561,9 +566,9 @@ impl WorldEvent {
             Self::RolloutSuperseded { .. } => "RO-8",
             Self::RolloutWithdrawn { .. } => "RO-7",
             Self::RolloutEscalated { rule, .. } | Self::FederationEscalated { rule, .. } => rule,
-            Self::FederationEscalationAcknowledged { .. } | Self::RolloutEscalationAcknowledged { .. } => {
-                "FO-2"
-            }
+            Self::FederationEscalationAcknowledged { .. }
+            | Self::RolloutEscalationAcknowledged { .. }
+            | Self::RolloutEscalationsResolved { .. } => "FO-2",
         }
     }
 
@@ -576,6 +581,7 @@ impl WorldEvent {
             | Self::ConstitutionRatified { .. }
             | Self::OrderAccepted { .. }
             | Self::RemovalAllowed { .. }
+            | Self::RolloutEscalationsResolved { .. }
             | Self::RolloutResumed { cause: PauseCause::FailureBound, .. } => Authority::Founder,
             Self::MatrixPublished { .. }
             | Self::CataloguePublished { .. }
@@ -599,6 +605,7 @@ impl WorldEvent {
             | Self::RolloutAborted { rollout }
             | Self::RolloutSuperseded { rollout, .. }
             | Self::RolloutWithdrawn { rollout }
+            | Self::RolloutEscalationsResolved { rollout }
             | Self::RolloutEscalationAcknowledged { rollout, .. }
             | Self::RolloutEscalated { rollout, .. } => Some(*rollout),
             _ => None,

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, Finding, FindingCode, Override};
 use crate::id::{Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId};
@@ -20,6 +19,8 @@ use crate::tier::{Kind, Subscription, SubscriptionStatus};
 use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{Warning, Window};
+
+pub use crate::obligation::{Countdown, Due, Left, Paid, Wish};
 
 /// Finished attempts remembered on the instance; the ledger holds them all.
 pub const ATTEMPTS_MAX: usize = 32;
@@ -164,104 +165,6 @@ pub struct Failure {
     pub retry: bool,
 }
 
-/// A clock and what it may show: as the law was when the offer was made (FO-5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Countdown {
-    /// The newest release that it counts the lack of.
-    pub of: Version,
-    /// What it shows; below zero while it is too early to count.
-    pub clock: Clock,
-    /// The most it may show.
-    pub limit: Span,
-    /// The whole window, from the offer to that limit.
-    pub window: Span,
-}
-
-impl Countdown {
-    /// Whether the window is over. It is closed: at exactly its length it is still kept (§7).
-    #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        self.clock.shows(now) > self.limit
-    }
-
-    /// When it will be reached if the clock runs on.
-    #[must_use]
-    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        self.clock.reaches(self.limit, now)
-    }
-
-    fn turned(self, on: bool, at: Timestamp) -> Self {
-        let clock = match on {
-            true if !self.clock.is_running() => self.clock.resumed(at),
-            false if self.clock.is_running() => self.clock.stopped(at),
-            _ => self.clock,
-        };
-        Self { clock, ..self }
-    }
-}
-
-/// The one release the instance owes, and how long it has been owing it (RO-7, RO-8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Due {
-    /// Which release.
-    pub release: Version,
-    /// By which rollout.
-    pub rollout: RolloutId,
-    /// Drift so far (CO-1); none while only security releases were offered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Countdown>,
-    /// Time since a security release's notice (CO-3).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub security: Option<Countdown>,
-}
-
-/// What was owed and is paid: its clock would run on, should the release be left again (RO-9), and does run on where
-/// a newer one is still lacking (RO-8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Paid {
-    /// What was owed.
-    pub due: Due,
-    /// When it was paid.
-    pub at: Timestamp,
-}
-
-/// The owner's wish to go back to what ran before (RL-2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wish {
-    /// What is to run again.
-    pub to: Version,
-    /// What is to be left.
-    pub from: Version,
-    /// When the release left behind is offered again (RO-9).
-    pub again: Timestamp,
-}
-
-/// A release that the instance left by its own wish (RO-9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Left {
-    /// Which.
-    pub release: Version,
-    /// When it is offered again.
-    pub again: Timestamp,
-    /// The drift clock of the offer by which it had come: it runs on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Countdown>,
-}
-
-impl Due {
-    /// Whether its clocks run.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.drift.is_some_and(|drift| drift.clock.is_running())
-            || self.security.is_some_and(|security| security.clock.is_running())
-    }
-}
-
 /// An instance, as all its events made it (§II).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -308,6 +211,9 @@ pub struct Instance {
     pub offer: Option<Offer>,
     /// What it is installing.
     pub attempt: Option<Attempt>,
+    /// What it was installing when the Founder interrupted it: it may turn up as running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Version>,
     /// What it owes.
     pub due: Option<Due>,
     /// What it owed last and paid.
@@ -378,6 +284,7 @@ impl Instance {
             reported: at,
             offer: None,
             attempt: None,
+            interrupted: None,
             due: None,
             paid: None,
             wish: None,
@@ -422,9 +329,15 @@ impl Instance {
     /// How long a finding has been open, less the time it was silenced: its clock stood still (FO-3).
     #[must_use]
     pub fn age(&self, finding: &Finding, now: Timestamp) -> Span {
-        let given = self.overrides.iter().filter(|given| given.code == finding.code);
-        let silent = given.map(|given| given.until.min(now).since(given.from.max(finding.since)));
-        silent.fold(now.since(finding.since), |age, silent| age - silent)
+        now.since(finding.since) - self.silenced_since(finding.code, finding.since, now)
+    }
+
+    /// For how much of the time since then the Founder silenced the finding (FO-3).
+    #[must_use]
+    pub fn silenced_since(&self, code: FindingCode, since: Timestamp, now: Timestamp) -> Span {
+        let given = self.overrides.iter().filter(|given| given.code == code);
+        let silent = given.map(|given| given.until.min(now).since(given.from.max(since)));
+        silent.fold(Span::ZERO, |sum, silent| sum + silent)
     }
 
     /// What it ran before the version that runs now, if the record knows. An attempt that stalled, and ended well
@@ -437,10 +350,11 @@ impl Instance {
     /// The attempt that brought the version that runs now, if the record knows it.
     #[must_use]
     pub fn installation(&self) -> Option<&FinishedAttempt> {
-        self.attempts
-            .iter()
-            .rev()
-            .find(|attempt| attempt.release == self.running.platform && attempt.from != self.running.platform)
+        self.attempts.iter().rev().find(|attempt| {
+            attempt.action == Action::Update
+                && attempt.release == self.running.platform
+                && attempt.from != self.running.platform
+        })
     }
 
     /// Folds one event into the instance; `at` is when it was decided.
@@ -459,7 +373,11 @@ impl Instance {
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
                 self.previous_key = None;
-                self.running.clone_from(running);
+                self.went_back(running.platform, at);
+                // A statement mostly repeats what is on record: then nothing is copied.
+                if self.running != *running {
+                    self.running.clone_from(running);
+                }
                 self.domains.clone_from(domains);
                 self.reported = at;
             }
@@ -542,6 +460,7 @@ impl Instance {
                 }
             }
             InstanceEvent::OverrideSet { code, until } => {
+                self.forgive();
                 for earlier in self.overrides.iter_mut().filter(|given| given.code == *code) {
                     // One override at a time: no time stands still twice.
                     earlier.until = earlier.until.min(at - Span::from_millis(1));
@@ -577,8 +496,14 @@ impl Instance {
                 self.subscription.status = *status;
             }
             InstanceEvent::KindChanged { kind } => self.kind = *kind,
-            InstanceEvent::HoldPlaced => self.held = true,
-            InstanceEvent::HoldLifted => self.held = false,
+            InstanceEvent::HoldPlaced => {
+                self.held = true;
+                self.forgive();
+            }
+            InstanceEvent::HoldLifted => {
+                self.held = false;
+                self.forgive();
+            }
             InstanceEvent::Escalated { rule, facts } => {
                 self.escalations.push(Escalation::new(rule, facts, at));
             }
@@ -591,6 +516,22 @@ impl Instance {
                 self.violations.clear();
             }
         }
+    }
+
+    /// An order changed something: what failed may be tried again (RO-9).
+    fn forgive(&mut self) {
+        self.failures.iter_mut().for_each(|failure| failure.retry = true);
+    }
+
+    /// An earlier version runs, and no attempt brought it: what was left is owed as if it had never been paid (RO-9).
+    fn went_back(&mut self, platform: Version, at: Timestamp) {
+        let asked = self.attempt.is_some_and(|attempt| attempt.release == platform);
+        if platform >= self.running.platform || asked {
+            return;
+        }
+        let due = self.paid.map(|paid| paid.due);
+        let (drift, security) = (due.and_then(|due| due.drift), due.and_then(|due| due.security));
+        self.left = Some(Left { release: self.running.platform, again: at, drift, security });
     }
 
     fn forget_warnings(&mut self, windows: &[Window]) {
@@ -632,6 +573,8 @@ impl Instance {
             self.wish = None;
         }
         if to == State::Suspended {
+            // What was being installed may run all the same (LC-19: it may report).
+            self.interrupted = self.attempt.map(|attempt| attempt.release).or(self.interrupted);
             self.attempt = None;
         }
         self.state = to;
@@ -658,7 +601,7 @@ impl Instance {
         {
             let paid = self.paid.filter(|paid| paid.due.release == wish.from);
             let drift = paid.and_then(|paid| paid.due.drift);
-            self.left = Some(Left { release: wish.from, again: wish.again, drift });
+            self.left = Some(Left { release: wish.from, again: wish.again, drift, security: None });
         } else if outcome == Outcome::Succeeded {
             self.left = self.left.filter(|left| left.release > attempt.release);
         }

@@ -141,6 +141,7 @@ pub const TRANSITIONS: &[Transition] = &[
     t("LC-15", OutOfCompliance,   Suspended,         OperatorSuspended,    Federation),
     t("LC-15", Registered,        Suspended,         SubscriptionEnded,    Federation),
     t("LC-15", Registered,        Suspended,         OperatorSuspended,    Federation),
+    t("LC-15", Registered,        Suspended,         FindingTooOld,        Federation),
     t("LC-16", Registered,        Suspended,         FounderSuspended,     Founder),
     t("LC-16", Active,            Suspended,         FounderSuspended,     Founder),
     t("LC-16", UpdatePending,     Suspended,         FounderSuspended,     Founder),
@@ -153,7 +154,9 @@ pub const TRANSITIONS: &[Transition] = &[
     t("LC-18", Active,            Revoked,           Forked,               Federation),
     t("LC-18", UpdatePending,     Revoked,           Forked,               Federation),
     t("LC-18", OutOfCompliance,   Revoked,           Forked,               Federation),
+    t("LC-18", Suspended,         Revoked,           DriftFrozen,          Federation),
     t("LC-18", Suspended,         Revoked,           Forked,               Federation),
+    t("LC-18", Registered,        Revoked,           Forked,               Federation),
     t("LC-17", Revoked,           Suspended,         FounderRestored,      Founder),
 ];
 

@@ -241,7 +241,14 @@ pub fn check_activation(domain: &DomainCode, instance: &Instance, world: &World)
         reasons.push(Reason::TierLimit { limit });
     }
     match module {
-        None => reasons.push(Reason::UnknownDomain { domain: domain.clone() }),
+        None => {
+            // Outside the catalogue it could only be a custom domain, and those go with the tier (EN-1).
+            let tier = instance.subscription.tier;
+            if !world.constitution.custom_domains(tier) {
+                reasons.push(Reason::CustomDomainNotAllowed { domain: domain.clone(), tier });
+            }
+            reasons.push(Reason::UnknownDomain { domain: domain.clone() });
+        }
         Some(module) => {
             reasons.extend(check_owner(module, instance, world).err());
             let running = &instance.running;

@@ -169,6 +169,12 @@ pub enum Reason {
         /// Until when.
         until: Timestamp,
     },
+    /// ID-2.
+    #[error("the statement does not list {layer}, which the Organism signed for the version")]
+    LayerMissing {
+        /// Which structure.
+        layer: crate::layer::LayerId,
+    },
     /// ID-4.
     #[error("the chain of statements does not go on from the one on record: {detail}")]
     VersionChainBroken {
@@ -218,6 +224,12 @@ pub enum Reason {
         domain: DomainCode,
         /// What it needs.
         needed: DomainCode,
+    },
+    /// LC-9.
+    #[error("{release} is being installed")]
+    Installing {
+        /// What is being installed.
+        release: Version,
     },
     /// FO-2.
     #[error("nothing under {rule} lies before the Founder about it")]
@@ -386,6 +398,11 @@ impl Reason {
                 ("freeze-void", "RO-6", "let it end after it begins, and in the future")
             }
             Self::OutageVoid { .. } => ("outage-void", "CO-7", "record what is past, once, in order"),
+            Self::LayerMissing { .. } => (
+                "layer-missing",
+                "ID-2",
+                "list every structure of the version, with the digest of its content",
+            ),
             Self::VersionChainBroken { .. } => {
                 ("version-chain-broken", "ID-4", "if the instance was cloned or restored, enrol it afresh")
             }
@@ -403,6 +420,7 @@ impl Reason {
             Self::DependencyMissing { .. } => {
                 ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
             }
+            Self::Installing { .. } => ("installing", "LC-9", "wait until it has ended, or stalled"),
             Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
             Self::ConstitutionContradicts { .. } => {

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
 use crate::constitution::{Constitution, Share};
 use crate::event::WorldEvent;
 use crate::finding::Escalation;
@@ -97,6 +96,17 @@ pub struct OpenPhase {
     pub evidence: Share,
 }
 
+/// A time in which a rollout stood still (RO-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; none while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// Why a phase whose time is up is not promoted (RO-4).
 pub const HOLDING_EVIDENCE: &str = "evidence";
 /// A phase waits for an operator's approval (RO-6).
@@ -124,8 +134,8 @@ pub struct Rollout {
     pub status: RolloutStatus,
     /// The phases opened so far, in order.
     pub phases: Vec<OpenPhase>,
-    /// How long the current phase has run.
-    pub clock: Clock,
+    /// When its time stood still since the current phase opened: pauses and the red switch, in order.
+    pub stops: Vec<Stop>,
     /// Who paused it, if it is paused.
     pub paused: Option<PauseCause>,
     /// Why it is not promoted though its time is up.
@@ -169,6 +179,27 @@ impl Rollout {
         }
     }
 
+    /// Whether its time stands still now, freezes apart.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stops.last().is_some_and(|stop| stop.until.is_none())
+    }
+
+    /// Its time stands still from now on, or runs again: for whatever reasons there are, once (RO-6).
+    pub(crate) fn stand_still(&mut self, still: bool, at: Timestamp) {
+        match self.stops.last_mut().filter(|stop| stop.until.is_none()) {
+            Some(stop) if !still => stop.until = Some(at),
+            None if still => self.stops.push(Stop { from: at, until: None }),
+            _ => {}
+        }
+    }
+
+    /// Whether what ended at this instant still counts: the Founder's `resume` begins the count anew (RO-5).
+    #[must_use]
+    pub fn counts(&self, ended: Timestamp) -> bool {
+        self.counting_since == self.opened || ended > self.counting_since
+    }
+
     /// Whether it makes new offers now.
     #[must_use]
     pub fn adds(&self) -> bool {
@@ -204,15 +235,23 @@ impl Rollout {
     }
 }
 
-/// What a sweep counted for one rollout.
+/// What a sweep counted for one rollout: the counts, and the order of all that are eligible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Per stratum, the places in the order of all eligible instances.
     places: BTreeMap<Stratum, Vec<Digest>>,
-    /// Per phase, the counts of RO-3 and RO-4.
-    phases: BTreeMap<Phase, PhaseCount>,
+    counts: Counts,
+}
+
+/// The counts of a census: sums over instances, so that whoever knows which instance changed can keep them up to date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The counts of RO-3 and RO-4, in the order of the phases.
+    phases: [PhaseCount; Phase::ALL.len()],
     /// Instances, eligible or not, that run something else than the release.
     lacking: u64,
+    /// Eligible instances.
+    eligible: u64,
 }
 
 /// The counts of one phase.
@@ -227,47 +266,146 @@ pub struct PhaseCount {
     pub finished: u64,
     /// Of those, failed.
     pub failed: u64,
+    /// Instances of which one failed (RO-3).
+    pub failing: u64,
 }
 
-impl Census {
-    /// Counts one instance.
-    pub fn add(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
+impl PhaseCount {
+    fn each(self, other: Self, fold: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            cohort: fold(self.cohort, other.cohort),
+            reached: fold(self.reached, other.reached),
+            finished: fold(self.finished, other.finished),
+            failed: fold(self.failed, other.failed),
+            failing: fold(self.failing, other.failing),
+        }
+    }
+}
+
+impl Counts {
+    /// What one instance counts for.
+    #[must_use]
+    pub fn of(rollout: &Rollout, world: &World, instance: &Instance) -> Self {
+        let mut counts = Self::default();
         let mut finished = 0;
         for attempt in instance.attempts.iter().filter(|attempt| {
             attempt.rollout == rollout.id
                 && attempt.action == Action::Update
-                && attempt.finished >= rollout.counting_since
+                && rollout.counts(attempt.finished)
         }) {
-            let count = self.phases.entry(attempt.phase).or_default();
-            count.finished += 1;
-            count.failed += u64::from(attempt.outcome != Outcome::Succeeded);
+            if let Some(count) = counts.phase_mut(attempt.phase) {
+                count.finished += 1;
+                count.failed += u64::from(attempt.outcome != Outcome::Succeeded);
+                count.failing = u64::from(count.failed > 0);
+            }
             finished += 1;
         }
-        self.lacking += u64::from(instance.running.platform != rollout.release);
-        if !world.is_eligible(rollout, instance) {
-            return;
-        }
-        self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
-        if let Some(phase) = rollout.phase_of(instance) {
+        let runs = instance.running.platform == rollout.release;
+        counts.lacking = u64::from(!runs);
+        if world.is_eligible(rollout, instance) {
+            counts.eligible = 1;
             // Whoever runs the release without an attempt had nothing to install and proves nothing.
-            if finished > 0 || instance.running.platform != rollout.release {
-                let count = self.phases.entry(phase).or_default();
-                count.cohort += 1;
-                count.reached += u64::from(finished > 0);
+            if (finished > 0 || !runs)
+                && let Some(count) = rollout.phase_of(instance).and_then(|phase| counts.phase_mut(phase))
+            {
+                count.cohort = 1;
+                count.reached = u64::from(finished > 0);
             }
         }
+        counts
+    }
+
+    /// With what another counted.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// Without what another counted.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        self.each(other, u64::saturating_sub)
     }
 
     /// All eligible instances.
     #[must_use]
-    pub fn eligible(&self) -> u64 {
-        self.places.values().map(|places| places.len() as u64).sum()
+    pub const fn eligible(&self) -> u64 {
+        self.eligible
     }
 
     /// The counts of a phase.
     #[must_use]
     pub fn phase(&self, phase: Phase) -> PhaseCount {
-        self.phases.get(&phase).copied().unwrap_or_default()
+        self.phases.get(phase as usize).copied().unwrap_or_default()
+    }
+
+    fn phase_mut(&mut self, phase: Phase) -> Option<&mut PhaseCount> {
+        self.phases.get_mut(phase as usize)
+    }
+
+    fn each(mut self, other: Self, fold: impl Fn(u64, u64) -> u64) -> Self {
+        for (count, other) in self.phases.iter_mut().zip(other.phases) {
+            *count = count.each(other, &fold);
+        }
+        self.lacking = fold(self.lacking, other.lacking);
+        self.eligible = fold(self.eligible, other.eligible);
+        self
+    }
+}
+
+impl Census {
+    /// Counts one instance.
+    pub fn add(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
+        let counts = Counts::of(rollout, world, instance);
+        if counts.eligible > 0 {
+            self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
+        }
+        self.counts = self.counts.with(counts);
+    }
+
+    /// A census whose sums are known and whose order is not yet.
+    #[must_use]
+    pub fn of_sums(counts: Counts) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
+    /// Enters the place of an instance that the sums have already, if it is eligible. Its attempts do not matter.
+    pub fn enter(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
+        if world.is_eligible(rollout, instance) {
+            self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
+        }
+    }
+
+    /// Whether everybody who is eligible by the sums has a place.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.places.values().map(|places| places.len() as u64).sum::<u64>() == self.counts.eligible
+    }
+
+    /// Takes in what was counted elsewhere, of other instances.
+    pub fn merge(&mut self, other: Self) {
+        for (stratum, mut places) in other.places {
+            self.places.entry(stratum).or_default().append(&mut places);
+        }
+        self.counts = self.counts.with(other.counts);
+    }
+
+    /// Its sums.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// All eligible instances.
+    #[must_use]
+    pub const fn eligible(&self) -> u64 {
+        self.counts.eligible
+    }
+
+    /// The counts of a phase.
+    #[must_use]
+    pub fn phase(&self, phase: Phase) -> PhaseCount {
+        self.counts.phase(phase)
     }
 
     /// The cut-offs of a phase with this share, and how many they put inside (RO-1, RO-2).
@@ -348,7 +486,10 @@ pub(crate) fn phase_law(phase: Phase, law: &Constitution) -> PhaseLaw {
 #[must_use]
 pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp) -> Vec<WorldEvent> {
     if rollout.paused.is_some() || world.red_switch {
-        return Vec::new();
+        // Its time stands still, and what is known of its failures does not wait (RO-3). A security release is paused already.
+        let judged = matches!(rollout.status, RolloutStatus::Running | RolloutStatus::Done);
+        let halts = judged && rollout.class != Class::Security;
+        return if halts { bound_broken(rollout, &census, world) } else { Vec::new() };
     }
     match (rollout.status, rollout.phase()) {
         // A security rollout of the line goes first (RO-8).
@@ -357,7 +498,7 @@ pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp)
         }
         // The first release ever, and nobody who lacks it: there is no change to stage.
         (RolloutStatus::Queued, _)
-            if world.releases.len() == 1 && census.lacking == 0 && rollout.approval.is_empty() =>
+            if world.releases.len() == 1 && census.counts.lacking == 0 && rollout.approval.is_empty() =>
         {
             alloc::vec![WorldEvent::RolloutDone { rollout: rollout.id }]
         }
@@ -373,6 +514,21 @@ pub fn advance(rollout: &Rollout, census: Census, world: &World, now: Timestamp)
         (RolloutStatus::Done, _) => bound_broken(rollout, &census, world),
         _ => Vec::new(),
     }
+}
+
+/// As [`advance`], by the sums of a census alone. None: a phase is to open whose cut-offs want the order of the fleet,
+/// and so the whole census.
+#[must_use]
+pub fn advance_by_sums(
+    rollout: &Rollout,
+    counts: Counts,
+    world: &World,
+    now: Timestamp,
+) -> Option<Vec<WorldEvent>> {
+    let events = advance(rollout, Census { counts, ..Census::default() }, world, now);
+    let wants_order =
+        |event: &WorldEvent| matches!(event, WorldEvent::PhaseOpened { phase, .. } if *phase != Phase::Ga);
+    (!events.iter().any(wants_order)).then_some(events)
 }
 
 fn judge(
@@ -411,7 +567,7 @@ fn bound_broken(rollout: &Rollout, census: &Census, world: &World) -> Vec<WorldE
     let breaks = |open: &&OpenPhase| {
         let count = census.phase(open.phase);
         count.failed > 0
-            && count.failed >= u64::from(law.rollout_halt_failures)
+            && count.failing >= u64::from(law.rollout_halt_failures)
             && open.failure_bound.is_exceeded_by(count.failed, count.finished)
     };
     let Some(phase) = rollout.phases.iter().find(breaks).map(|open| open.phase) else { return Vec::new() };

@@ -92,7 +92,7 @@ impl StandingOrder {
         let holds = match self {
             Self::DriftFreeze => {
                 let drift = instance.due.and_then(|due| due.drift);
-                drift.is_some_and(|drift| drift.clock.shows(now) > world.constitution.drift_freeze)
+                drift.is_some_and(|drift| drift.is_grave(now)) && instance.finding(finding).is_some()
             }
             Self::UnauthorisedFork => instance.finding(finding).is_some(),
         };

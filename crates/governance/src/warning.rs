@@ -87,19 +87,19 @@ pub fn open(instance: &Instance, world: &World, now: Timestamp) -> Vec<Open> {
     let mut windows = Vec::new();
     let mut add = |window, elapsed: Span, length| windows.push(Open { window, elapsed, length });
     let due = instance.due;
-    if let Some(Countdown { clock, limit, window, .. }) = due.and_then(|due| due.drift) {
+    if let Some(Countdown { clock, limit, window, grace, .. }) = due.and_then(|due| due.drift) {
         let shown = clock.millis(now);
         let elapsed = window.as_millis() - limit.as_millis() + shown;
         add(Window::Update, Span::from_millis(elapsed), window);
         if shown > limit.as_millis() {
-            add(Window::DriftFreeze, Span::from_millis(shown) - limit, law.drift_freeze - limit);
+            add(Window::DriftFreeze, Span::from_millis(shown) - limit, grace);
         }
     }
-    if let Some(Countdown { clock, limit, window, .. }) = due.and_then(|due| due.security) {
+    if let Some(Countdown { clock, limit, window, grace, .. }) = due.and_then(|due| due.security) {
         let shown = clock.shows(now);
         add(Window::Security, shown, window);
         if shown > limit {
-            add(Window::SecuritySuspension, shown - limit, law.security_suspend_after);
+            add(Window::SecuritySuspension, shown - limit, grace);
         }
     }
     if instance.subscription.status == SubscriptionStatus::Lapsed {

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
 use crate::constitution::{Constitution, ConstitutionDocument};
 use crate::event::WorldEvent;
 use crate::finding::Escalation;
@@ -237,6 +236,12 @@ impl World {
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
     #[must_use]
     pub fn is_next_step(&self, release: Version, instance: &Instance) -> bool {
+        if self.is_below_floor(release) {
+            return false;
+        }
+        if release <= instance.running.platform {
+            return false;
+        }
         let known = self.releases.values().filter(|published| !published.withdrawn);
         self.release(release).is_some_and(|release| {
             check_step(instance.running.platform, release, known.map(|published| published.release.version))
@@ -268,14 +273,16 @@ impl World {
     #[must_use]
     pub fn phase_time(&self, rollout: &Rollout, now: Timestamp) -> Span {
         let opened = rollout.phase().map_or(now, |open| open.opened);
-        let mut freezes: Vec<&Freeze> = self.freezes.iter().collect();
-        freezes.sort_by_key(|freeze| freeze.from);
+        let freezes = self.freezes.iter().map(|freeze| (freeze.from, freeze.until));
+        let stops = rollout.stops.iter().map(|stop| (stop.from, stop.until.unwrap_or(now)));
+        let mut still: Vec<(Timestamp, Timestamp)> = freezes.chain(stops).collect();
+        still.sort_unstable();
         let mut counted = opened;
-        let mut time = rollout.clock.shows(now);
-        for freeze in freezes {
-            // Freezes may overlap: no time stands still twice.
-            time = time - freeze.until.min(now).since(freeze.from.max(counted));
-            counted = counted.max(freeze.until);
+        let mut time = now.since(opened);
+        for (from, until) in still {
+            // Freezes, pauses and the red switch may overlap: no time stands still twice.
+            time = time - until.min(now).since(from.max(counted));
+            counted = counted.max(until);
         }
         time
     }
@@ -347,7 +354,7 @@ impl World {
                     opened: at,
                     status: RolloutStatus::Queued,
                     phases: Vec::new(),
-                    clock: Clock::started(at),
+                    stops: Vec::new(),
                     paused: None,
                     holding: None,
                     counting_since: at,
@@ -358,7 +365,7 @@ impl World {
                 if let Some(rollout) =
                     self.rollouts.iter_mut().find(|rollout| Some(rollout.id) == other.rollout())
                 {
-                    apply_rollout(rollout, other, &self.constitution, at);
+                    apply_rollout(rollout, other, &self.constitution, self.red_switch, at);
                 }
             }
         }
@@ -382,16 +389,18 @@ impl World {
             self.escalations.retain(|escalation| escalation.rule != "RO-6");
         }
         for rollout in &mut self.rollouts {
-            if on {
-                rollout.clock = rollout.clock.stopped(at);
-            } else if rollout.paused.is_none() {
-                rollout.clock = rollout.clock.resumed(at);
-            }
+            rollout.stand_still(on || rollout.paused.is_some(), at);
         }
     }
 }
 
-fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, law: &Constitution, at: Timestamp) {
+fn apply_rollout(
+    rollout: &mut Rollout,
+    event: &WorldEvent,
+    law: &Constitution,
+    red_switch: bool,
+    at: Timestamp,
+) {
     match event {
         WorldEvent::PhaseOpened { phase, eligible, cohort, cutoffs, .. } => {
             // An open phase keeps its terms, whatever is amended (FO-5).
@@ -407,7 +416,7 @@ fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, law: &Constitution, 
                 evidence: law.rollout_evidence,
             });
             rollout.status = RolloutStatus::Running;
-            rollout.clock = Clock::started(at);
+            rollout.stops.clear();
             rollout.holding = None;
         }
         WorldEvent::RolloutHeld { why, .. } => rollout.holding = Some(why.clone()),
@@ -423,16 +432,16 @@ fn apply_rollout(rollout: &mut Rollout, event: &WorldEvent, law: &Constitution, 
         }
         WorldEvent::RolloutPaused { cause, .. } => {
             rollout.paused = Some(*cause);
-            rollout.clock = rollout.clock.stopped(at);
+            rollout.stand_still(true, at);
         }
         WorldEvent::RolloutResumed { cause, .. } => {
             rollout.paused = None;
-            rollout.clock = rollout.clock.resumed(at);
+            rollout.stand_still(red_switch, at);
             if *cause == crate::rollout::PauseCause::FailureBound {
                 rollout.counting_since = at;
-                rollout.escalations.clear();
             }
         }
+        WorldEvent::RolloutEscalationsResolved { .. } => rollout.escalations.clear(),
         WorldEvent::RolloutEscalationAcknowledged { rule, .. } => {
             Escalation::acknowledge(&mut rollout.escalations, rule, at);
         }

@@ -342,7 +342,9 @@ impl Timeline {
         match act {
             Act::Wait(minutes) => self.now = self.now + Span::from_millis(minutes * 60_000),
             Act::Publish(v, class, ships, approval) => self.publish(version(v), class, ships, approval),
-            Act::Withdraw(v) => self.world_command(&WorldCommand::Withdraw { release: version(v) }),
+            Act::Withdraw(v) => {
+                self.world_command(&WorldCommand::Withdraw { release: version(v), by: Authority::Federation })
+            }
             Act::Pause(v) => self.world_command(&WorldCommand::Pause { release: version(v) }),
             Act::Resume(v, founder) => {
                 let by = if founder { Authority::Founder } else { Authority::Federation };

@@ -173,7 +173,7 @@ fn ro_6_operators_pause_resume_abort_freeze_and_turn_the_red_switch() {
         WorldCommand::RedSwitch { on: false },
         WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
         WorldCommand::Abort { release },
-        WorldCommand::Withdraw { release },
+        WorldCommand::Withdraw { release, by: governance::Authority::Federation },
     ] {
         f.world_command(&command);
         f.sweep();

@@ -134,7 +134,7 @@ impl<S: Store> Plane<S> {
 
     /// Goes on from the last decision on record, should the machine's clock have been set back since.
     async fn take_up_time(&self) -> Result<(), PlaneError> {
-        if let Some(at) = self.last_decision().await? {
+        if let Some(at) = self.last_decisions().await?.into_iter().max() {
             let ahead = at.since(self.clock.now());
             if ahead > self.seen().world.constitution.request_clock_skew {
                 // Going on would hold every deadline against a clock that nobody shares.

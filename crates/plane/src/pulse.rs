@@ -3,7 +3,7 @@
 //! Never judges an instance: it puts on record when the plane was away, and `reconcile` takes it off the silence.
 
 use governance::Timestamp;
-use governance::decide::WorldCommand;
+use governance::decide::{WorldCommand, decide_world};
 use ledger::Entry;
 
 use crate::decision::By;
@@ -12,39 +12,55 @@ use crate::{Plane, PlaneError};
 
 /// So many notes of life in a row have to be missing before the plane counts as having been away.
 const NOTES_MISSING: i64 = 3;
-/// Decisions are written side by side: the latest of all stands among so many of the last.
-const CROSSING_ENTRIES: usize = 256;
+/// Decisions are signs of life too: of the last ones, so many are looked at.
+const SIGNS_MAX: usize = 256;
 
 impl<S: Store> Plane<S> {
-    /// Notes that the plane lives; where its last note is old, the outage goes on record first.
+    /// Notes that the plane lives; where there was no sign of it for too long, the outage goes on record first, before
+    /// anything is judged that it could have changed.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn pulse(&self) -> Result<(), PlaneError> {
-        let now = self.now();
         let outage_after = self.settings.pulse_every.times(NOTES_MISSING);
-        if let Some(noted) = self.store.pulse_load().await?
-            && now.since(noted) > outage_after
-        {
-            let from = self.last_decision().await?.map_or(noted, |decided| decided.max(noted));
-            if now.since(from) > outage_after {
-                let record = WorldCommand::RecordOutage { from, until: now };
-                self.decide_world(&[record], &By::Federation, Vec::new()).await?;
+        let noted = self.store.pulse_load().await?;
+        let silent = noted.map(|noted| self.now().since(noted));
+        if silent.is_some_and(|silent| silent < self.settings.pulse_every) {
+            return Ok(());
+        }
+        if let Some(noted) = noted.filter(|_| silent.is_some_and(|silent| silent > outage_after)) {
+            // Nothing is decided between the search for signs of life and the record of their lack.
+            let _gate = self.gate.write().await;
+            loop {
+                let (seen, now) = (self.seen(), self.now());
+                let mut signs = self.last_decisions().await?;
+                signs.retain(|sign| *sign > noted);
+                signs.extend([noted, now]);
+                signs.sort_unstable();
+                let gaps = signs.iter().zip(signs.iter().skip(1));
+                let Some((from, until)) = gaps.max_by_key(|(from, until)| until.since(**from)) else { break };
+                let record = WorldCommand::RecordOutage { from: *from, until: *until };
+                if until.since(*from) <= outage_after {
+                    break;
+                }
+                let events = decide_world(&seen.world, &record, now)?;
+                if self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await? {
+                    break;
+                }
             }
         }
-        Ok(self.store.pulse_save(now).await?)
+        Ok(self.store.pulse_save(self.now()).await?)
     }
 
-    /// When the last decision on record was taken.
-    pub(crate) async fn last_decision(&self) -> Result<Option<Timestamp>, PlaneError> {
+    /// When the last decisions on record were taken.
+    pub(crate) async fn last_decisions(&self) -> Result<Vec<Timestamp>, PlaneError> {
         let size = self.store.entry_count().await?;
-        let last =
-            self.store.entry_page(size.saturating_sub(CROSSING_ENTRIES as u64), CROSSING_ENTRIES).await?;
+        let last = self.store.entry_page(size.saturating_sub(SIGNS_MAX as u64), SIGNS_MAX).await?;
         let read = |bytes: &Vec<u8>| {
             Entry::decode(bytes)
                 .map(|entry| entry.at)
                 .map_err(|error| PlaneError::Unavailable(error.to_string()))
         };
-        last.iter().map(read).try_fold(None, |latest, at| Ok(latest.max(Some(at?))))
+        last.iter().map(read).collect()
     }
 }

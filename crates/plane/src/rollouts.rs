@@ -96,8 +96,12 @@ impl<S: Store> Plane<S> {
         operator: &OperatorName,
         release: Version,
     ) -> Result<wire::ReleaseView, PlaneError> {
-        self.decide_world(&[WorldCommand::Withdraw { release }], &By::Operator(operator.clone()), Vec::new())
-            .await?;
+        self.decide_world(
+            &[WorldCommand::Withdraw { release, by: Authority::Federation }],
+            &By::Operator(operator.clone()),
+            Vec::new(),
+        )
+        .await?;
         self.sweep().await?;
         self.release_view(release).await
     }

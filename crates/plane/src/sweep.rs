@@ -20,6 +20,7 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer; what was done until then stays done.
     pub async fn sweep(&self) -> Result<(), PlaneError> {
+        self.pulse().await?;
         self.law_of_the_day().await?;
         self.count_fleet().await?;
         for _ in 0..ROUNDS_MAX {

@@ -225,7 +225,7 @@ impl Order {
                 Asks::World(WorldCommand::Resume { release: *release, by })
             }
             OrderAction::Withdraw { release, .. } => {
-                Asks::World(WorldCommand::Withdraw { release: *release })
+                Asks::World(WorldCommand::Withdraw { release: *release, by })
             }
             OrderAction::Remove { release, capability, .. } => {
                 Asks::World(WorldCommand::AllowRemoval { release: *release, capability: capability.clone() })

@@ -3,4 +3,5 @@
 //! Never opens a connection, reads the clock or draws a random number: the same file always plays the same way.
 
 pub mod scenario;
+pub mod simulation;
 pub mod what_if;

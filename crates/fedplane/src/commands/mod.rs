@@ -11,4 +11,5 @@ pub mod release;
 pub mod rollout;
 pub mod scenario;
 pub mod serve;
+pub mod simulate;
 pub mod what_if;

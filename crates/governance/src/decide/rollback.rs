@@ -51,7 +51,7 @@ pub(super) fn roll_back(
         reasons.push(Reason::BelowFloor { release: to, floor });
     }
     let closed = installed.finished + rollback_window;
-    if now > closed {
+    if now > closed && !reasons.iter().any(|reason| matches!(reason, Reason::OptOutForbidden { .. })) {
         reasons.push(Reason::RollbackWindowClosed { release: from, closed });
     }
     if !reasons.is_empty() {

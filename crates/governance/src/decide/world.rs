@@ -33,6 +33,8 @@ pub enum WorldCommand {
     Withdraw {
         /// Which.
         release: Version,
+        /// Who asks.
+        by: Authority,
     },
     /// An operator stops the offers (RO-6).
     Pause {
@@ -137,12 +139,13 @@ pub fn decide_world(
         WorldCommand::Publish { release, digest, restriction, approval } => {
             publish(world, release, *digest, restriction, approval, now)
         }
-        WorldCommand::Withdraw { release } => withdraw(world, *release),
+        WorldCommand::Withdraw { release, by } => withdraw(world, *release, *by),
         WorldCommand::Pause { release } => pause(find(world, *release)?),
         WorldCommand::Resume { release, by } => resume(find(world, *release)?, *by),
         WorldCommand::Abort { release } => {
             let rollout = find(world, *release)?;
             allow(rollout, rollout.is_open(), "be aborted")?;
+            founders_alone(rollout, Authority::Federation)?;
             Ok(alloc::vec![WorldEvent::RolloutAborted { rollout: rollout.id }])
         }
         WorldCommand::Approve { release } => approve(find(world, *release)?),
@@ -247,12 +250,22 @@ fn publish(
     });
     events
         .extend(overtaken.map(|rollout| WorldEvent::RolloutSuperseded { rollout: rollout.id, by: version }));
+    let rollout = RolloutId::of_release(digest);
     events.push(WorldEvent::RolloutOpened {
-        rollout: RolloutId::of_release(digest),
+        rollout,
         release: version,
         restriction: restriction.clone(),
         approval: approval.to_vec(),
     });
+    // One rollout per line at a time (RO-8): a lower version that comes late is superseded as it comes.
+    let later = world.rollouts.iter().filter(|rollout| {
+        rollout.is_open() && rollout.release.line() == version.line() && rollout.release > version
+    });
+    if let Some(later) =
+        later.map(|rollout| rollout.release).max().filter(|_| release.class != Class::Security)
+    {
+        events.push(WorldEvent::RolloutSuperseded { rollout, by: later });
+    }
     Ok(events)
 }
 
@@ -315,10 +328,19 @@ fn red_switch(on: bool) -> Vec<WorldEvent> {
     events
 }
 
-fn withdraw(world: &World, release: Version) -> Result<Vec<WorldEvent>, Refusal> {
+/// What failures paused is the Founder's to resume or withdraw, and nobody's to end otherwise (RO-5).
+fn founders_alone(rollout: &Rollout, by: Authority) -> Result<(), Refusal> {
+    if rollout.paused == Some(PauseCause::FailureBound) && by != Authority::Founder {
+        return Err(Reason::NotAuthorised { by }.into());
+    }
+    Ok(())
+}
+
+fn withdraw(world: &World, release: Version, by: Authority) -> Result<Vec<WorldEvent>, Refusal> {
     if world.release(release).is_none() {
         return Err(Reason::UnknownRelease { release }.into());
     }
+    world.rollout_of(release).map_or(Ok(()), |rollout| founders_alone(rollout, by))?;
     let mut events = alloc::vec![WorldEvent::ReleaseWithdrawn { release }];
     let ends = |rollout: &&Rollout| {
         rollout.release == release
@@ -360,10 +382,12 @@ fn resume(rollout: &Rollout, by: Authority) -> Result<Vec<WorldEvent>, Refusal> 
         allow(rollout, false, "be resumed")?;
         return Ok(Vec::new());
     };
-    if cause == PauseCause::FailureBound && by != Authority::Founder {
-        return Err(Reason::NotAuthorised { by }.into());
+    founders_alone(rollout, by)?;
+    let mut events = alloc::vec![WorldEvent::RolloutResumed { rollout: rollout.id, cause }];
+    if by == Authority::Founder && !rollout.escalations.is_empty() {
+        events.push(WorldEvent::RolloutEscalationsResolved { rollout: rollout.id });
     }
-    Ok(alloc::vec![WorldEvent::RolloutResumed { rollout: rollout.id, cause }])
+    Ok(events)
 }
 
 fn approve(rollout: &Rollout) -> Result<Vec<WorldEvent>, Refusal> {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::{Answer, Dimension, Facts, Why};
 use crate::finding::FindingCode;
-use crate::instance::{Action, Due};
+use crate::instance::{Action, Due, Failure};
 use crate::lifecycle::State;
 use crate::reconcile::retry_wait;
 use crate::release::{Class, Release, StepError, check_step};
@@ -68,8 +68,8 @@ impl Facts<'_> {
         let mut add = |why, lifts| found.push(self.answer(why, lifts));
         match here.state {
             State::Revoked => add(Why::Revoked, None),
-            _ if here.held => add(Why::Held, None),
             _ if here.handshake_required => add(Why::HandshakeRequired, None),
+            State::Suspended if here.held && !remediation => add(Why::Held, None),
             State::Registered => add(Why::NotDeployed, None),
             State::Suspended if !remediation => add(Why::Suspended, None),
             _ => {}
@@ -215,6 +215,9 @@ impl Facts<'_> {
                 found.push(self.answer(Why::NotFrom { running: running.platform, from }, None));
             }
         }
+        if self.world.is_below_floor(release.version) {
+            found.push(self.answer(Why::BelowFloor, None));
+        }
         if !release.fits_runtime(running.runtime, &self.world.matrix) {
             let runtime = release.ships_runtime.unwrap_or(running.runtime);
             let matrix = self.world.matrix.runtimes(release.version.line());
@@ -233,7 +236,10 @@ impl Facts<'_> {
             found.push(self.answer(Why::Left { again: left.again }, Some(left.again)));
         }
         let failures = self.instance.failures.iter();
-        for failure in failures.filter(|failure| failure.release == release && !failure.retry) {
+        let rollout = self.world.rollout_of(release);
+        let counts = |at| rollout.is_none_or(|rollout| rollout.counts(at));
+        let counted = |failure: &&Failure| !failure.retry && counts(failure.at);
+        for failure in failures.filter(|failure| failure.release == release).filter(counted) {
             let until = failure.at + retry_wait(failure, class, &self.world.constitution);
             if self.now <= until {
                 let why = Why::FailedHere { times: failure.times, at: failure.at, until };

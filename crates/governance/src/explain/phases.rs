@@ -97,7 +97,7 @@ impl Facts<'_> {
 
     /// The first instant at which this phase may open, if the clock of the one that is open runs.
     fn opens(&self, rollout: &Rollout, phase: Phase) -> Option<Timestamp> {
-        if !rollout.clock.is_running() {
+        if rollout.is_stopped() {
             return None;
         }
         let mut at = match rollout.phase() {

@@ -71,7 +71,10 @@ impl Why {
             Self::NoRollout => "it was released without a rollout".to_string(),
             Self::Revoked => "the instance is revoked: nothing is offered to it".to_string(),
             Self::NotDeployed => "the instance is registered, and its deployment is not complete".to_string(),
-            Self::Held => "the Founder suspended the instance: nothing is offered to it".to_string(),
+            Self::Held => {
+                "the Founder suspended the instance: nothing but the cure of a finding is offered to it"
+                    .to_string()
+            }
             Self::HandshakeRequired => {
                 "the instance was restored and has not shaken hands afresh".to_string()
             }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use governance::decide::{self, Command};
 use governance::reconcile::reconcile;
 use governance::{
-    Authority, Cause, Event, FindingCode, InstanceEvent, InstanceId, Registration, State, Timestamp,
+    Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Registration, State, Timestamp,
 };
 
 use super::Fault;
@@ -42,6 +42,12 @@ impl Replay {
                 by_operator(entry)?;
                 federation(self.decided(id, &Command::Reactivate, entry.at)?)
             }
+            InstanceEvent::Escalated { rule, facts } if rule == "CO-13" => match self.due(entry, id) {
+                Ok(steps) => federation(steps),
+                Err(_) => {
+                    federation(self.decided(id, &Command::Bypass { facts: facts.clone() }, entry.at)?)
+                }
+            },
             InstanceEvent::EscalationAcknowledged { rule } => {
                 by_operator(entry)?;
                 federation(self.decided(id, &Command::Acknowledge { rule: rule.clone() }, entry.at)?)
@@ -68,7 +74,7 @@ impl Replay {
                 federation(self.decided(id, &command, entry.at)?)
             }
             InstanceEvent::FindingOpened { code: FindingCode::VersionChainBroken } => {
-                federation(self.broken_chain(id)?)
+                federation(self.broken_chain(id, entry.at)?)
             }
             _ => federation(self.due(entry, id)?),
         }
@@ -142,17 +148,23 @@ impl Replay {
 
     /// A statement that breaks the chain was refused, and that is on record (ID-4). The refused statement is not:
     /// what the Federation says about it stands on its signature alone.
-    fn broken_chain(&self, id: InstanceId) -> Result<Vec<Step>, Fault> {
+    fn broken_chain(&self, id: InstanceId, at: Timestamp) -> Result<Vec<Step>, Fault> {
         let code = FindingCode::VersionChainBroken;
         let instance = self
             .instances
             .get(&id)
-            .filter(|instance| instance.state != State::Revoked && instance.finding(code).is_none());
+            .filter(|instance| instance.state != State::Revoked && instance.finding(code).is_none())
+            .filter(|instance| !instance.is_silenced(code, at));
         if instance.is_none() {
-            return Err(Fault::new("CO-9", "the finding is open already, or the instance revoked"));
+            return Err(Fault::new(
+                "CO-9",
+                "the finding is open or silenced already, or the instance revoked",
+            ));
         }
         let opened = Event::Instance(id, InstanceEvent::FindingOpened { code });
-        Ok([Step::Exact(opened), Step::Escalation(id, "CO-9"), Step::Reconcile(id)].into())
+        let open = |instance: &Instance| instance.escalations.iter().any(|open| open.rule == "CO-9");
+        let escalates = (!instance.is_some_and(open)).then_some(Step::Escalation(id, "CO-9"));
+        Ok([Step::Exact(opened)].into_iter().chain(escalates).chain([Step::Reconcile(id)]).collect())
     }
 
     /// What the law itself finds due.

@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use governance::lifecycle::transition;
 use governance::reconcile::{federation_events, reconcile};
@@ -20,6 +21,9 @@ use crate::tree::TreeHead;
 
 /// Decisions about different instances are taken side by side: the later one may be written first, by so much.
 const CROSSING_MAX: Span = Span::from_millis(60_000);
+
+/// Decisions are signs of life: of the last ones, so many are remembered (CO-7).
+const SIGNS_MAX: usize = 4_096;
 
 /// An enrolment on record (HS-1).
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,10 @@ pub(super) struct Replay {
     tallies: Tallies,
     decision: Decision,
     latest: Timestamp,
+    /// When the last decisions were taken, each once, up to [`SIGNS_MAX`] of them.
+    signs: BTreeSet<Timestamp>,
+    /// The latest instant that was forgotten of them.
+    forgotten: Option<Timestamp>,
     world_at: Timestamp,
     instance_at: BTreeMap<InstanceId, Timestamp>,
 }
@@ -62,6 +70,8 @@ impl Replay {
             tallies: Tallies::default(),
             decision: Decision::none(),
             latest: zero,
+            signs: BTreeSet::new(),
+            forgotten: None,
             world_at: zero,
             instance_at: BTreeMap::new(),
         }
@@ -73,6 +83,13 @@ impl Replay {
 
     pub(super) const fn latest(&self) -> Timestamp {
         self.latest
+    }
+
+    /// A decision taken strictly between these instants, or one that may have been and is forgotten.
+    pub(super) fn decided_within(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let inside = (Bound::Excluded(from), Bound::Excluded(until));
+        let found = (from < until).then(|| self.signs.range(inside).next().copied()).flatten();
+        found.or_else(|| self.forgotten.filter(|forgotten| from < *forgotten))
     }
 
     /// Judges the next entry, then applies it.
@@ -174,10 +191,15 @@ impl Replay {
             .found(shown(entry.constitution)))
     }
 
-    /// A constitution whose date has come is in force before anything else is decided (FO-5).
+    /// A constitution whose date has come is in force before anything else is decided (FO-5), but that the plane was away
+    /// until now is told first: it is no judgement.
     fn check_law_of_the_day(&self, entry: &Entry) -> Result<(), Fault> {
         match (self.world.due(entry.at).into_iter().next(), &entry.event) {
-            (Some(_), Event::World(WorldEvent::ConstitutionEffective { .. })) | (None, _) => Ok(()),
+            (
+                Some(_),
+                Event::World(WorldEvent::ConstitutionEffective { .. } | WorldEvent::OutageRecorded { .. }),
+            )
+            | (None, _) => Ok(()),
             (Some(due), _) => {
                 Err(Fault::new("FO-5", "the date of another constitution had come before this was decided")
                     .expected(json(&Event::World(due)))
@@ -297,6 +319,10 @@ impl Replay {
     fn apply(&mut self, entry: &Entry) {
         let at = entry.at;
         self.latest = self.latest.max(at);
+        self.signs.insert(at);
+        if self.signs.len() > SIGNS_MAX {
+            self.forgotten = self.forgotten.max(self.signs.pop_first());
+        }
         match &entry.event {
             Event::World(event) => {
                 if !stands_apart(event) {

@@ -160,12 +160,14 @@ impl Replay {
                     *expires,
                 );
             }
-            WorldEvent::ReleaseWithdrawn { release } => WorldCommand::Withdraw { release: *release },
+            WorldEvent::ReleaseWithdrawn { release } => {
+                WorldCommand::Withdraw { release: *release, by: Authority::Federation }
+            }
             WorldEvent::OutageRecorded { from, until } => {
-                if *from < self.latest() {
-                    // Whoever decides can be reached.
-                    let fault = Fault::new("CO-7", "decisions were taken during the outage");
-                    return Err(fault.expected(self.latest()).found(from));
+                // Whoever decides can be reached.
+                if let Some(decided) = self.decided_within(*from, *until) {
+                    let fault = Fault::new("CO-7", "a decision was taken during the outage");
+                    return Err(fault.expected("none").found(decided));
                 }
                 let record = WorldCommand::RecordOutage { from: *from, until: *until };
                 return Ok(of_world(decide_world(&self.world, &record, entry.at)?));

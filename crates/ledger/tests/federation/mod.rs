@@ -38,6 +38,12 @@ pub fn v(text: &str) -> Version {
     text.parse().unwrap()
 }
 
+/// The content that the Organism signed for a version.
+pub fn content(platform: Version) -> Vec<LayerContent> {
+    let digest = Digest::of(platform.to_string().as_bytes());
+    vec![LayerContent { id: format!("ORGANISM-v{platform}").parse().unwrap(), digest }]
+}
+
 fn seed(kind: u8, n: u8) -> SeedKey {
     let mut seed = [kind; 32];
     seed[31] = n;
@@ -335,7 +341,7 @@ impl Federation {
             labels: vec![],
             endpoint: "https://127.0.0.1:9".parse().unwrap(),
             key: InstanceKey::from_bytes(*key_of(n).public_key().as_bytes()),
-            running: Running { platform: v("0.1.0"), runtime: v("0.1.0"), layers: vec![] },
+            running: Running { platform: v("0.1.0"), runtime: v("0.1.0"), layers: content(v("0.1.0")) },
             domains: vec![],
         }
     }
@@ -412,12 +418,12 @@ impl Federation {
             at: self.at,
             platform,
             runtime: v("0.1.0"),
-            layers: vec![],
+            layers: content(platform),
             domains: vec![],
         };
         let jws = Jws::sign_json(Typ::Statement, &statement, &self.key(n)).unwrap();
         let head = StatementHead { sequence: statement.sequence, digest: jws.digest() };
-        let running = Running { platform, runtime: v("0.1.0"), layers: vec![] };
+        let running = Running { platform, runtime: v("0.1.0"), layers: content(platform) };
         let previous = statement.previous;
         self.heads.insert(id, statement);
         (jws, Statement { head, previous, running, domains: vec![] })

@@ -141,3 +141,21 @@ async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plan
     }
     world.lawful().await;
 }
+
+/// An outage over the date of an amendment goes on record before it: nothing was decided while the plane was away (CO-7).
+#[tokio::test]
+async fn co_7_fo_5_an_outage_over_the_date_of_an_amendment_leaves_a_lawful_record() {
+    let mut world = World::start_with(|_, settings| settings.pace.pulse_every = Span::from_millis(200)).await;
+    let operator = world.client(&world.operator());
+    let first = operator.federation().await.unwrap().constitution.unwrap();
+    let law = Constitution { compliance_report_within: Span::hours(24), ..Constitution::default() };
+    let effective = now() + Span::from_millis(500);
+    let (action, next) = amendment(&world, first, effective, law);
+    operator.order_submit(signed(&world, 1, action)).await.unwrap();
+    world.stop().await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    world.run().await;
+    world.active().await;
+    assert_eq!(served(&world).await, next);
+    world.lawful().await;
+}

@@ -18,6 +18,7 @@ pub const REFUSALS: &[&str] = &[
     "subscription-not-active",
     "audit-not-clean",
     "handshake-required",
+    "installing",
     "tier-limit",
     "custom-domain-not-allowed",
     "unknown-domain",

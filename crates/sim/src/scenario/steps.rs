@@ -114,7 +114,9 @@ impl Play<'_> {
     fn perform(&mut self, verb: &Verb) -> Result<(), Refusal> {
         match verb {
             Verb::Publish(published) => self.publish(published),
-            Verb::Withdraw(release) => self.world_command(&WorldCommand::Withdraw { release: *release }),
+            Verb::Withdraw(release) => {
+                self.world_command(&WorldCommand::Withdraw { release: *release, by: Authority::Federation })
+            }
             Verb::Rollout(release, verb) => self.steer(*release, *verb),
             Verb::Outcome { release, phase, failures } => {
                 self.failing.insert((*release, *phase), *failures);
@@ -281,7 +283,7 @@ impl Play<'_> {
                 self.world_command(&WorldCommand::Resume { release: *release, by })?;
             }
             OrderVerb::Withdraw(release) => {
-                self.world_command(&WorldCommand::Withdraw { release: *release })?
+                self.world_command(&WorldCommand::Withdraw { release: *release, by: Authority::Founder })?
             }
         }
         self.accept_order(&format!("{order:?}"))

@@ -123,8 +123,8 @@ fn publish(node: &Node<'_>) -> Read<Published> {
             label: table.maybe("label", |node| node.list(|item| item.parsed()))?.unwrap_or_default(),
         })
     };
-    // Canary cannot wait: nothing opens before it.
-    let later = |node: Node<'_>| node.word("phase", &[Phase::Canary, Phase::Beta, Phase::Ga], Phase::as_str);
+    let awaited =
+        |node: Node<'_>| node.word("phase", &[Phase::Canary, Phase::Beta, Phase::Ga], Phase::as_str);
     Ok(Published {
         version: version(table.need("version")?)?,
         class,
@@ -132,7 +132,7 @@ fn publish(node: &Node<'_>) -> Read<Published> {
         ships_runtime: table.maybe("ships_runtime", version)?,
         rollback: table.maybe("rollback", |node| node.boolean())?.unwrap_or(true),
         only: table.maybe("only", only)?.unwrap_or_default(),
-        approval: table.maybe("approval", |node| node.list(later))?.unwrap_or_default(),
+        approval: table.maybe("approval", |node| node.list(awaited))?.unwrap_or_default(),
         deprecates: table.maybe("deprecates", |node| node.list(deprecation))?.unwrap_or_default(),
         removes: table
             .maybe("removes", |node| node.list(|item| item.text().map(String::from)))?

@@ -1,0 +1,169 @@
+//! When time alone may next make something due for an instance: until then `reconcile` need not be asked again.
+//!
+//! Never decides that anything is due: an instant named here is one at which it pays to look. It may name one too
+//! many, never one too few: every window that `reconcile` reads a clock for stands here.
+
+use crate::instance::Instance;
+use crate::lifecycle::State;
+use crate::reconcile::retry_wait;
+use crate::release::Class;
+use crate::standing;
+use crate::time::{Span, Timestamp};
+use crate::warning;
+use crate::world::World;
+
+/// The last instant, not before `now`, up to which every window that is open now is kept; the first instant beyond it
+/// may make something due. None: no window is open, and only an event can.
+///
+/// Holds for the instance and the world as they stand: an event of either asks for another look. A plane's outages
+/// only put the instant off (CO-7).
+#[must_use]
+pub fn next_look(instance: &Instance, world: &World, now: Timestamp) -> Option<Timestamp> {
+    let silence = silence_until(instance.reported, world);
+    let beside = next_look_beside_silence(instance, world, now);
+    Some(silence)
+        .filter(|silence| *silence >= now && beside.is_none_or(|beside| *silence < beside))
+        .or(beside)
+}
+
+/// Until when an instance that made its last statement then may stay silent (CO-7).
+#[must_use]
+pub fn silence_until(reported: Timestamp, world: &World) -> Timestamp {
+    reported + world.constitution.compliance_report_within
+}
+
+/// As [`next_look`], of an instance that does not stay silent.
+#[must_use]
+pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timestamp) -> Option<Timestamp> {
+    if instance.state == State::Revoked {
+        return None;
+    }
+    let law = &world.constitution;
+    let mut next: Option<Timestamp> = None;
+    let mut look = |at: Timestamp| {
+        if at >= now && next.is_none_or(|next| at < next) {
+            next = Some(at);
+        }
+    };
+    // What is due at an instant, and not only beyond it.
+    let just_before = |at: Timestamp| at - Span::from_millis(1);
+    if standing::due(instance, world, now).is_some() {
+        // It waits for room, and that comes back by time alone (CO-14).
+        look(now);
+    }
+    if let Some(attempt) = instance.attempt {
+        look(attempt.begun + law.upgrade_stall_after);
+    }
+    for open in warning::open(instance, world, now) {
+        let half = Span::from_millis((open.length.as_millis() + 1) / 2);
+        if half > open.elapsed {
+            look(just_before(now + (half - open.elapsed)));
+        }
+        if open.length >= open.elapsed {
+            let end = now + open.left();
+            look(just_before(end));
+            look(end);
+        }
+    }
+    if instance.state == State::OutOfCompliance {
+        look(instance.since + law.compliance_suspend_after);
+    }
+    for finding in &instance.findings {
+        look(finding.since + law.compliance_suspend_after);
+    }
+    for silenced in &instance.overrides {
+        look(just_before(silenced.from));
+        look(silenced.until);
+    }
+    for failure in &instance.failures {
+        look(failure.at + retry_wait(failure, Class::Security, law));
+        look(failure.at + retry_wait(failure, Class::Minor, law));
+    }
+    if let Some(left) = instance.left {
+        look(just_before(left.again));
+    }
+    for freeze in &world.freezes {
+        look(freeze.until);
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Registration;
+    use crate::finding::{Finding, FindingCode};
+    use crate::id::{Digest, InstanceId, InstanceKey};
+    use crate::instance::Running;
+    use crate::reconcile::reconcile;
+    use crate::tier::{Kind, SubscriptionStatus, Tier};
+    use crate::version::Version;
+    use alloc::vec::Vec;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_millis(0) + Span::hours(hours)
+    }
+
+    fn instance() -> Instance {
+        let runs = Version::new(0, 1, 0);
+        let registration = Registration {
+            enrolment: Digest::of(b""),
+            kind: Kind::SaasShared,
+            tier: Tier::Free,
+            provider: None,
+            labels: Vec::new(),
+            endpoint: "https://a.example".parse().unwrap(),
+            key: InstanceKey::from_bytes([0; 32]),
+            running: Running { platform: runs, runtime: runs, layers: Vec::new() },
+            domains: Vec::new(),
+        };
+        let mut instance = Instance::registered(InstanceId::from_random([7; 16]), &registration, at(0));
+        instance.state = State::Active;
+        instance
+    }
+
+    /// Up to the instant that is named nothing is due, and in the first hour beyond it something is.
+    fn check(change: impl Fn(&mut Instance), hours: i64, what: &str) {
+        let (mut instance, world) = (instance(), World::default());
+        change(&mut instance);
+        let settled = reconcile(&instance, &world, at(1));
+        settled.iter().for_each(|event| instance.apply(event, at(1)));
+        let look = next_look(&instance, &world, at(1)).unwrap();
+        assert!((at(hours) - Span::from_millis(1)..=at(hours)).contains(&look), "{what}: {look}");
+        for hour in 1..hours {
+            assert_eq!(reconcile(&instance, &world, at(hour)), [], "{what}, hour {hour}");
+        }
+        assert_ne!(reconcile(&instance, &world, look + Span::from_millis(1)), [], "{what}");
+    }
+
+    #[test]
+    fn co_7_co_10_co_11_co_12_time_is_looked_at_when_it_matters_and_not_before() {
+        check(|_| {}, 48, "CO-7");
+        let forever = at(24 * 365);
+        check(
+            |instance| {
+                instance.reported = forever;
+                instance.subscription.status = SubscriptionStatus::Lapsed;
+            },
+            7 * 24,
+            "CO-12, half of the grace of CO-10",
+        );
+        check(
+            |instance| {
+                instance.reported = forever;
+                instance.state = State::OutOfCompliance;
+                let code = FindingCode::VersionChainBroken;
+                instance.findings.push(Finding { code, since: at(0) });
+            },
+            30 * 24,
+            "CO-12, half of the way to CO-11",
+        );
+    }
+
+    #[test]
+    fn nothing_is_looked_at_of_the_revoked() {
+        let mut instance = instance();
+        instance.state = State::Revoked;
+        assert_eq!(next_look_beside_silence(&instance, &World::default(), at(1)), None);
+    }
+}

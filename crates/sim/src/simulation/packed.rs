@@ -1,0 +1,479 @@
+//! An instance's record in little space: what the fleet shares stands as a number, what follows from the seed not at all.
+//!
+//! Exact or not at all: a record that does not fit is kept whole, and `unpack` gives back what `pack` was given.
+
+use governance::instance::{Attempt, Due, Failure, FinishedAttempt, Paid};
+use governance::warning::Warning;
+use governance::{
+    Action, Countdown, Finding, FindingCode, Instance, Kind, Label, Offer, Outcome, Phase, Running, Span,
+    State, Subscription, SubscriptionStatus, Tier, Timestamp,
+};
+
+use super::book::{Book, Hour};
+use super::identity::{head_of, id_of, key_of};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedOffer {
+    release: u8,
+    rollout: u8,
+    action: Action,
+    phase: Phase,
+    since: Hour,
+    deadline: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedAttempt {
+    release: u8,
+    rollout: u8,
+    from: u8,
+    action: Action,
+    phase: Phase,
+    /// Of one under way, [`Outcome::Succeeded`] without meaning.
+    outcome: Outcome,
+    /// When it began, or of a finished one ended.
+    at: Hour,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedCountdown {
+    of: u8,
+    clock: governance::Clock,
+    /// In hours, as the window.
+    limit: Hour,
+    window: Hour,
+    grace: Hour,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedDue {
+    release: u8,
+    rollout: u8,
+    drift: Option<PackedCountdown>,
+    security: Option<PackedCountdown>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedFailure {
+    release: u8,
+    retry: bool,
+    times: u32,
+    at: Hour,
+}
+
+/// The record of an instance, packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    kind: Kind,
+    tier: Tier,
+    status: SubscriptionStatus,
+    state: State,
+    platform: u8,
+    runtime: u8,
+    forked: bool,
+    enrolment: u8,
+    held: bool,
+    handshake_required: bool,
+    subscribed: Hour,
+    joined: Hour,
+    since: Hour,
+    reported: Hour,
+    sequence: u32,
+    serial: u32,
+    offer: Option<PackedOffer>,
+    attempt: Option<PackedAttempt>,
+    due: Option<PackedDue>,
+    paid: Option<(PackedDue, Hour)>,
+    offered: Vec<u8>,
+    attempts: Vec<PackedAttempt>,
+    failures: Vec<PackedFailure>,
+    findings: Vec<(FindingCode, Hour)>,
+    violations: Vec<Hour>,
+    warnings: Vec<Warning>,
+}
+
+/// What a record belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) index: u32,
+    pub(super) id: governance::InstanceId,
+    /// Its so many-th enrolment.
+    pub(super) enrolment: u8,
+}
+
+/// The version whose content lies in an instance's layers now, so that it need not be laid there again.
+pub(super) type Laid = Option<(u8, bool)>;
+
+fn hours(span: Span) -> Option<Hour> {
+    let hour = Span::hours(1).as_millis();
+    if span.as_millis() % hour == 0 { Hour::try_from(span.as_millis() / hour).ok() } else { None }
+}
+
+fn pack_countdown(countdown: Countdown, book: &Book) -> Option<PackedCountdown> {
+    let Countdown { of, clock, limit, window, grace } = countdown;
+    let of = book.number(of)?;
+    Some(PackedCountdown { of, clock, limit: hours(limit)?, window: hours(window)?, grace: hours(grace)? })
+}
+
+fn unpack_countdown(packed: PackedCountdown, book: &Book) -> Countdown {
+    let span = |hours: Hour| Span::hours(i64::from(hours));
+    Countdown {
+        of: book.version(packed.of),
+        clock: packed.clock,
+        limit: span(packed.limit),
+        window: span(packed.window),
+        grace: span(packed.grace),
+    }
+}
+
+fn pack_due(due: Due, book: &Book) -> Option<PackedDue> {
+    let Due { release, rollout, drift, security } = due;
+    Some(PackedDue {
+        release: book.number(release)?,
+        rollout: book.rollout(rollout)?,
+        drift: part(drift, |drift| pack_countdown(drift, book))?,
+        security: part(security, |security| pack_countdown(security, book))?,
+    })
+}
+
+fn unpack_due(due: PackedDue, book: &Book) -> Due {
+    Due {
+        release: book.version(due.release),
+        rollout: book.rollout_id(due.rollout),
+        drift: due.drift.map(|drift| unpack_countdown(drift, book)),
+        security: due.security.map(|security| unpack_countdown(security, book)),
+    }
+}
+
+fn pack_offer(offer: Offer, book: &Book) -> Option<PackedOffer> {
+    let Offer { release, rollout, action, phase, since, deadline } = offer;
+    let (release, rollout) = (book.number(release)?, book.rollout(rollout)?);
+    Some(PackedOffer { release, rollout, action, phase, since: book.hour(since)?, deadline })
+}
+
+fn pack_attempt(attempt: Attempt, book: &Book) -> Option<PackedAttempt> {
+    let Attempt { release, rollout, action, phase, from, begun } = attempt;
+    Some(PackedAttempt {
+        release: book.number(release)?,
+        rollout: book.rollout(rollout)?,
+        from: book.number(from)?,
+        action,
+        phase,
+        outcome: Outcome::Succeeded,
+        at: book.hour(begun)?,
+    })
+}
+
+fn pack_finished(attempt: &FinishedAttempt, book: &Book) -> Option<PackedAttempt> {
+    let FinishedAttempt { release, rollout, action, phase, from, finished, outcome } = *attempt;
+    let packed = pack_attempt(Attempt { release, rollout, action, phase, from, begun: finished }, book)?;
+    Some(PackedAttempt { outcome, ..packed })
+}
+
+fn unpack_attempt(packed: PackedAttempt, book: &Book) -> Attempt {
+    let FinishedAttempt { release, rollout, action, phase, from, finished, .. } =
+        unpack_finished(packed, book);
+    Attempt { release, rollout, action, phase, from, begun: finished }
+}
+
+/// Its numbers were the book's when it was packed, and the book forgets none.
+fn unpack_finished(packed: PackedAttempt, book: &Book) -> FinishedAttempt {
+    FinishedAttempt {
+        release: book.version(packed.release),
+        rollout: book.rollout_id(packed.rollout),
+        action: packed.action,
+        phase: packed.phase,
+        from: book.version(packed.from),
+        finished: book.at(packed.at),
+        outcome: packed.outcome,
+    }
+}
+
+fn pack_failure(failure: &Failure, book: &Book) -> Option<PackedFailure> {
+    let Failure { release, at, times, retry } = *failure;
+    Some(PackedFailure { release: book.number(release)?, retry, times, at: book.hour(at)? })
+}
+
+fn unpack_failure(packed: &PackedFailure, book: &Book) -> Option<Failure> {
+    let release = book.edition(packed.release)?.version;
+    Some(Failure { release, at: book.at(packed.at), times: packed.times, retry: packed.retry })
+}
+
+/// An optional part: none packs to none; a part that does not fit makes the whole not fit.
+fn part<T, P>(part: Option<T>, pack: impl Fn(T) -> Option<P>) -> Option<Option<P>> {
+    match part {
+        None => Some(None),
+        Some(part) => pack(part).map(Some),
+    }
+}
+
+/// Fills a list anew, in the space that it has; whether everything fits.
+fn refill<T, P>(list: &mut Vec<P>, parts: &[T], pack: impl Fn(&T) -> Option<P>) -> bool {
+    list.clear();
+    list.extend(parts.iter().map_while(pack));
+    list.len() == parts.len()
+}
+
+impl Packed {
+    /// Packs a record into the space of the one before; `false`: it does not fit, and what was there is void. Finished
+    /// attempts are packed anew only where some are new.
+    pub(super) fn pack(&mut self, instance: &Instance, owner: Owner, book: &Book, attempts: bool) -> bool {
+        let lists = refill(&mut self.offered, &instance.offered, |rollout| book.rollout(*rollout))
+            && (!attempts
+                || refill(&mut self.attempts, &instance.attempts, |attempt| pack_finished(attempt, book)))
+            && refill(&mut self.failures, &instance.failures, |failure| pack_failure(failure, book))
+            && refill(&mut self.findings, &instance.findings, |finding| {
+                Some((finding.code, book.hour(finding.since)?))
+            })
+            && refill(&mut self.violations, &instance.violations, |opened| book.hour(*opened))
+            && refill(&mut self.warnings, &instance.warnings, |warning| Some(*warning));
+        lists && self.pack_rest(instance, owner, book).is_some()
+    }
+
+    /// Puts statements on record that say what the last one said; nothing where it is on record already.
+    pub(super) const fn restate(&mut self, sequence: u32, hour: Hour) {
+        if sequence > self.sequence {
+            self.sequence = sequence;
+            self.reported = hour;
+        }
+    }
+
+    fn pack_rest(&mut self, instance: &Instance, owner: Owner, book: &Book) -> Option<()> {
+        // Every field is named, so that none that the law gains is forgotten here.
+        // The lists that `pack` has packed already are named here too.
+        let Instance {
+            id,
+            kind,
+            provider,
+            labels,
+            endpoint,
+            subscription,
+            joined,
+            state,
+            since,
+            key,
+            previous_key,
+            running,
+            domains,
+            activations,
+            notices,
+            head,
+            reported,
+            offer,
+            attempt,
+            interrupted,
+            due,
+            paid,
+            wish,
+            left,
+            offered: _,
+            attempts: _,
+            failures: _,
+            findings: _,
+            overrides,
+            violations: _,
+            warnings: _,
+            escalations,
+            held,
+            handshake_required,
+            serial,
+        } = instance;
+        let usual = previous_key.is_none()
+            && labels.is_empty()
+            && domains.is_empty()
+            && escalations.is_empty()
+            && activations.is_empty()
+            && notices.is_empty()
+            && overrides.is_empty()
+            && wish.is_none()
+            && interrupted.is_none()
+            && left.is_none()
+            && *endpoint == book.endpoint
+            && provider.as_ref() == provider_of(book, owner.index)
+            && *id == owner.id
+            && *key == key_of(owner.id, owner.enrolment);
+        let sequence = u32::try_from(head.map_or(0, |head| head.sequence)).ok()?;
+        if !usual || *head != head_of(owner.id, owner.enrolment, sequence) {
+            return None;
+        }
+        let platform = book.number(running.platform)?;
+        let edition = book.edition(platform)?;
+        let forked = running.layers != edition.content;
+        if forked && running.layers != edition.forked {
+            return None;
+        }
+        self.kind = *kind;
+        self.tier = subscription.tier;
+        self.status = subscription.status;
+        self.subscribed = book.hour(subscription.since)?;
+        self.joined = book.hour(*joined)?;
+        self.state = *state;
+        self.since = book.hour(*since)?;
+        self.platform = platform;
+        self.runtime = runtime_number(book, running)?;
+        self.forked = forked;
+        self.enrolment = owner.enrolment;
+        self.sequence = sequence;
+        self.reported = book.hour(*reported)?;
+        self.held = *held;
+        self.handshake_required = *handshake_required;
+        self.serial = u32::try_from(*serial).ok()?;
+        self.offer = part(*offer, |offer| pack_offer(offer, book))?;
+        self.attempt = part(*attempt, |attempt| pack_attempt(attempt, book))?;
+        self.due = part(*due, |due| pack_due(due, book))?;
+        self.paid = part(*paid, |paid| Some((pack_due(paid.due, book)?, book.hour(paid.at)?)))?;
+        Some(())
+    }
+
+    /// Lays the record out in an instance that is there already; `laid` says what its layers hold.
+    pub(super) fn unpack(&self, owner: Owner, book: &Book, into: &mut Instance, laid: &mut Laid) {
+        self.unpack_without_attempts(owner, book, into, laid);
+        into.attempts.extend(self.attempts.iter().map(|attempt| unpack_finished(*attempt, book)));
+    }
+
+    /// As [`Self::unpack`], but for the finished attempts.
+    pub(super) fn unpack_without_attempts(
+        &self,
+        owner: Owner,
+        book: &Book,
+        into: &mut Instance,
+        laid: &mut Laid,
+    ) {
+        let platform = book.edition(self.platform);
+        if *laid != Some((self.platform, self.forked))
+            && let Some(edition) = platform
+        {
+            let content = if self.forked { &edition.forked } else { &edition.content };
+            into.running.layers.clone_from(content);
+            *laid = Some((self.platform, self.forked));
+        }
+        if let (Some(edition), Some(runtime)) = (platform, book.edition(self.runtime)) {
+            into.running.platform = edition.version;
+            into.running.runtime = runtime.runtime;
+        }
+        into.id = owner.id;
+        into.key = key_of(owner.id, self.enrolment);
+        into.kind = self.kind;
+        let provider = provider_of(book, owner.index);
+        if into.provider.as_ref() != provider {
+            into.provider = provider.cloned();
+        }
+        into.subscription =
+            Subscription { tier: self.tier, status: self.status, since: book.at(self.subscribed) };
+        into.joined = book.at(self.joined);
+        into.state = self.state;
+        into.since = book.at(self.since);
+        into.head = head_of(owner.id, self.enrolment, self.sequence);
+        into.reported = book.at(self.reported);
+        into.held = self.held;
+        into.handshake_required = self.handshake_required;
+        into.serial = u64::from(self.serial);
+        into.previous_key = None;
+        into.wish = None;
+        into.interrupted = None;
+        into.left = None;
+        if into.endpoint != book.endpoint {
+            into.endpoint.clone_from(&book.endpoint);
+        }
+        into.labels.clear();
+        into.domains.clear();
+        into.activations.clear();
+        into.notices.clear();
+        into.overrides.clear();
+        into.escalations.clear();
+        self.unpack_parts(book, into);
+    }
+
+    fn unpack_parts(&self, book: &Book, into: &mut Instance) {
+        let rollout = |number: &u8| book.rollouts.get(usize::from(*number)).copied();
+        into.offer = self.offer.and_then(|offer| {
+            Some(Offer {
+                release: book.edition(offer.release)?.version,
+                rollout: rollout(&offer.rollout)?,
+                action: offer.action,
+                phase: offer.phase,
+                since: book.at(offer.since),
+                deadline: offer.deadline,
+            })
+        });
+        into.attempt = self.attempt.map(|attempt| unpack_attempt(attempt, book));
+        into.due = self.due.map(|due| unpack_due(due, book));
+        into.paid = self.paid.map(|(due, at)| Paid { due: unpack_due(due, book), at: book.at(at) });
+        into.offered.clear();
+        into.offered.extend(self.offered.iter().filter_map(rollout));
+        into.attempts.clear();
+        into.failures.clear();
+        into.failures.extend(self.failures.iter().filter_map(|failure| unpack_failure(failure, book)));
+        into.findings.clear();
+        let finding = |(code, since): &(FindingCode, Hour)| Finding { code: *code, since: book.at(*since) };
+        into.findings.extend(self.findings.iter().map(finding));
+        into.violations.clear();
+        into.violations.extend(self.violations.iter().map(|opened| book.at(*opened)));
+        into.warnings.clear();
+        into.warnings.extend_from_slice(&self.warnings);
+    }
+
+    /// Space for a record, with nothing in it yet.
+    pub(super) const fn space() -> Self {
+        Self {
+            kind: Kind::SaasShared,
+            tier: Tier::Free,
+            status: SubscriptionStatus::Active,
+            state: State::Registered,
+            platform: 0,
+            runtime: 0,
+            forked: false,
+            enrolment: 0,
+            held: false,
+            handshake_required: false,
+            subscribed: 0,
+            joined: 0,
+            since: 0,
+            reported: 0,
+            sequence: 0,
+            serial: 0,
+            offer: None,
+            attempt: None,
+            due: None,
+            paid: None,
+            offered: Vec::new(),
+            attempts: Vec::new(),
+            failures: Vec::new(),
+            findings: Vec::new(),
+            violations: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// A version whose line goes with this runtime, by number.
+fn runtime_number(book: &Book, running: &Running) -> Option<u8> {
+    let found = book.editions.iter().position(|edition| edition.runtime == running.runtime)?;
+    u8::try_from(found).ok()
+}
+
+/// Whose instance it is.
+pub(super) fn provider_of(book: &Book, index: u32) -> Option<&governance::ProviderId> {
+    let providers = u32::try_from(book.providers.len()).unwrap_or(1).max(1);
+    book.providers.get(usize::try_from(index % providers).ok()?)
+}
+
+/// An instance to lay records out in.
+pub(super) fn table(book: &Book) -> Instance {
+    let registration = governance::Registration {
+        enrolment: governance::Digest::of(b"enrolment"),
+        kind: Kind::SaasShared,
+        tier: Tier::Free,
+        provider: None,
+        labels: Vec::<Label>::new(),
+        endpoint: book.endpoint.clone(),
+        key: key_of(id_of(book.seed, 0), 0),
+        running: Running {
+            platform: governance::Version::new(0, 0, 0),
+            runtime: governance::Version::new(0, 0, 0),
+            layers: Vec::new(),
+        },
+        domains: Vec::new(),
+    };
+    Instance::registered(id_of(book.seed, 0), &registration, book.start)
+}
