@@ -31,7 +31,7 @@ impl Facts<'_> {
             return Vec::new();
         }
         let remediation = self.remediates(release);
-        let mut found = self.of_the_instance(remediation.is_some());
+        let mut found = self.of_the_instance(remediation.is_some() || self.is_directed_back(release));
         if here.state == State::Revoked {
             return found;
         }
@@ -45,8 +45,9 @@ impl Facts<'_> {
                     Some(rollout) => self.of_the_remediation(rollout, &mut found),
                 }
                 self.of_the_step(&published.release, &mut found);
-                let class = self.world.rollout_of(release).map_or(published.release.class, |it| it.class);
-                self.of_the_past(release, class, &mut found);
+                let rollout = self.world.rollout_of(release);
+                let class = rollout.map_or(published.release.class, |rollout| rollout.class);
+                self.of_the_past(release, rollout, class, &mut found);
             }
         }
         self.of_other_offers(release, &mut found);
@@ -62,16 +63,16 @@ impl Facts<'_> {
     }
 
     /// What lies in the instance's own standing.
-    fn of_the_instance(&self, remediation: bool) -> Vec<Answer> {
+    fn of_the_instance(&self, though_suspended: bool) -> Vec<Answer> {
         let here = self.instance;
         let mut found = Vec::new();
         let mut add = |why, lifts| found.push(self.answer(why, lifts));
         match here.state {
             State::Revoked => add(Why::Revoked, None),
             _ if here.handshake_required => add(Why::HandshakeRequired, None),
-            State::Suspended if here.held && !remediation => add(Why::Held, None),
+            State::Suspended if here.held && !though_suspended => add(Why::Held, None),
             State::Registered => add(Why::NotDeployed, None),
-            State::Suspended if !remediation => add(Why::Suspended, None),
+            State::Suspended if !though_suspended => add(Why::Suspended, None),
             _ => {}
         }
         if let Some(attempt) = here.attempt {
@@ -230,13 +231,18 @@ impl Facts<'_> {
     }
 
     /// What happened here before: it failed, or was left by the owner's wish (RO-9).
-    fn of_the_past(&self, release: Version, class: Class, found: &mut Vec<Answer>) {
+    fn of_the_past(
+        &self,
+        release: Version,
+        rollout: Option<&Rollout>,
+        class: Class,
+        found: &mut Vec<Answer>,
+    ) {
         let left = self.instance.left.filter(|left| left.release == release && self.now < left.again);
         if let Some(left) = left {
             found.push(self.answer(Why::Left { again: left.again }, Some(left.again)));
         }
         let failures = self.instance.failures.iter();
-        let rollout = self.world.rollout_of(release);
         let counts = |at| rollout.is_none_or(|rollout| rollout.counts(at));
         let counted = |failure: &&Failure| !failure.retry && counts(failure.at);
         for failure in failures.filter(|failure| failure.release == release).filter(counted) {
@@ -248,22 +254,29 @@ impl Facts<'_> {
         }
     }
 
+    /// Whether the release is the way back from one whose rollout was halted (RO-3).
+    fn is_directed_back(&self, release: Version) -> bool {
+        let here = self.instance;
+        let rollout = self.world.rollout_of(here.running.platform);
+        rollout.is_some_and(|rollout| rollout.status == RolloutStatus::Halted)
+            && release < here.running.platform
+            && here.previous() == Some(release)
+    }
+
     /// What keeps an earlier release from being offered as the way back (RO-3, RL-2).
     fn of_the_way_back(&self, release: Version, found: &mut Vec<Answer>) {
         let here = self.instance;
         let running = here.running.platform;
-        let rollout = self.world.rollout_of(running);
-        let directed = rollout.is_some_and(|rollout| rollout.status == RolloutStatus::Halted)
-            && here.previous() == Some(release);
+        let directed = self.is_directed_back(release);
         let wished = here.wish.is_some_and(|wish| wish.from == running && wish.to == release);
         if (directed || wished) && self.world.is_below_floor(release) {
             found.push(self.answer(Why::BelowFloor, None));
         }
         if directed {
-            self.of_the_past(release, Class::Security, found);
+            self.of_the_past(release, self.world.rollout_of(running), Class::Security, found);
         } else if wished {
             let left = here.installation().and_then(|made| self.world.rollout(made.rollout));
-            self.of_the_past(release, left.map_or(Class::Minor, |left| left.class), found);
+            self.of_the_past(release, left, left.map_or(Class::Minor, |left| left.class), found);
         } else {
             found.push(self.answer(Why::Older { running }, None));
         }
