@@ -183,6 +183,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Authority::Organism;
 
     #[test]
     fn lc_10_and_lc_16_reach_every_state_they_name() {
@@ -197,6 +198,56 @@ mod tests {
     fn in_6_only_the_founder_leads_out_of_revoked() {
         assert!(TRANSITIONS.iter().filter(|row| row.from == Revoked).all(|row| row.by == Founder));
         assert_eq!(transition_by(Revoked, FounderRestored).map(|row| row.to), Some(Suspended), "FO-4");
+    }
+
+    /// Every state that is reached from here by rows that `may` be walked.
+    fn reached(from: State, may: impl Fn(&Transition) -> bool) -> std::vec::Vec<State> {
+        let mut found = std::vec![from];
+        let mut next = 0;
+        while let Some(&at) = found.get(next) {
+            for row in TRANSITIONS.iter().filter(|row| row.from == at && may(row)) {
+                if !found.contains(&row.to) {
+                    found.push(row.to);
+                }
+            }
+            next += 1;
+        }
+        found
+    }
+
+    #[test]
+    fn lc_every_state_is_reached_and_leads_to_active() {
+        for &state in State::ALL {
+            assert!(reached(state, |_| true).contains(&Active), "from {state}");
+            assert!(reached(Registered, |_| true).contains(&state), "to {state}");
+        }
+    }
+
+    #[test]
+    fn in_6_fo_4_no_way_leads_out_of_revoked_without_the_founder_nor_past_suspended() {
+        assert_eq!(reached(Revoked, |row| row.by != Founder), [Revoked]);
+        let past = reached(Revoked, |row| row.from == Revoked || row.from != Suspended);
+        assert_eq!(past, [Revoked, Suspended]);
+        // Of the suspended only an operator's act makes an active one (LC-9).
+        assert_eq!(reached(Suspended, |row| row.cause != OperatorReactivated), [Suspended, Revoked]);
+    }
+
+    #[test]
+    fn lc_a_transition_leads_elsewhere_and_stands_once() {
+        for (index, row) in TRANSITIONS.iter().enumerate() {
+            assert_ne!(row.from, row.to, "{row:?}");
+            assert!(!TRANSITIONS.iter().skip(index + 1).any(|other| other == row), "{row:?}");
+            assert!(row.by != Organism, "the Organism governs no instance: {row:?}");
+        }
+        for &cause in Cause::ALL {
+            let mut rows = TRANSITIONS.iter().filter(|row| row.cause == cause);
+            let first = rows.next();
+            assert!(first.is_some(), "{cause} sets nothing off");
+            assert!(
+                rows.all(|row| Some(row.by) == first.map(|first| first.by)),
+                "{cause} is of two authorities"
+            );
+        }
     }
 
     #[test]

@@ -1,150 +1,38 @@
-//! Random timelines over a small fleet: what must hold after every step, whatever happened before.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+//! A timeline: a small fleet, the federation, and what is checked at every event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use governance::decide::{Command, Renewal, Statement, WorldCommand, decide, decide_world};
-use governance::explain::{Counts, Standing, explain, explain_counted, obstacles};
-use governance::reconcile::reconcile;
-use governance::release::RollbackInstructions;
+use governance::module::unentitled;
+use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
     Action, Authority, Cause, Class, Constitution, ConstitutionDocument, Digest, Event, FindingCode,
-    Instance, InstanceEvent, InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Matrix, Package,
-    Phase, Registration, Release, Restriction, RolloutId, Running, Span, State, StatementHead,
-    SubscriptionStatus, Tier, Timestamp, Version, VersionRange, World, WorldEvent, lifecycle,
+    Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Phase, Registration, Restriction, RolloutId,
+    Running, Span, State, StatementHead, SubscriptionStatus, Tier, Timestamp, Version, World, WorldEvent,
+    lifecycle,
 };
-use proptest::prelude::*;
 
-const FLEET: usize = 6;
+use super::acts::{Act, FLEET, catalogue, content, domain, release, sixteen, version};
+
 const ROUNDS_MAX: usize = 64;
-const VERSIONS: [(u32, u32, u32); 6] = [(0, 1, 1), (0, 1, 2), (0, 1, 3), (0, 2, 0), (0, 2, 1), (1, 0, 0)];
-
-/// One random step. Indices are taken modulo what there is.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Wait(i64),
-    Publish(usize, Class, bool, bool),
-    Withdraw(usize),
-    Pause(usize),
-    Resume(usize, bool),
-    Abort(usize),
-    Approve(usize),
-    Freeze(i64, i64),
-    RedSwitch(bool),
-    Begin(usize),
-    Succeed(usize),
-    Fail(usize),
-    Report(usize, bool),
-    BreakChain(usize),
-    Suspend(usize),
-    Reactivate(usize),
-    Order(usize, usize),
-    Handshake(usize),
-    Renew(usize, u8, u8, bool),
-    Subscribe(usize, usize),
-    Become(usize, usize),
-    Retry(usize),
-    RollBack(usize),
-    Outage(i64),
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let class = prop_oneof![3 => Just(Class::Minor), 2 => Just(Class::Security), 2 => Just(Class::Major)];
-    let minutes = prop::sample::select(vec![
-        0i64, 10, 60, 360, 361, 1440, 1441, 1500, 2880, 2881, 4321, 10_081, 20_161, 43_200, 43_201, 86_461,
-    ]);
-    let n = 0..FLEET;
-    let v = 0..VERSIONS.len();
-    let act = prop_oneof![
-        8 => minutes.prop_map(Act::Wait),
-        5 => (v.clone(), class, any::<bool>(), any::<bool>()).prop_map(|(v, c, s, a)| Act::Publish(v, c, s, a)),
-        1 => v.clone().prop_map(Act::Withdraw),
-        1 => v.clone().prop_map(Act::Pause),
-        2 => (v.clone(), any::<bool>()).prop_map(|(v, founder)| Act::Resume(v, founder)),
-        1 => v.clone().prop_map(Act::Abort),
-        1 => v.clone().prop_map(Act::Approve),
-        1 => (0..48i64, 1..200i64).prop_map(|(from, length)| Act::Freeze(from, length)),
-        1 => any::<bool>().prop_map(Act::RedSwitch),
-        10 => n.clone().prop_map(Act::Begin),
-        8 => n.clone().prop_map(Act::Succeed),
-        3 => n.clone().prop_map(Act::Fail),
-        6 => (n.clone(), prop::bool::weighted(0.1)).prop_map(|(n, fork)| Act::Report(n, fork)),
-        1 => n.clone().prop_map(Act::BreakChain),
-        1 => n.clone().prop_map(Act::Suspend),
-        3 => n.clone().prop_map(Act::Reactivate),
-        2 => (n.clone(), 0..3usize).prop_map(|(n, order)| Act::Order(n, order)),
-        1 => n.clone().prop_map(Act::Handshake),
-        4 => (n.clone(), 0..3u8, 0..3u8, prop::bool::weighted(0.9))
-            .prop_map(|(n, by, key, continues)| Act::Renew(n, by, key, continues)),
-        3 => (n.clone(), 0..7usize).prop_map(|(n, change)| Act::Subscribe(n, change)),
-        1 => (n.clone(), 0..3usize).prop_map(|(n, kind)| Act::Become(n, kind)),
-        2 => n.clone().prop_map(Act::Retry),
-        3 => n.prop_map(Act::RollBack),
-        1 => (1..80i64).prop_map(Act::Outage),
-    ];
-    prop::collection::vec(act, 1..80)
-}
-
-fn version(index: usize) -> Version {
-    let (major, minor, patch) = VERSIONS[index % VERSIONS.len()];
-    Version::new(major, minor, patch)
-}
-
-fn content(platform: Version) -> Vec<LayerContent> {
-    vec![LayerContent {
-        id: format!("ORGANISM-v{platform}").parse().unwrap(),
-        digest: Digest::of(platform.to_string().as_bytes()),
-    }]
-}
-
-fn release(version: Version, class: Class, ships: bool) -> Release {
-    let runtime = Matrix::default().runtimes(version.line()).unwrap();
-    Release {
-        version,
-        class,
-        advisory: None,
-        package: Package { name: "package".into(), digest: Digest::of(b"package"), length: 7 },
-        layers: content(version)
-            .into_iter()
-            .map(|layer| LayerStructure { id: layer.id, digest: layer.digest, needs: vec![] })
-            .collect(),
-        ships_runtime: ships.then_some(runtime.min),
-        runtime: VersionRange { min: Version::new(0, 0, 0), max: Version::new(9, 0, 0) },
-        from: None,
-        rollback: Some(RollbackInstructions { instructions: "bind the version before".into() }),
-        migration: (class == Class::Major).then(|| "follow the notes".into()),
-        floor: None,
-        deprecations: Vec::new(),
-        removes: Vec::new(),
-        notes: String::new(),
-    }
-}
-
-fn sixteen(seed: u8) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&Digest::of(&[seed]).as_bytes()[..16]);
-    bytes
-}
 
 /// The timeline under test, with what it remembers beside the record.
-struct Timeline {
-    world: World,
-    fleet: Vec<Instance>,
+pub struct Timeline {
+    pub world: World,
+    pub fleet: Vec<Instance>,
     offered: Vec<BTreeSet<Version>>,
-    log: Vec<Event>,
-    now: Timestamp,
+    /// Everything decided, and when.
+    pub log: Vec<(Timestamp, Event)>,
+    pub now: Timestamp,
+    /// When standing orders took an instance (CO-14).
+    taken: Vec<Timestamp>,
     /// The key that a renewal under judgement was signed with.
     renewing: Option<InstanceKey>,
 }
 
 impl Timeline {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let now = Timestamp::from_millis(1_767_225_600_000);
         let mut timeline = Self {
             world: World::default(),
@@ -152,11 +40,13 @@ impl Timeline {
             offered: vec![],
             log: vec![],
             now,
+            taken: vec![],
             renewing: None,
         };
         let parameters = Constitution { rollout_halt_failures: 1, ..Constitution::default() };
         let document = Box::new(ConstitutionDocument { previous: None, effective: now, parameters });
         timeline.apply_world(WorldEvent::ConstitutionRatified { digest: Digest::of(b"law"), document });
+        timeline.world_command(&WorldCommand::PublishCatalogue { catalogue: catalogue() });
         timeline.publish(Version::new(0, 1, 0), Class::Minor, false, false);
         let strata = [
             (Kind::SaasShared, Tier::Pro),
@@ -179,6 +69,7 @@ impl Timeline {
             };
             let id = InstanceId::from_random(sixteen(100 + u8::try_from(index).unwrap()));
             timeline.fleet.push(Instance::registered(id, &registration, now));
+            timeline.log.push((now, Event::Instance(id, InstanceEvent::Registered(Box::new(registration)))));
             timeline.offered.push(BTreeSet::new());
             timeline.command(index, &Command::Ready);
         }
@@ -198,8 +89,15 @@ impl Timeline {
                 );
             }
         }
+        if matches!(event, WorldEvent::StandingOrderTaken { .. }) {
+            let fleet = self.fleet.iter().filter(|instance| instance.state != State::Revoked).count();
+            let day = self.taken.iter().filter(|at| self.now.since(**at) <= Span::hours(24)).count();
+            // One hundredth of six is less than one; the one just taken is revoked already.
+            assert_eq!(day, 0, "CO-14: a second one in a day, of {fleet} left");
+            self.taken.push(self.now);
+        }
         self.world.apply(&event, self.now);
-        self.log.push(Event::World(event));
+        self.log.push((self.now, Event::World(event)));
     }
 
     fn apply(&mut self, index: usize, events: Vec<InstanceEvent>) {
@@ -222,15 +120,34 @@ impl Timeline {
                     if *from == State::Revoked {
                         assert_eq!(*cause, Cause::FounderRestored, "IN-6");
                     }
+                    check_standing(instance, *cause, self.now);
                 }
                 InstanceEvent::Offered { release, action: Action::Update, .. } => {
                     self.offered[index].insert(*release);
                 }
+                InstanceEvent::Warned { window, point } => {
+                    let given = instance
+                        .warnings
+                        .iter()
+                        .any(|given| given.window == *window && given.point >= *point);
+                    assert!(!given, "CO-12: warned of {window} at {point} again");
+                }
+                InstanceEvent::DeactivationNoticed { domain } => {
+                    let noticed = instance.notices.iter().any(|notice| notice.domain == *domain);
+                    assert!(!noticed, "CO-5: noticed twice: {domain}");
+                    assert!(
+                        unentitled(instance, &self.world).contains(domain),
+                        "CO-5: {domain} has its right"
+                    );
+                }
+                InstanceEvent::ModuleActivated { domain, .. } => {
+                    assert!(!instance.is_activated(domain), "EN-2: activated twice: {domain}");
+                }
                 InstanceEvent::RollbackAsked { from, .. } => {
-                    // One that was withdrawn is nobody's duty any more.
+                    // One that was withdrawn binds nobody any more.
                     let left = &self.world.releases[from];
-                    let forced = left.release.class == Class::Security && !left.withdrawn;
-                    assert!(!forced, "RL-2: a security release left by wish");
+                    let binds = left.release.class == Class::Security && !left.withdrawn;
+                    assert!(!binds, "RL-2: a security release left by wish");
                 }
                 InstanceEvent::FindingOpened { code } => {
                     assert!(instance.finding(*code).is_none(), "opened twice: {code}");
@@ -258,32 +175,53 @@ impl Timeline {
                 !instance.handshake_required || instance.state == State::Suspended,
                 "LC-17: {event:?} led a restored instance on before it shook hands"
             );
-            self.log.push(Event::Instance(instance.id, event));
+            self.log.push((self.now, Event::Instance(instance.id, event)));
         }
     }
 
+    /// Judges and records; a refusal records a broken chain, and nothing else. Then what is due.
     fn command(&mut self, index: usize, command: &Command) {
         let events = match decide(&self.fleet[index], command, &self.world, self.now) {
             Ok(events) => events,
             Err(refusal) => {
                 assert!(!refusal.reasons.is_empty());
+                let broken = InstanceEvent::FindingOpened { code: FindingCode::VersionChainBroken };
+                let harmless = |event: &&InstanceEvent| {
+                    **event == broken
+                        || matches!(event, InstanceEvent::Escalated { rule, .. } if rule == "CO-9")
+                };
+                assert_eq!(refusal.record.iter().filter(|event| !harmless(event)).count(), 0, "{refusal:?}");
                 refusal.record
             }
         };
-        self.apply(index, events);
+        self.commit(index, events);
         self.reconcile(index);
     }
 
-    fn reconcile(&mut self, index: usize) -> bool {
-        let events = reconcile(&self.fleet[index], &self.world, self.now);
-        let changed = !events.is_empty();
-        self.apply(index, events);
-        let again = reconcile(&self.fleet[index], &self.world, self.now);
-        assert_eq!(again, vec![], "reconcile is idempotent");
-        changed
+    /// Puts on record what was decided, and what that makes of the federation (CO-14).
+    fn commit(&mut self, index: usize, events: Vec<InstanceEvent>) {
+        self.apply(index, events.clone());
+        for event in federation_events(&self.fleet[index], &events, &self.world, self.now) {
+            self.apply_world(event);
+        }
     }
 
-    fn census(&self, id: RolloutId) -> Census {
+    fn reconcile(&mut self, index: usize) -> bool {
+        if !is_due(&self.fleet[index], &self.world, self.now) {
+            assert_eq!(
+                reconcile(&self.fleet[index], &self.world, self.now),
+                vec![],
+                "is_due says what is due"
+            );
+            return false;
+        }
+        let events = reconcile(&self.fleet[index], &self.world, self.now);
+        self.commit(index, events);
+        assert!(!is_due(&self.fleet[index], &self.world, self.now), "reconcile is idempotent");
+        true
+    }
+
+    pub fn census(&self, id: RolloutId) -> Census {
         let rollout = self.world.rollout(id).unwrap();
         let mut census = Census::default();
         for instance in &self.fleet {
@@ -292,7 +230,22 @@ impl Timeline {
         census
     }
 
-    fn sweep(&mut self) {
+    /// Constitutions whose date has come, before everything else (FO-5).
+    fn law_of_the_day(&mut self) {
+        for event in self.world.due(self.now) {
+            self.apply_world(event);
+        }
+        assert_eq!(self.world.due(self.now), vec![]);
+    }
+
+    /// Everything due, until nothing is.
+    pub fn sweep(&mut self) {
+        self.law_of_the_day();
+        if self.world.is_count_due(self.now) {
+            let there = self.fleet.iter().filter(|instance| instance.state != State::Revoked);
+            let instances = there.count() as u64;
+            self.world_command(&WorldCommand::CountFleet { instances });
+        }
         for round in 0.. {
             assert!(round < ROUNDS_MAX, "the sweep comes to rest");
             let mut changed = false;
@@ -315,6 +268,7 @@ impl Timeline {
     }
 
     fn world_command(&mut self, command: &WorldCommand) {
+        self.law_of_the_day();
         for event in decide_world(&self.world, command, self.now).unwrap_or_default() {
             self.apply_world(event);
         }
@@ -336,11 +290,66 @@ impl Timeline {
         let digest = Digest::of(format!("{sequence} {running:?} {}", self.log.len()).as_bytes());
         let head = StatementHead { sequence, digest };
         let previous = self.fleet[index].head.map(|head| head.digest);
-        self.command(index, &Command::Report(Statement { head, previous, running, domains: vec![] }));
+        // What it says is active: what it has the right to, and now and then what it has not.
+        let record = &self.fleet[index];
+        let mut domains: Vec<_> = record.active_domains().cloned().collect();
+        if self.log.len().is_multiple_of(7) && !domains.contains(&domain(3)) {
+            domains.push(domain(3));
+        }
+        self.command(index, &Command::Report(Statement { head, previous, running, domains }));
     }
 
-    fn act(&mut self, act: Act) {
+    /// Amends the law: what it now asks for may end an offer, but one that stands keeps its terms (FO-5).
+    fn amend(&mut self, hours: i64, change: usize) {
+        let latest = self.world.amendments.last().map(|amendment| amendment.document.parameters.clone());
+        let law = latest.unwrap_or_else(|| self.world.constitution.clone());
+        let parameters = match change % 4 {
+            0 => Constitution {
+                minor_window: Span::hours(24 * 45),
+                drift_threshold: Span::hours(24 * 20),
+                ..law
+            },
+            1 => Constitution { security_deadline: Span::hours(12), ..law },
+            2 => Constitution { tier_free_domains: 1, standing_orders: vec![], ..law },
+            _ => Constitution { rollout_canary_duration: Span::hours(1), ..Constitution::default() },
+        };
+        let effective =
+            if hours < 0 { self.now - Span::hours(-hours) } else { self.now + Span::hours(hours) };
+        let previous = self.world.latest_constitution();
+        let document = Box::new(ConstitutionDocument { previous, effective, parameters });
+        let digest = Digest::of(format!("{document:?}").as_bytes());
+        let terms = |instance: &Instance| {
+            let due = instance.due;
+            let lengths =
+                |countdown: Option<governance::Countdown>| countdown.map(|it| (it.limit, it.window));
+            (
+                instance.offer,
+                due.and_then(|due| lengths(due.drift)),
+                due.and_then(|due| lengths(due.security)),
+            )
+        };
+        let before: Vec<_> = self.fleet.iter().map(terms).collect();
+        self.world_command(&WorldCommand::Amend { digest, document });
+        for (index, before) in before.into_iter().enumerate() {
+            self.reconcile(index);
+            let after = terms(&self.fleet[index]);
+            let same =
+                before.0.is_some_and(|offer| after.0.is_some_and(|after| after.release == offer.release));
+            assert!(!same || before == after, "FO-5: an open offer lost its terms: {before:?} {after:?}");
+        }
+    }
+
+    pub fn act(&mut self, act: Act) {
+        self.law_of_the_day();
         let attempt = |index: usize| self.fleet[index].attempt;
+        // Of those for whom the act means something, so that timelines go somewhere.
+        let act = match act {
+            Act::Begin(n) => Act::Begin(self.pick(n, |instance| instance.offer.is_some())),
+            Act::Succeed(n) => Act::Succeed(self.pick(n, |instance| instance.attempt.is_some())),
+            Act::Fail(n) => Act::Fail(self.pick(n, |instance| instance.attempt.is_some())),
+            Act::RollBack(n) => Act::RollBack(self.pick(n, |instance| instance.previous().is_some())),
+            other => other,
+        };
         match act {
             Act::Wait(minutes) => self.now = self.now + Span::from_millis(minutes * 60_000),
             Act::Publish(v, class, ships, approval) => self.publish(version(v), class, ships, approval),
@@ -428,6 +437,19 @@ impl Timeline {
                 self.now = from + Span::hours(hours);
                 self.world_command(&WorldCommand::RecordOutage { from, until: self.now });
             }
+            Act::Activate(n, index) => self.command(n, &Command::Activate { domain: domain(index) }),
+            Act::Deactivate(n, index) => self.command(n, &Command::Deactivate { domain: domain(index) }),
+            Act::Override(n, finding, hours) => {
+                let finding = FindingCode::ALL[finding % FindingCode::ALL.len()];
+                let until = self.now + Span::hours(hours);
+                self.command(n, &Command::OrderOverride { finding, until });
+            }
+            Act::Amend(hours, change) => self.amend(hours, change),
+            Act::AllowRemoval(v) => {
+                let capability = "old".into();
+                self.world_command(&WorldCommand::AllowRemoval { release: version(v), capability });
+            }
+            Act::Bypass(n) => self.command(n, &Command::Bypass { facts: "forged".into() }),
             Act::Retry(n) => {
                 if let Some(failure) = self.fleet[n].failures.first().copied() {
                     self.command(n, &Command::Retry { release: failure.release });
@@ -436,22 +458,32 @@ impl Timeline {
         }
     }
 
+    /// One of the instances for which this holds, or of all when it holds for none.
+    fn pick(&self, index: usize, holds: impl Fn(&Instance) -> bool) -> usize {
+        let those: Vec<usize> = (0..FLEET).filter(|index| holds(&self.fleet[*index])).collect();
+        if those.is_empty() { index } else { those[index % those.len()] }
+    }
+
     /// What the states, offers, attempts and findings of a settled instance have to do with each other.
-    fn check_rest(&self) {
+    pub fn check_rest(&self) {
         for instance in &self.fleet {
             let state = instance.state;
+            let stands = instance.standing_findings(self.now).next().is_some();
+            let noticed: BTreeSet<_> = instance.notices.iter().map(|notice| notice.domain.clone()).collect();
+            let due: BTreeSet<_> = unentitled(instance, &self.world).into_iter().collect();
+            // A restored one is left alone until it has shaken hands (LC-17).
+            let left_alone = state == State::Revoked || instance.handshake_required;
+            assert!(left_alone || noticed == due, "CO-5: {state} {noticed:?} {due:?}");
             match state {
                 State::Registered | State::Revoked => {
                     assert!(instance.offer.is_none() && instance.attempt.is_none(), "{state}: asked of");
                 }
                 State::Active => {
                     assert!(instance.offer.is_none(), "active beside an offer");
-                    assert!(instance.findings.is_empty(), "active beside a finding");
+                    assert!(!stands, "active beside a finding");
                 }
-                State::UpdatePending => {
-                    assert!(instance.offer.is_some() && instance.findings.is_empty());
-                }
-                State::OutOfCompliance => assert!(!instance.findings.is_empty()),
+                State::UpdatePending => assert!(instance.offer.is_some() && !stands),
+                State::OutOfCompliance => assert!(stands),
                 State::UpgradeInProgress => assert!(instance.attempt.is_some(), "nothing in progress"),
                 State::Suspended => {
                     assert!(instance.due.is_none_or(|due| !due.is_running()), "LC-19: clocks stand still");
@@ -470,113 +502,17 @@ impl Timeline {
     }
 }
 
-/// What is explained of a settled fleet, against what `reconcile` and `advance` do (RO-7, RO-8).
-impl Timeline {
-    fn check_explained(&self) {
-        let ids = self.world.rollouts.iter().map(|rollout| rollout.id);
-        let counts: Counts = ids.map(|id| (id, self.census(id))).collect();
-        for instance in &self.fleet {
-            let whole = explain(instance, &self.world, self.now);
-            assert_eq!((whole.offer, whole.state), (instance.offer, instance.state));
-            for (index, release) in self.world.releases.keys().copied().enumerate() {
-                let told = explain_counted(instance, &self.world, &counts, Some(release), self.now);
-                let told = &told.releases[0];
-                let expected = if instance.attempt.is_some_and(|attempt| attempt.release == release) {
-                    Standing::Installing
-                } else if instance.offer.is_some_and(|offer| offer.release == release) {
-                    Standing::OnOffer
-                } else if instance.running.platform == release {
-                    Standing::Runs
-                } else {
-                    Standing::Blocked
-                };
-                assert_eq!(told.standing, expected, "{index} {told}");
-                let found = obstacles(instance, &self.world, release, self.now);
-                assert_eq!(found.is_empty(), expected != Standing::Blocked, "{told}\n{instance:?}");
-                assert!(!told.answers.is_empty(), "{told}");
-                for answer in &told.answers {
-                    assert!(!answer.says.is_empty() && !answer.would_change.is_empty(), "{answer:?}");
-                }
-                if let Some(at) = told.earliest.filter(|_| told.by_time_alone) {
-                    let before = at - Span::from_millis(1);
-                    assert!(before < self.now || !self.is_offered(instance, release, before), "{told}");
-                    assert!(self.is_offered(instance, release, at), "{told}");
-                }
-            }
+/// FO-3: nothing follows from a finding that is overridden.
+fn check_standing(instance: &Instance, cause: Cause, now: Timestamp) {
+    let silenced = |code| instance.is_silenced(code, now);
+    match cause {
+        Cause::FindingOpen | Cause::FindingTooOld => {
+            assert!(instance.standing_findings(now).next().is_some(), "FO-3: {cause} without a finding");
         }
-    }
-
-    /// Whether a sweep at this instant offers it, with everything else as it is.
-    fn is_offered(&self, instance: &Instance, release: Version, at: Timestamp) -> bool {
-        let (mut world, mut instance) = (self.world.clone(), instance.clone());
-        if let Some(rollout) = self.world.rollout_of(release) {
-            for event in advance(rollout, self.census(rollout.id), &self.world, at) {
-                world.apply(&event, at);
-            }
-        }
-        for event in reconcile(&instance, &world, at) {
-            instance.apply(&event, at);
-        }
-        instance.offer.is_some_and(|offer| offer.release == release)
-    }
-}
-
-fn played(acts: &[Act]) -> Timeline {
-    let mut timeline = Timeline::new();
-    timeline.sweep();
-    for act in acts {
-        timeline.act(*act);
-        timeline.sweep();
-        timeline.check_rest();
-    }
-    timeline
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// LC, IN-6, IN-7, RO-2: checked at every event of every timeline; see `Timeline::apply`.
-    #[test]
-    fn in_6_in_7_the_law_holds_on_every_timeline(acts in acts()) {
-        let first = played(&acts);
-        let second = played(&acts);
-        prop_assert_eq!(&first.log, &second.log, "the same timeline decides the same");
-        prop_assert_eq!(&first.fleet, &second.fleet);
-        prop_assert_eq!(&first.world, &second.world);
-        // What is written can be read again.
-        for event in &first.log {
-            let text = serde_json::to_string(event).unwrap();
-            prop_assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), event, "{}", text);
-        }
-    }
-
-    /// RO-2, RO-4, RO-9, LC-19: what keeps a release away is named exactly while it is not on offer.
-    #[test]
-    fn ro_8_what_is_explained_is_what_is_done(acts in acts()) {
-        let mut timeline = Timeline::new();
-        timeline.sweep();
-        for act in acts {
-            timeline.act(act);
-            timeline.sweep();
-            timeline.check_explained();
-        }
-    }
-
-    /// `apply` is total: a log in any order folds into something, and never panics.
-    #[test]
-    fn lg_3_apply_is_total(acts in acts(), seed in any::<u64>()) {
-        let timeline = played(&acts);
-        let mut order: BTreeMap<[u8; 32], &Event> = BTreeMap::new();
-        for (index, event) in timeline.log.iter().enumerate() {
-            order.insert(*Digest::of_parts(&[&seed.to_le_bytes(), &index.to_le_bytes()]).as_bytes(), event);
-        }
-        let mut world = World::default();
-        let mut instance = Timeline::new().fleet.remove(0);
-        for event in order.values() {
-            match event {
-                Event::World(event) => world.apply(event, timeline.now),
-                Event::Instance(_, event) => instance.apply(event, timeline.now),
-            }
-        }
+        Cause::FindingsCleared => assert!(instance.standing_findings(now).next().is_none(), "LC-11"),
+        Cause::DriftFrozen => assert!(!silenced(FindingCode::VersionDrift), "FO-3"),
+        Cause::Forked => assert!(!silenced(FindingCode::UnauthorisedFork), "FO-3"),
+        Cause::SecurityOverdue => assert!(!silenced(FindingCode::SecurityPatchOverdue), "FO-3"),
+        _ => {}
     }
 }
