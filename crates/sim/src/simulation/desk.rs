@@ -45,6 +45,8 @@ pub(super) struct Scene<'a> {
     pub(super) hours: Hour,
     pub(super) now: Timestamp,
     pub(super) pace: Pace,
+    /// Whether more may have changed than releases and rollouts, so that a sweep opens every record.
+    pub(super) is_general: bool,
     /// Whether one instance alone is decided about, the rest of the fleet standing still.
     pub(super) alone: bool,
     pub(super) tamper: Option<Tamper>,

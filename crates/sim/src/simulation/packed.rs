@@ -6,7 +6,7 @@ use governance::instance::{Attempt, Due, Failure, FinishedAttempt, Paid};
 use governance::warning::Warning;
 use governance::{
     Action, Countdown, Finding, FindingCode, Instance, Kind, Label, Offer, Outcome, Phase, Running, Span,
-    State, Subscription, SubscriptionStatus, Tier, Timestamp,
+    State, Subscription, SubscriptionStatus, Tier, Timestamp, Version,
 };
 
 use super::book::{Book, Hour};
@@ -89,6 +89,16 @@ pub(super) struct Packed {
     findings: Vec<(FindingCode, Hour)>,
     violations: Vec<Hour>,
     warnings: Vec<Warning>,
+}
+
+/// What the law looks at of a record with nothing pending: no offer, nothing owed, nothing found, all paid for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain {
+    pub(super) kind: Kind,
+    pub(super) tier: Tier,
+    pub(super) state: State,
+    pub(super) platform: u8,
+    pub(super) runtime: u8,
 }
 
 /// What a record belongs to.
@@ -316,6 +326,30 @@ impl Packed {
         Some(())
     }
 
+    /// Its plain facts, if it has no others that matter while nothing can be due by time; `versions` by number.
+    pub(super) fn plain(&self, versions: &[Version]) -> Option<Plain> {
+        let Self { kind, tier, state, platform, runtime, .. } = *self;
+        let runs = versions.get(usize::from(platform))?;
+        // A failure stands in the way of its own release alone (RO-9).
+        let is_past = |failure: &PackedFailure| {
+            versions.get(usize::from(failure.release)).is_some_and(|release| release <= runs)
+        };
+        let is_plain = self.offer.is_none()
+            && self.due.is_none()
+            && self.attempt.is_none()
+            && self.findings.is_empty()
+            && self.status == SubscriptionStatus::Active
+            && !(self.forked || self.held || self.handshake_required)
+            && self.failures.iter().all(is_past);
+        is_plain.then_some(Plain { kind, tier, state, platform, runtime })
+    }
+
+    /// Its finished attempts at a rollout's release.
+    pub(super) fn attempts_of(&self, rollout: u8) -> impl Iterator<Item = (Action, Phase, Outcome)> {
+        let attempts = self.attempts.iter().filter(move |attempt| attempt.rollout == rollout);
+        attempts.map(|attempt| (attempt.action, attempt.phase, attempt.outcome))
+    }
+
     /// Lays the record out in an instance that is there already; `laid` says what its layers hold.
     pub(super) fn unpack(&self, owner: Owner, book: &Book, into: &mut Instance, laid: &mut Laid) {
         self.unpack_without_attempts(owner, book, into, laid);
@@ -444,8 +478,13 @@ fn runtime_number(book: &Book, running: &Running) -> Option<u8> {
 
 /// Whose instance it is.
 pub(super) fn provider_of(book: &Book, index: u32) -> Option<&governance::ProviderId> {
+    book.providers.get(usize::from(provider_number(book, index)))
+}
+
+/// Whose instance it is, by number.
+pub(super) fn provider_number(book: &Book, index: u32) -> u8 {
     let providers = u32::try_from(book.providers.len()).unwrap_or(1).max(1);
-    book.providers.get(usize::try_from(index % providers).ok()?)
+    u8::try_from(index % providers).unwrap_or(u8::MAX)
 }
 
 /// An instance to lay records out in.
