@@ -142,6 +142,7 @@ fn attempted(packed: &Packed, rollout: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::super::START;
+    use super::super::desk::Changed;
     use super::super::identity::{head_of, id_of};
     use super::super::organism::Organism;
     use super::*;
@@ -180,7 +181,7 @@ mod tests {
 
     fn packed(book: &Book, instance: &Instance) -> Packed {
         let mut packed = Packed::space();
-        assert!(packed.pack(instance, owner(book), book, true));
+        assert!(packed.pack(instance, owner(book), book, Changed::Everything));
         packed
     }
 
