@@ -361,6 +361,16 @@ impl Packed {
         is_plain.then_some(Plain { kind, tier, state, platform, runtime })
     }
 
+    /// Reads a little of every part, so that what lies far away in memory is on its way before it is needed; the sum says
+    /// nothing.
+    pub(super) fn touch(&self) -> u32 {
+        let far = self.attempts.first().map_or(0, |attempt| attempt.at);
+        let farther = self.attempts.last().map_or(0, |attempt| attempt.at);
+        let lists = far ^ farther ^ self.offered.last().map_or(0, |rollout| u32::from(*rollout));
+        let due = self.due.map_or(0, |due| due.release) ^ self.paid.map_or(0, |(due, _)| due.release);
+        lists ^ u32::from(due) ^ self.sequence ^ self.subscribed ^ self.failures.len() as u32
+    }
+
     /// Its finished attempts at a rollout's release.
     pub(super) fn attempts_of(&self, rollout: u8) -> impl Iterator<Item = (Action, Phase, Outcome)> {
         let attempts = self.attempts.iter().filter(move |attempt| attempt.rollout == rollout);

@@ -20,6 +20,9 @@ use super::unit::{Appeal, NEVER, Pulse, Stand, Unit};
 const SLOTS: usize = 32;
 const _: () = assert!(SLOTS > DAY as usize + 1);
 
+/// Records that are read ahead of their steps.
+const AHEAD: usize = 16;
+
 /// A part of the fleet.
 pub(super) struct Shard {
     /// The number of its first instance.
@@ -80,16 +83,35 @@ impl Shard {
         }
         let slot = scene.hour as usize % SLOTS;
         let mut due = self.calendar.get_mut(slot).map(std::mem::take).unwrap_or_default();
-        for at in due.drain(..) {
-            let is_due = self.pulses.get(at as usize).is_some_and(|pulse| pulse.next == scene.hour);
-            if is_due && self.breakage.is_none() && !self.repeat(at, scene) {
-                self.deal(at, &Deed::Step, scene);
+        due.retain(|at| {
+            let is_due = self.pulses.get(*at as usize).is_some_and(|pulse| pulse.next == scene.hour);
+            is_due && !self.repeat(*at, scene)
+        });
+        for some in due.chunks(AHEAD) {
+            self.touch(some);
+            for &at in some {
+                // One that stands in the calendar twice has had its step.
+                let is_due = self.pulses.get(at as usize).is_some_and(|pulse| pulse.next == scene.hour);
+                if is_due && self.breakage.is_none() {
+                    self.deal(at, &Deed::Step, scene);
+                }
             }
         }
+        due.clear();
         // The space is kept; what was entered meanwhile is of other hours.
         if let Some(slot) = self.calendar.get_mut(slot) {
             *slot = due;
         }
+    }
+
+    /// Reads ahead: the memory of many records is waited for once instead of for each of them.
+    fn touch(&self, some: &[u32]) {
+        let records = some.iter().filter_map(|at| self.units.get(*at as usize));
+        let sum = records.fold(0, |sum, unit| match &unit.record {
+            Record::Packed(packed) => sum ^ packed.touch(),
+            _ => sum,
+        });
+        std::hint::black_box(sum);
     }
 
     /// A day on which the instance only repeats its statement, and nothing can be due: `false` if it is no such day.
