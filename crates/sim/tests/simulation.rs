@@ -61,6 +61,24 @@ fn looking_every_hour_finds_the_same() {
     assert_same(&hourly, &calendar, "every hour");
 }
 
+/// Sweeps pass over whoever is like one that was opened; opening everybody finds the same, over majors, halts, pauses and
+/// resumptions too. Debug builds open every record that is passed over, and look for themselves.
+#[test]
+fn opening_everybody_in_sweeps_finds_the_same() {
+    // Among them an owner who makes up his mind after the deadline, an instance that is restored, and a freeze that ends.
+    for (seed, days, profile) in
+        [(4, 130, "realistic"), (12, 130, "harsh"), (51, 130, "harsh"), (3, 365, "realistic")]
+    {
+        let options = Options { profile: profile.parse().unwrap(), ..Options::new(300, days, seed) };
+        let calendar = run(&options);
+        let mut hourly = run(&Options { pace: Pace::Hourly, ..options });
+        // More than the days of all that they only repeat themselves on.
+        assert!(calendar.quiet > calendar.joined * u64::from(days) / 2, "{}", calendar.quiet);
+        (hourly.audits, hourly.quiet) = (calendar.audits, calendar.quiet);
+        assert_same(&hourly, &calendar, profile);
+    }
+}
+
 #[test]
 fn every_profile_plays_through_and_the_fleet_is_all_there() {
     for profile in PROFILES {

@@ -151,7 +151,7 @@ fn shown(answer: &Answer, page: Option<String>, out: &Output) -> String {
         (
             "checked",
             format!(
-                "{} audits, {} of them of quiet days, and {} events",
+                "{} audits, {} of them quiet, and {} events",
                 count(summary.audits),
                 count(summary.quiet),
                 count(summary.events)

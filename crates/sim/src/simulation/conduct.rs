@@ -82,7 +82,9 @@ impl Act<'_, '_> {
             self.mend()?;
         }
         if self.unit.out.is_none() && self.instance().state != State::Revoked {
-            self.shake_hands()?;
+            if is_day || returns {
+                self.shake_hands()?;
+            }
             self.carry_out()?;
             if is_day || returns {
                 self.report()?;
@@ -237,7 +239,7 @@ impl Act<'_, '_> {
         Ok(())
     }
 
-    /// A restored instance shakes hands afresh, by a renewal (LC-17).
+    /// A restored instance shakes hands afresh, by a renewal (LC-17): on its day, however often it is looked at.
     fn shake_hands(&mut self) -> Result<(), Broken> {
         if !self.instance().handshake_required {
             return Ok(());
@@ -331,7 +333,8 @@ impl Act<'_, '_> {
         if matches!(self.unit.plan, Plan::Begin { release: planned, .. } if planned == release) {
             return;
         }
-        let at = self.begins(&offer);
+        // Whoever makes up his mind too late does it at once, and not whenever he is looked at next.
+        let at = self.begins(&offer).max(self.scene.hour + 1);
         self.unit.plan = Plan::Begin { release, at };
     }
 
@@ -395,7 +398,13 @@ impl Act<'_, '_> {
         let window = match scene.pace {
             Pace::Calendar => horizon::next_look(self.instance(), scene.world, scene.now)
                 .map_or(NEVER, |at| scene.book.beyond(at)),
-            Pace::Hourly if unit.out.is_some() || has_open_window(self.instance()) => scene.hour + 1,
+            Pace::Hourly
+                if unit.out.is_some()
+                    || has_open_window(self.instance())
+                    || scene.world.freezes.iter().any(|freeze| freeze.until >= scene.now) =>
+            {
+                scene.hour + 1
+            }
             Pace::Hourly => NEVER,
         };
         daily.min(self.acts()).min(window)
@@ -429,8 +438,13 @@ impl Act<'_, '_> {
             Plan::Idle => NEVER,
             Plan::Begin { at, .. } | Plan::Finish { at, .. } => at,
         };
-        // Whoever is out does nothing before he returns.
-        let planned = unit.out.map_or(planned, |until| until.max(planned));
+        // Whoever is out does nothing before he returns, and the revoked nothing at all; what they put off so, they do at once
+        // when they can.
+        let planned = match unit.out {
+            _ if self.instance().state == State::Revoked => NEVER,
+            Some(until) => until.max(planned),
+            None => planned.max(self.scene.hour + 1),
+        };
         let appeal = unit.appeal.map_or(NEVER, |(at, _)| at);
         let later = [planned, unit.out.unwrap_or(NEVER), appeal, unit.renews, unit.mends];
         later.into_iter().filter(|at| *at > self.scene.hour).min().unwrap_or(NEVER)

@@ -45,6 +45,8 @@ pub(super) struct Scene<'a> {
     pub(super) hours: Hour,
     pub(super) now: Timestamp,
     pub(super) pace: Pace,
+    /// Whether more may have changed than releases and rollouts, so that a sweep opens every record.
+    pub(super) is_general: bool,
     /// Whether one instance alone is decided about, the rest of the fleet standing still.
     pub(super) alone: bool,
     pub(super) tamper: Option<Tamper>,
@@ -74,6 +76,8 @@ pub(super) enum Changed {
     Statement,
     /// Anything but the finished attempts.
     Some,
+    /// As that, and attempts were finished: they stand behind the others.
+    Attempts,
     Everything,
 }
 
@@ -95,6 +99,7 @@ impl Changed {
             | InstanceEvent::AttemptBegun { .. }
             | InstanceEvent::FindingOpened { .. }
             | InstanceEvent::FindingClosed { .. } => Self::Some,
+            InstanceEvent::AttemptFinished { .. } => Self::Attempts,
             _ => Self::Everything,
         }
     }
@@ -204,7 +209,7 @@ impl Desk {
             packed.restate(sequence_of(&self.instance), scene.hour);
             true
         } else {
-            packed.pack(&self.instance, owner, scene.book, self.changed == Changed::Everything)
+            packed.pack(&self.instance, owner, scene.book, self.changed)
         };
         if fits {
             debug_assert_eq!(self.unpacked(packed, owner, scene.book), self.instance);

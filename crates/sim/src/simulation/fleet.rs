@@ -44,6 +44,8 @@ pub(super) struct Fleet<'o> {
     watched: Vec<usize>,
     /// Rollouts whose sums are void.
     void: BTreeSet<usize>,
+    /// Whether more may have changed since the last sweep than releases and rollouts.
+    is_general: bool,
     hour: Hour,
     /// Decisions about the federation as a whole.
     decided: Tally,
@@ -89,6 +91,7 @@ impl<'o> Fleet<'o> {
             shards,
             watched: Vec::new(),
             void: BTreeSet::new(),
+            is_general: true,
             hour: 0,
             decided: Tally::default(),
             marks: Vec::new(),
@@ -131,6 +134,7 @@ impl<'o> Fleet<'o> {
             hour: self.hour,
             hours: self.options.hours(),
             now,
+            is_general: self.is_general,
             pace: self.options.pace,
             alone,
             tamper: self.options.tamper,
@@ -214,13 +218,16 @@ impl<'o> Fleet<'o> {
             {
                 return self.options.pace == Pace::Hourly;
             }
-            WorldEvent::FreezeSet { .. } | WorldEvent::RedSwitchTurned { .. } => {}
+            WorldEvent::FreezeSet { .. } | WorldEvent::RedSwitchTurned { .. } => self.is_general = true,
             _ => match event.rollout().and_then(|rollout| self.book.rollout(rollout)) {
                 // What an instance counts for depends on the rollout itself and on what is published.
                 Some(number) => {
                     self.void.insert(usize::from(number));
                 }
-                None => self.void.extend(0..self.world.rollouts.len()),
+                None => {
+                    self.is_general |= !matches!(event, WorldEvent::ReleasePublished { .. });
+                    self.void.extend(0..self.world.rollouts.len());
+                }
             },
         }
         true
@@ -235,6 +242,7 @@ impl<'o> Fleet<'o> {
         self.void.clear();
         self.watched = kept;
         self.each(&recounted, false, Shard::sweep);
+        self.is_general = false;
         self.watched = now;
     }
 

@@ -11,10 +11,12 @@
 //! | `identity`, `unit`, `conduct` | an instance: who it is, what it is about to do, what it does |
 //! | `desk` | where commands go through the law |
 //! | `packed`, `book` | records in little space |
+//! | `alike` | sweeps that open one record of many that are alike |
 //! | `shard`, `fleet` | the calendar, the threads, the federation's part |
 //! | `invariants` | IN-1 to IN-7, a file each |
 //! | `tally`, `summary`, `report` | what is counted, and how it is shown |
 
+mod alike;
 mod book;
 mod conduct;
 mod desk;

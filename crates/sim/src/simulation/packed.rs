@@ -2,14 +2,15 @@
 //!
 //! Exact or not at all: a record that does not fit is kept whole, and `unpack` gives back what `pack` was given.
 
-use governance::instance::{Attempt, Due, Failure, FinishedAttempt, Paid};
+use governance::instance::{ATTEMPTS_MAX, Attempt, Due, Failure, FinishedAttempt, Paid};
 use governance::warning::Warning;
 use governance::{
     Action, Countdown, Finding, FindingCode, Instance, Kind, Label, Offer, Outcome, Phase, Running, Span,
-    State, Subscription, SubscriptionStatus, Tier, Timestamp,
+    State, Subscription, SubscriptionStatus, Tier, Timestamp, Version,
 };
 
 use super::book::{Book, Hour};
+use super::desk::Changed;
 use super::identity::{head_of, id_of, key_of};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ pub(super) struct Packed {
     findings: Vec<(FindingCode, Hour)>,
     violations: Vec<Hour>,
     warnings: Vec<Warning>,
+}
+
+/// What the law looks at of a record with nothing pending: no offer, nothing owed, nothing found, all paid for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain {
+    pub(super) kind: Kind,
+    pub(super) tier: Tier,
+    pub(super) state: State,
+    pub(super) platform: u8,
+    pub(super) runtime: u8,
 }
 
 /// What a record belongs to.
@@ -215,12 +226,11 @@ fn refill<T, P>(list: &mut Vec<P>, parts: &[T], pack: impl Fn(&T) -> Option<P>) 
 }
 
 impl Packed {
-    /// Packs a record into the space of the one before; `false`: it does not fit, and what was there is void. Finished
-    /// attempts are packed anew only where some are new.
-    pub(super) fn pack(&mut self, instance: &Instance, owner: Owner, book: &Book, attempts: bool) -> bool {
+    /// Packs a record into the space of the one before; `false`: it does not fit, and what was there is void. Of finished
+    /// attempts only what changed is packed anew.
+    pub(super) fn pack(&mut self, instance: &Instance, owner: Owner, book: &Book, changed: Changed) -> bool {
         let lists = refill(&mut self.offered, &instance.offered, |rollout| book.rollout(*rollout))
-            && (!attempts
-                || refill(&mut self.attempts, &instance.attempts, |attempt| pack_finished(attempt, book)))
+            && self.pack_attempts(&instance.attempts, book, changed)
             && refill(&mut self.failures, &instance.failures, |failure| pack_failure(failure, book))
             && refill(&mut self.findings, &instance.findings, |finding| {
                 Some((finding.code, book.hour(finding.since)?))
@@ -228,6 +238,23 @@ impl Packed {
             && refill(&mut self.violations, &instance.violations, |opened| book.hour(*opened))
             && refill(&mut self.warnings, &instance.warnings, |warning| Some(*warning));
         lists && self.pack_rest(instance, owner, book).is_some()
+    }
+
+    fn pack_attempts(&mut self, attempts: &[FinishedAttempt], book: &Book, changed: Changed) -> bool {
+        // Of a list that is full the first make room for the last.
+        let grows = attempts.len() < ATTEMPTS_MAX && self.attempts.len() <= attempts.len();
+        match changed {
+            Changed::Everything => {
+                refill(&mut self.attempts, attempts, |attempt| pack_finished(attempt, book))
+            }
+            Changed::Attempts if grows => {
+                let fresh = attempts.iter().skip(self.attempts.len());
+                self.attempts.extend(fresh.map_while(|attempt| pack_finished(attempt, book)));
+                self.attempts.len() == attempts.len()
+            }
+            Changed::Attempts => self.pack_attempts(attempts, book, Changed::Everything),
+            _ => true,
+        }
     }
 
     /// Puts statements on record that say what the last one said; nothing where it is on record already.
@@ -323,6 +350,40 @@ impl Packed {
         self.due = part(*due, |due| pack_due(due, book))?;
         self.paid = part(*paid, |paid| Some((pack_due(paid.due, book)?, book.hour(paid.at)?)))?;
         Some(())
+    }
+
+    /// Its plain facts, if it has no others that matter while nothing can be due by time; `versions` by number.
+    pub(super) fn plain(&self, versions: &[Version]) -> Option<Plain> {
+        let Self { kind, tier, state, platform, runtime, .. } = *self;
+        let runs = versions.get(usize::from(platform))?;
+        // A failure stands in the way of its own release alone (RO-9).
+        let is_past = |failure: &PackedFailure| {
+            versions.get(usize::from(failure.release)).is_some_and(|release| release <= runs)
+        };
+        let is_plain = self.offer.is_none()
+            && self.due.is_none()
+            && self.attempt.is_none()
+            && self.findings.is_empty()
+            && self.status == SubscriptionStatus::Active
+            && !(self.forked || self.held || self.handshake_required)
+            && self.failures.iter().all(is_past);
+        is_plain.then_some(Plain { kind, tier, state, platform, runtime })
+    }
+
+    /// Reads a little of every part, so that what lies far away in memory is on its way before it is needed; the sum says
+    /// nothing.
+    pub(super) fn touch(&self) -> u32 {
+        let far = self.attempts.first().map_or(0, |attempt| attempt.at);
+        let farther = self.attempts.last().map_or(0, |attempt| attempt.at);
+        let lists = far ^ farther ^ self.offered.last().map_or(0, |rollout| u32::from(*rollout));
+        let due = self.due.map_or(0, |due| due.release) ^ self.paid.map_or(0, |(due, _)| due.release);
+        lists ^ u32::from(due) ^ self.sequence ^ self.subscribed ^ self.failures.len() as u32
+    }
+
+    /// Its finished attempts at a rollout's release.
+    pub(super) fn attempts_of(&self, rollout: u8) -> impl Iterator<Item = (Action, Phase, Outcome)> {
+        let attempts = self.attempts.iter().filter(move |attempt| attempt.rollout == rollout);
+        attempts.map(|attempt| (attempt.action, attempt.phase, attempt.outcome))
     }
 
     /// Lays the record out in an instance that is there already; `laid` says what its layers hold.
@@ -454,8 +515,13 @@ fn runtime_number(book: &Book, running: &Running) -> Option<u8> {
 
 /// Whose instance it is.
 pub(super) fn provider_of(book: &Book, index: u32) -> Option<&governance::ProviderId> {
+    book.providers.get(usize::from(provider_number(book, index)))
+}
+
+/// Whose instance it is, by number.
+pub(super) fn provider_number(book: &Book, index: u32) -> u8 {
     let providers = u32::try_from(book.providers.len()).unwrap_or(1).max(1);
-    book.providers.get(usize::try_from(index % providers).ok()?)
+    u8::try_from(index % providers).unwrap_or(u8::MAX)
 }
 
 /// An instance to lay records out in.
@@ -476,4 +542,46 @@ pub(super) fn table(book: &Book) -> Instance {
         domains: Vec::new(),
     };
     Instance::registered(id_of(book.seed, 0), &registration, book.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::START;
+    use super::super::organism::Organism;
+    use super::*;
+
+    /// One attempt more, time after time, beyond the room that a record has: what is packed is what was given.
+    #[test]
+    fn attempts_that_are_packed_behind_the_others_come_back() {
+        let mut book = Book::new(1, Timestamp::from_millis(START)).unwrap();
+        let founding = Organism::new(1).founding(&governance::World::default());
+        book.enter(&founding.release, founding.digest, 0);
+        book.rollouts.push(governance::RolloutId::from_random([1; 16]));
+        let owner = Owner { index: 0, id: id_of(book.seed, 0), enrolment: 0 };
+        let mut instance = table(&book);
+        let edition = book.edition(0).unwrap();
+        instance.running =
+            Running { platform: edition.version, runtime: edition.runtime, layers: edition.content.clone() };
+        instance.provider = provider_of(&book, 0).cloned();
+        let mut packed = Packed::space();
+        assert!(packed.pack(&instance, owner, &book, Changed::Everything));
+        for hour in 0..40 {
+            instance.attempt = Some(Attempt {
+                release: edition.version,
+                rollout: book.rollout_id(0),
+                action: Action::Update,
+                phase: Phase::Ga,
+                from: edition.version,
+                begun: book.at(hour),
+            });
+            let (release, outcome) = (edition.version, Outcome::Succeeded);
+            let finished = governance::InstanceEvent::AttemptFinished { release, outcome, reason: None };
+            instance.apply(&finished, book.at(hour));
+            assert!(packed.pack(&instance, owner, &book, Changed::Attempts));
+            let (mut into, mut laid) = (table(&book), None);
+            packed.unpack(owner, &book, &mut into, &mut laid);
+            assert_eq!(into, instance, "hour {hour}");
+        }
+        assert_eq!(instance.attempts.len(), ATTEMPTS_MAX);
+    }
 }

@@ -3,8 +3,10 @@
 //! Never sees another shard's instance, so that it does not matter which thread does which shard, or when.
 
 use governance::horizon::silence_until;
+use governance::reconcile::is_due;
 use governance::{Census, Counts, WorldEvent};
 
+use super::alike::{self, Alike, Likeness, Shares};
 use super::book::{Book, DAY, Hour};
 use super::conduct::{Act, fault, has_joined, next_day, order};
 use super::desk::{Changed, Counting, Desk, Record, Scene};
@@ -17,6 +19,9 @@ use super::unit::{Appeal, NEVER, Pulse, Stand, Unit};
 /// Slots of the calendar: more hours than anybody is left alone.
 const SLOTS: usize = 32;
 const _: () = assert!(SLOTS > DAY as usize + 1);
+
+/// Records that are read ahead of their steps.
+const AHEAD: usize = 16;
 
 /// A part of the fleet.
 pub(super) struct Shard {
@@ -78,16 +83,35 @@ impl Shard {
         }
         let slot = scene.hour as usize % SLOTS;
         let mut due = self.calendar.get_mut(slot).map(std::mem::take).unwrap_or_default();
-        for at in due.drain(..) {
-            let is_due = self.pulses.get(at as usize).is_some_and(|pulse| pulse.next == scene.hour);
-            if is_due && self.breakage.is_none() && !self.repeat(at, scene) {
-                self.deal(at, &Deed::Step, scene);
+        due.retain(|at| {
+            let is_due = self.pulses.get(*at as usize).is_some_and(|pulse| pulse.next == scene.hour);
+            is_due && !self.repeat(*at, scene)
+        });
+        for some in due.chunks(AHEAD) {
+            self.touch(some);
+            for &at in some {
+                // One that stands in the calendar twice has had its step.
+                let is_due = self.pulses.get(at as usize).is_some_and(|pulse| pulse.next == scene.hour);
+                if is_due && self.breakage.is_none() {
+                    self.deal(at, &Deed::Step, scene);
+                }
             }
         }
+        due.clear();
         // The space is kept; what was entered meanwhile is of other hours.
         if let Some(slot) = self.calendar.get_mut(slot) {
             *slot = due;
         }
+    }
+
+    /// Reads ahead: the memory of many records is waited for once instead of for each of them.
+    fn touch(&self, some: &[u32]) {
+        let records = some.iter().filter_map(|at| self.units.get(*at as usize));
+        let sum = records.fold(0, |sum, unit| match &unit.record {
+            Record::Packed(packed) => sum ^ packed.touch(),
+            _ => sum,
+        });
+        std::hint::black_box(sum);
     }
 
     /// A day on which the instance only repeats its statement, and nothing can be due: `false` if it is no such day.
@@ -117,13 +141,58 @@ impl Shard {
         for &number in scene.recounted {
             slot(&mut self.watch, number).into_iter().for_each(|sum| *sum = Counts::default());
         }
+        let mut alike = Alike::new(scene);
         for at in 0..u32::try_from(self.units.len()).unwrap_or(u32::MAX) {
             let joined = self.units.get(at as usize).is_some_and(|unit| has_joined(&unit.record));
-            if joined && self.breakage.is_none() {
-                self.deal(at, &Deed::Audit, scene);
-                self.desk.count(scene, &mut self.watch);
+            if !joined || self.breakage.is_some() {
+                continue;
+            }
+            let likeness = self.likeness(at, &mut alike, scene);
+            if let Some(shares) = likeness.and_then(|likeness| alike.known(likeness)) {
+                debug_assert!(self.is_like(at, shares, scene));
+                self.tally.audits += 1;
+                self.tally.quiet += 1;
+                for (number, counts) in shares {
+                    slot(&mut self.watch, *number).into_iter().for_each(|sum| *sum = sum.with(*counts));
+                }
+                continue;
+            }
+            self.deal(at, &Deed::Audit, scene);
+            self.desk.count(scene, &mut self.watch);
+            if let Some(likeness) = likeness
+                && self.is_undisturbed(at, scene)
+            {
+                alike.learn(likeness, &self.desk.instance, scene);
             }
         }
+    }
+
+    /// What a record is like that time alone asks nothing of; none if it is like no other.
+    fn likeness(&self, at: u32, alike: &mut Alike<'_>, scene: &Scene<'_>) -> Option<Likeness> {
+        let (unit, pulse) = (self.units.get(at as usize)?, self.pulses.get(at as usize)?);
+        let Record::Packed(packed) = &unit.record else { return None };
+        if pulse.quiet <= scene.hour || pulse.next <= scene.hour {
+            return None;
+        }
+        alike.likeness(packed, unit.owner(self.first + at), scene.book)
+    }
+
+    /// Whether the record that was just dealt with stands as before.
+    fn is_undisturbed(&self, at: u32, scene: &Scene<'_>) -> bool {
+        let rests = self.pulses.get(at as usize).is_some_and(|pulse| pulse.quiet > scene.hour);
+        rests && self.desk.changed == Changed::Nothing && !self.desk.is_put_off && self.breakage.is_none()
+    }
+
+    /// Opens a record to see that nothing is due for it, and that it counts for as much as those it is like.
+    fn is_like(&mut self, at: u32, shares: &Shares, scene: &Scene<'_>) -> bool {
+        let (Some(unit), Some(pulse)) = (self.units.get(at as usize), self.pulses.get(at as usize)) else {
+            return false;
+        };
+        let mut record = unit.record.clone();
+        record.restate(pulse.sequence, pulse.stated);
+        self.desk.open(&record, unit.owner(self.first + at), scene.book);
+        !is_due(&self.desk.instance, scene.world, scene.now)
+            && alike::shares(&self.desk.instance, scene) == *shares
     }
 
     /// The order of its part of the fleet in a rollout: the places of all that are eligible.

@@ -149,7 +149,8 @@ pub struct Summary {
     pub end: Timestamp,
     /// Times that an instance was audited, its standing checked against the invariants.
     pub audits: u64,
-    /// Of the audits, those of daily statements that repeat the last while nothing can be due: put on record unopened.
+    /// Of the audits, those in which nothing can be due, so that no record is opened: of daily statements that repeat the
+    /// last, and in sweeps of whoever is like one that was opened.
     pub quiet: u64,
     /// Events decided, each checked against the invariants.
     pub events: u64,

@@ -35,7 +35,7 @@ pub(super) struct Standing {
 pub(super) struct Tally {
     /// Times that an instance was looked at.
     pub(super) audits: u64,
-    /// Of them, daily statements that repeat the last while nothing can be due: put on record unopened.
+    /// Of them, those in which nothing can be due: the record is not opened.
     pub(super) quiet: u64,
     /// Events decided about instances.
     pub(super) events: u64,

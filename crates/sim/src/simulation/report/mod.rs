@@ -341,8 +341,8 @@ fn again(summary: &Summary, command: &str) -> String {
     let refusals = refusals.collect::<Vec<_>>().join(", ");
     format!(
         "<section>\n<h2>Play it again</h2>\n<p>The same options give the same simulation, bit for bit.</p>\n\
-         <pre><code>{}</code></pre>\n</section>\n<footer>Of the audits, {} were of days on which an instance only \
-         repeated its statement and nothing could be due. Refused commands: {}.</footer>\n",
+         <pre><code>{}</code></pre>\n</section>\n<footer>Of the audits, {} were quiet: nothing could be due, and \
+         no record was opened. Refused commands: {}.</footer>\n",
         escaped(command),
         count(summary.quiet),
         if refusals.is_empty() { "none" } else { &refusals }
