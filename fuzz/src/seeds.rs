@@ -323,7 +323,7 @@ pub(crate) fn entry() -> Seeds {
             of(InstanceEvent::RetryAsked { release: governance::Version::new(0, 2, 0) }),
             Evidence::Request(signed_request()),
         ),
-        Entry::federation(now(), None, digest, of(InstanceEvent::ClocksTurned { drift: false, security: true }), &key(1)).expect("an entry"),
+        Entry::federation(now(), None, digest, of(InstanceEvent::ClocksTurned { drift: false, security: true, since: now() }), &key(1)).expect("an entry"),
     ];
     entries.iter().map(|entry| entry.encode().expect("it fits")).collect()
 }

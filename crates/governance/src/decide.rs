@@ -210,7 +210,7 @@ pub fn decide(
             let rule = rule.clone();
             if open { alloc::vec![InstanceEvent::EscalationAcknowledged { rule }] } else { Vec::new() }
         }),
-        Command::Bypass { facts } => Ok(escalated(instance, "CO-13", facts)),
+        Command::Bypass { facts } => Ok(instance.escalation("CO-13", facts).into_iter().collect()),
         Command::Renew(renewal) => renew(instance, renewal, now),
         Command::Handshake { key } => handshake(instance, *key),
         Command::Certify { key, .. } if *key != instance.key => Err(Reason::KeySuperseded.into()),
@@ -291,18 +291,10 @@ fn broken_chain(instance: &Instance, detail: String, now: Timestamp) -> Refusal 
         Vec::new()
     } else {
         let mut record = alloc::vec![InstanceEvent::FindingOpened { code }];
-        record.extend(escalated(instance, "CO-9", &detail));
+        record.extend(instance.escalation("CO-9", &detail));
         record
     };
     Refusal { reasons: alloc::vec![Reason::VersionChainBroken { detail }], record }
-}
-
-/// The escalation under this rule, unless one is open (CO-13).
-fn escalated(instance: &Instance, rule: &str, facts: &str) -> Vec<InstanceEvent> {
-    if instance.escalations.iter().any(|escalation| escalation.rule == rule) {
-        return Vec::new();
-    }
-    alloc::vec![InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) }]
 }
 
 /// Whether the escalation under this rule is yet to be acknowledged.

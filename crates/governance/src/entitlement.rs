@@ -88,7 +88,7 @@ pub fn entitlement(instance: &Instance, world: &World, now: Timestamp) -> Result
     })
 }
 
-/// The right to run a domain, as its token says it (EN-5).
+/// The right to run a domain, as its token says it (EN-5); none for the suspended, nor for what is to be switched off.
 ///
 /// # Errors
 /// Where there is no such right.
@@ -97,7 +97,8 @@ pub fn activation(
     domain: &DomainCode,
     world: &World,
 ) -> Result<ActivationRight, Refusal> {
-    let module = world.catalogue.find(domain).filter(|_| instance.is_activated(domain));
+    let counts = activation_status(instance, domain) == TokenStatus::Valid;
+    let module = world.catalogue.find(domain).filter(|_| counts);
     let module = module.ok_or_else(|| Reason::UnknownDomain { domain: domain.clone() })?;
     let (audience, domain) = (instance.id, domain.clone());
     Ok(ActivationRight { audience, domain, version: module.version, digest: module.digest })

@@ -123,6 +123,8 @@ pub enum InstanceEvent {
         drift: bool,
         /// Whether the security clock runs.
         security: bool,
+        /// From when: a pause counts from its beginning.
+        since: Timestamp,
     },
     /// It owes the release no more.
     DueEnded {

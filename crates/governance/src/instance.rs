@@ -248,6 +248,9 @@ pub struct Instance {
     pub held: bool,
     /// Restored, and not yet shaken hands afresh (LC-17).
     pub handshake_required: bool,
+    /// Restored, and not heard since what it runs (LC-17).
+    #[serde(default)]
+    pub unstated: bool,
     /// Rises with each change of what is asked of it (RL-3).
     pub serial: u64,
 }
@@ -299,6 +302,7 @@ impl Instance {
             escalations: Vec::new(),
             held: false,
             handshake_required: false,
+            unstated: false,
             serial: 1,
         }
     }
@@ -307,6 +311,12 @@ impl Instance {
     #[must_use]
     pub const fn stratum(&self) -> Stratum {
         (self.kind, self.subscription.tier)
+    }
+
+    /// The escalation under this rule, unless one is open (CO-13).
+    pub(crate) fn escalation(&self, rule: &str, facts: &str) -> Option<InstanceEvent> {
+        let open = self.escalations.iter().any(|escalation| escalation.rule == rule);
+        (!open).then(|| InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) })
     }
 
     /// The open finding with this code.
@@ -373,6 +383,7 @@ impl Instance {
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
                 self.previous_key = None;
+                self.unstated = false;
                 self.went_back(running.platform, at);
                 // A statement mostly repeats what is on record: then nothing is copied.
                 if self.running != *running {
@@ -409,10 +420,10 @@ impl Instance {
                 self.offer = None;
                 self.serial += 1;
             }
-            InstanceEvent::ClocksTurned { drift, security } => {
+            InstanceEvent::ClocksTurned { drift, security, since } => {
                 self.due = self.due.map(|due| Due {
-                    drift: due.drift.map(|countdown| countdown.turned(*drift, at)),
-                    security: due.security.map(|countdown| countdown.turned(*security, at)),
+                    drift: due.drift.map(|countdown| countdown.turned(*drift, *since)),
+                    security: due.security.map(|countdown| countdown.turned(*security, *since)),
                     ..due
                 });
             }
@@ -568,6 +579,7 @@ impl Instance {
             self.failures.clear();
             self.previous_key = None;
             self.handshake_required = to == State::Suspended;
+            self.unstated = to == State::Suspended;
         }
         if matches!(to, State::Suspended | State::Revoked) {
             self.wish = None;

@@ -108,6 +108,9 @@ impl Catalogue {
     /// # Errors
     /// The first code at fault, and why.
     pub fn check(&self) -> Result<(), (DomainCode, &'static str)> {
+        if let Some(beyond) = self.modules.get(MODULES_MAX) {
+            return Err((beyond.code.clone(), "it is one module too many for a catalogue"));
+        }
         // Whoever is listed behind all it depends on is settled; a circle never is.
         let mut settled: Vec<&DomainCode> = Vec::new();
         for (index, module) in self.modules.iter().enumerate() {

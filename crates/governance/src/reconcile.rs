@@ -97,7 +97,10 @@ fn obligations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instan
     let (drift, security) = clocks_run(instance, is_within_reach(instance, rollout, world), now);
     let turns = |countdown: Option<Countdown>, on| countdown.is_some_and(|it| it.clock.is_running() != on);
     if turns(due.drift, drift) || turns(due.security, security) {
-        return alloc::vec![InstanceEvent::ClocksTurned { drift, security }];
+        // A pause stops the clocks when it begins, however late it is looked at (RO-7).
+        let stopped = rollout.stops.last().filter(|stop| stop.until.is_none());
+        let since = stopped.map_or(now, |stop| stop.from.min(now));
+        return alloc::vec![InstanceEvent::ClocksTurned { drift, security, since }];
     }
     Vec::new()
 }
@@ -165,7 +168,7 @@ fn findings(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
             events.push(InstanceEvent::FindingOpened { code });
             if code == FindingCode::UnauthorisedFork && !instance.is_silenced(code, now) {
                 let facts = "content differs from what the Organism signed";
-                events.extend(escalation(instance, "CO-8", facts));
+                events.extend(instance.escalation("CO-8", facts));
             }
         } else if !holds && open {
             events.push(InstanceEvent::FindingClosed { code });
@@ -183,13 +186,7 @@ fn violations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instanc
         return Vec::new();
     }
     let facts = alloc::format!("{recent} findings opened within {}", law.escalation_within);
-    escalation(instance, "CO-13", &facts).into_iter().collect()
-}
-
-/// An escalation under `rule`, unless one is open (CO-13).
-fn escalation(instance: &Instance, rule: &str, facts: &str) -> Option<InstanceEvent> {
-    let open = instance.escalations.iter().any(|escalation| escalation.rule == rule);
-    (!open).then(|| InstanceEvent::Escalated { rule: String::from(rule), facts: String::from(facts) })
+    instance.escalation("CO-13", &facts).into_iter().collect()
 }
 
 /// Whether a finding's condition holds.
@@ -227,6 +224,10 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
 
 /// Whether a structure that the Organism signed for this version runs with other content (ID-5).
 fn is_fork(instance: &Instance, world: &World) -> bool {
+    if instance.unstated {
+        // What a restored instance runs now is for its first statement to say (LC-17).
+        return false;
+    }
     let Some(published) = world.releases.get(&instance.running.platform) else { return false };
     published.release.layers.iter().any(|signed| {
         instance.running.layers.iter().any(|found| found.id == signed.id && found.digest != signed.digest)
@@ -282,7 +283,7 @@ fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
     {
         events.extend(moved(from, order.cause()));
         let facts = alloc::format!("revoked under the standing order {order}");
-        events.extend(escalation(instance, order.rule(), &facts));
+        events.extend(instance.escalation(order.rule(), &facts));
         return events;
     }
     if let Some(cause) = suspension(instance, world, now)
@@ -291,7 +292,7 @@ fn standing(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceE
         events.push(event);
         if cause == Cause::SecurityOverdue {
             let facts = "a security release was not installed by its second deadline";
-            events.extend(escalation(instance, "CO-3", facts));
+            events.extend(instance.escalation("CO-3", facts));
         }
         return events;
     }

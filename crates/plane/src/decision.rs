@@ -18,7 +18,7 @@ use crate::ports::{Commit, Committed, Document, EnrolmentWrite, Nonce, Revision,
 use crate::{Plane, PlaneError, Seen};
 
 /// How often a decision is taken again because somebody else wrote meanwhile.
-const CONFLICTS_MAX: usize = 16;
+pub(crate) const CONFLICTS_MAX: usize = 16;
 
 /// Who asks, and what proves it (AU-1).
 #[derive(Clone, Debug)]

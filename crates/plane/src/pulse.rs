@@ -6,7 +6,7 @@ use governance::Timestamp;
 use governance::decide::{WorldCommand, decide_world};
 use ledger::Entry;
 
-use crate::decision::By;
+use crate::decision::{By, CONFLICTS_MAX};
 use crate::ports::Store;
 use crate::{Plane, PlaneError};
 
@@ -31,11 +31,13 @@ impl<S: Store> Plane<S> {
         if let Some(noted) = noted.filter(|_| silent.is_some_and(|silent| silent > outage_after)) {
             // Nothing is decided between the search for signs of life and the record of their lack.
             let _gate = self.gate.write().await;
-            loop {
+            for _ in 0..CONFLICTS_MAX {
                 let (seen, now) = (self.seen(), self.now());
                 let mut signs = self.last_decisions().await?;
-                signs.retain(|sign| *sign > noted);
-                signs.extend([noted, now]);
+                // What is on record already is not recorded again, should its note have been lost.
+                let known = seen.world.outages.last().map_or(noted, |last| last.until.max(noted));
+                signs.retain(|sign| *sign > known);
+                signs.extend([known, now]);
                 signs.sort_unstable();
                 let gaps = signs.iter().zip(signs.iter().skip(1));
                 let Some((from, until)) = gaps.max_by_key(|(from, until)| until.since(**from)) else { break };

@@ -46,7 +46,7 @@ impl<S: Store> Plane<S> {
         let there = counts.iter().filter(|(state, _)| *state != State::Revoked);
         let count = WorldCommand::CountFleet { instances: there.map(|(_, count)| count).sum() };
         let events = decide_world(&seen.world, &count, now)?;
-        // Whoever was first has counted.
+        // Whoever was first has counted: then nothing is left to decide.
         self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await.map(|_| ())
     }
 

@@ -120,16 +120,7 @@ impl From<PlaneError> for Failure {
         match error {
             PlaneError::Refused(refusal) => {
                 let detail = refusal.to_string();
-                let reason = |reason: &governance::Reason| {
-                    let (code, rule, hint) = reason.about();
-                    ProblemReason {
-                        code: code.to_owned(),
-                        rule: rule.to_owned(),
-                        detail: reason.to_string(),
-                        hint: hint.to_owned(),
-                    }
-                };
-                let reasons: Vec<_> = refusal.reasons.iter().map(reason).collect();
+                let reasons: Vec<_> = refusal.reasons.iter().map(ProblemReason::from).collect();
                 let code = refusal.reasons.first().map_or("internal", governance::Reason::code);
                 let problem = Box::new(Problem::of(refused_status(code).as_u16(), detail, reasons));
                 Self { problem, retry_after_seconds: None }

@@ -523,6 +523,18 @@ pub struct ProblemReason {
     pub hint: String,
 }
 
+impl From<&governance::Reason> for ProblemReason {
+    fn from(reason: &governance::Reason) -> Self {
+        let (code, rule, hint) = reason.about();
+        Self {
+            code: code.to_owned(),
+            rule: rule.to_owned(),
+            detail: reason.to_string(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
 impl Problem {
     /// A problem of one reason.
     #[must_use]

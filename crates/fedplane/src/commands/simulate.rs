@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use governance::{Constitution, Timestamp};
 use serde::Serialize;
+use sim::simulation::report::count;
 use sim::simulation::{Breach, DAYS_MAX, INSTANCES_MAX, Options, Profile, Summary, report, simulate};
 
 use crate::table::Column;
@@ -118,19 +119,6 @@ fn broken(breach: &Breach, command: &str) -> Failure {
         format!("{}: {whose}, day {}, {}: {}", breach.invariant, breach.day, breach.at, breach.what),
         format!("play it again: {command}"),
     )
-}
-
-/// A count in groups of three digits.
-fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 fn shown(answer: &Answer, page: Option<String>, out: &Output) -> String {

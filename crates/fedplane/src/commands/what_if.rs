@@ -133,16 +133,7 @@ async fn of_plane(connect: &ConnectArgs) -> Result<Fleet, Failure> {
 }
 
 fn refused(refusal: &governance::Refusal) -> Failure {
-    let reason = |reason: &governance::Reason| {
-        let (code, rule, hint) = reason.about();
-        ProblemReason {
-            code: code.to_owned(),
-            rule: rule.to_owned(),
-            detail: reason.to_string(),
-            hint: hint.to_owned(),
-        }
-    };
-    Failure::of(refusal.reasons.iter().map(reason).collect())
+    Failure::of(refusal.reasons.iter().map(ProblemReason::from).collect())
 }
 
 fn shown(told: &WhatIf, out: &Output) -> String {

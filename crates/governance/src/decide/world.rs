@@ -190,6 +190,7 @@ pub fn decide_world(
         WorldCommand::PublishKeys { serial, digest } => {
             Ok(alloc::vec![WorldEvent::KeysPublished { serial: *serial, digest: *digest }])
         }
+        WorldCommand::CountFleet { .. } if !world.is_count_due(now) => Ok(Vec::new()),
         WorldCommand::CountFleet { instances } => {
             Ok(alloc::vec![WorldEvent::FleetCounted { instances: *instances }])
         }

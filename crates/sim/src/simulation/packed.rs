@@ -303,6 +303,7 @@ impl Packed {
             escalations,
             held,
             handshake_required,
+            unstated,
             serial,
         } = instance;
         let usual = previous_key.is_none()
@@ -312,6 +313,7 @@ impl Packed {
             && activations.is_empty()
             && notices.is_empty()
             && overrides.is_empty()
+            && !unstated
             && wish.is_none()
             && interrupted.is_none()
             && left.is_none()
@@ -430,6 +432,7 @@ impl Packed {
         into.handshake_required = self.handshake_required;
         into.serial = u64::from(self.serial);
         into.previous_key = None;
+        into.unstated = false;
         into.wish = None;
         into.interrupted = None;
         into.left = None;

@@ -109,18 +109,9 @@ impl Manifest {
                 "write runtime.min and .max in order",
             ));
         }
-        release.check(&Matrix::default()).map_err(|reasons| {
-            let reason = |reason: &governance::Reason| {
-                let (code, rule, hint) = reason.about();
-                ProblemReason {
-                    code: code.to_owned(),
-                    rule: rule.to_owned(),
-                    detail: reason.to_string(),
-                    hint: hint.to_owned(),
-                }
-            };
-            Failure::of(reasons.iter().map(reason).collect())
-        })?;
+        release
+            .check(&Matrix::default())
+            .map_err(|reasons| Failure::of(reasons.iter().map(ProblemReason::from).collect()))?;
         Ok(release)
     }
 }

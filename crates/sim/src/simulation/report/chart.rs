@@ -85,8 +85,9 @@ pub(super) fn round_up(value: f64) -> f64 {
     steps.iter().filter(whole).map(|step| step * power).find(|step| *step >= value).unwrap_or(1.0)
 }
 
-/// A count in groups of three digits.
-pub(super) fn count(count: u64) -> String {
+/// A count in groups of three digits, a narrow space between them.
+#[must_use]
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -11,7 +11,8 @@ use governance::{FindingCode, State};
 
 use super::Summary;
 use super::summary::Day;
-use chart::{Frame, Time, count};
+pub use chart::count;
+use chart::{Frame, Time};
 
 const STYLE: &str = include_str!("style.css");
 /// Rows of the table behind a chart, at most.
