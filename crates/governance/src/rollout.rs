@@ -327,6 +327,12 @@ impl Counts {
         self.each(other, u64::saturating_sub)
     }
 
+    /// What so many count for that count for the same.
+    #[must_use]
+    pub fn times(self, many: u64) -> Self {
+        self.each(Self::default(), |count, _| count.saturating_mul(many))
+    }
+
     /// All eligible instances.
     #[must_use]
     pub const fn eligible(&self) -> u64 {

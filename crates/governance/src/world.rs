@@ -236,10 +236,8 @@ impl World {
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
     #[must_use]
     pub fn is_next_step(&self, release: Version, instance: &Instance) -> bool {
-        if self.is_below_floor(release) {
-            return false;
-        }
-        if release <= instance.running.platform {
+        // The cheap question first.
+        if release <= instance.running.platform || self.is_below_floor(release) {
             return false;
         }
         let known = self.releases.values().filter(|published| !published.withdrawn);

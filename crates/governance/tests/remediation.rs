@@ -1,4 +1,4 @@
-//! LC-9, LC-19, FO-3: what a suspended instance is offered, and when it may go on.
+//! LC-9, LC-19, FO-3, RO-7: what a suspended instance is offered, and when it may go on.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use governance::decide::{Command, WorldCommand, decide, decide_world};
@@ -159,4 +159,26 @@ fn fo_3_an_offer_behind_an_override_has_no_deadline() {
     one.publish(release, Class::Security);
     assert_eq!(one.instance.offer.unwrap().deadline, None);
     assert!(!one.instance.due.unwrap().is_running());
+}
+
+#[test]
+fn ro_7_a_pause_stops_the_clock_where_it_began_however_late_it_is_looked_at() {
+    let mut one = One::new();
+    let release = Version::new(0, 1, 1);
+    one.publish(release, Class::Minor);
+    one.wait(Span::hours(24 * 5));
+    let pause = decide_world(&one.world, &WorldCommand::Pause { release }, one.now).unwrap();
+    pause.iter().for_each(|event| one.world.apply(event, one.now));
+    // Nobody looks for a month: the plane is away.
+    one.wait(Span::hours(24 * 30));
+    let drift = one.instance.due.unwrap().drift.unwrap();
+    assert_eq!(drift.clock.shows(one.now), Span::hours(24 * 5));
+    let resume = WorldCommand::Resume { release, by: Authority::Federation };
+    let resumed = decide_world(&one.world, &resume, one.now).unwrap();
+    resumed.iter().for_each(|event| one.world.apply(event, one.now));
+    one.settle();
+    one.wait(Span::hours(24 * 25));
+    assert_eq!(one.instance.state, State::UpdatePending, "at exactly its length the window is kept");
+    one.wait(Span::hours(1));
+    assert_eq!(one.instance.state, State::OutOfCompliance);
 }

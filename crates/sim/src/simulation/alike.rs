@@ -37,7 +37,8 @@ pub(super) struct Alike<'a> {
     halted: Vec<u8>,
     /// Versions by number.
     versions: Vec<Version>,
-    known: BTreeMap<Likeness, Shares>,
+    /// What one record of each counts for, and how many were passed over for it.
+    known: BTreeMap<Likeness, (Shares, u64)>,
     /// An instance of which only what its place depends on is laid out.
     probe: Instance,
 }
@@ -86,14 +87,22 @@ impl<'a> Alike<'a> {
         Some(likeness)
     }
 
-    /// What a record of this likeness counts for, if it is known that nothing is due for it.
-    pub(super) fn known(&self, likeness: Likeness) -> Option<&Shares> {
-        self.known.get(&likeness)
+    /// Passes over a record of this likeness, if it is known that nothing is due for it: what it counts for.
+    pub(super) fn one_more(&mut self, likeness: Likeness) -> Option<&Shares> {
+        let (shares, passed) = self.known.get_mut(&likeness)?;
+        *passed += 1;
+        Some(shares)
+    }
+
+    /// What the records that were passed over count for, rollout by rollout.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (usize, Counts)> {
+        let known = self.known.values();
+        known.flat_map(|(shares, passed)| shares.iter().map(|(number, one)| (*number, one.times(*passed))))
     }
 
     /// Notes that nothing is due for the likeness of this instance.
     pub(super) fn learn(&mut self, likeness: Likeness, instance: &Instance, scene: &Scene<'_>) {
-        self.known.insert(likeness, shares(instance, scene));
+        self.known.insert(likeness, (shares(instance, scene), 0));
     }
 }
 

@@ -391,13 +391,23 @@ impl Act<'_, '_> {
         }
     }
 
-    /// When the instance is to be looked at again.
-    pub(super) fn next(&self) -> Hour {
+    /// When the instance is to be looked at again, and up to when it has nothing to do but to repeat its statement every day.
+    pub(super) fn next_and_quiet(&self) -> (Hour, Hour) {
+        let scene = self.scene;
+        let look = horizon::next_look_beside_silence(self.instance(), scene.world, scene.now);
+        let look = look.map_or(NEVER, |at| scene.book.beyond(at));
+        (self.next(look), self.quiet(look))
+    }
+
+    fn next(&self, look: Hour) -> Hour {
         let (unit, scene) = (&*self.unit, self.scene);
         let daily = Some(self.pulse.daily).filter(|at| *at > scene.hour).unwrap_or(NEVER);
         let window = match scene.pace {
-            Pace::Calendar => horizon::next_look(self.instance(), scene.world, scene.now)
-                .map_or(NEVER, |at| scene.book.beyond(at)),
+            Pace::Calendar => {
+                let silence = horizon::silence_until(self.instance().reported, scene.world);
+                let silence = (silence >= scene.now).then(|| scene.book.beyond(silence));
+                look.min(silence.unwrap_or(NEVER))
+            }
             Pace::Hourly
                 if unit.out.is_some()
                     || has_open_window(self.instance())
@@ -410,8 +420,7 @@ impl Act<'_, '_> {
         daily.min(self.acts()).min(window)
     }
 
-    /// Up to when the instance has nothing to do but to repeat its statement every day.
-    pub(super) fn quiet(&self) -> Hour {
+    fn quiet(&self, look: Hour) -> Hour {
         let (unit, scene, instance) = (&*self.unit, self.scene, self.instance());
         let rests = scene.pace == Pace::Calendar
             && unit.out.is_none()
@@ -424,11 +433,7 @@ impl Act<'_, '_> {
             && standing::due(instance, scene.world, scene.now).is_none()
             && matches!(unit.record, Record::Packed(_))
             && self.says_what_runs();
-        if !rests {
-            return 0;
-        }
-        let look = horizon::next_look_beside_silence(instance, scene.world, scene.now);
-        look.map_or(NEVER, |at| scene.book.beyond(at)).min(self.acts())
+        if rests { look.min(self.acts()) } else { 0 }
     }
 
     /// When somebody is to act about the instance next, daily statements apart.

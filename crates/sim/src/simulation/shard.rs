@@ -148,13 +148,10 @@ impl Shard {
                 continue;
             }
             let likeness = self.likeness(at, &mut alike, scene);
-            if let Some(shares) = likeness.and_then(|likeness| alike.known(likeness)) {
+            if let Some(shares) = likeness.and_then(|likeness| alike.one_more(likeness)) {
                 debug_assert!(self.is_like(at, shares, scene));
                 self.tally.audits += 1;
                 self.tally.quiet += 1;
-                for (number, counts) in shares {
-                    slot(&mut self.watch, *number).into_iter().for_each(|sum| *sum = sum.with(*counts));
-                }
                 continue;
             }
             self.deal(at, &Deed::Audit, scene);
@@ -164,6 +161,9 @@ impl Shard {
             {
                 alike.learn(likeness, &self.desk.instance, scene);
             }
+        }
+        for (number, counts) in alike.sums() {
+            slot(&mut self.watch, number).into_iter().for_each(|sum| *sum = sum.with(counts));
         }
     }
 
@@ -259,7 +259,7 @@ impl Shard {
             Deed::Audit => act.audit(),
             Deed::Order(appeal) => act.obey(&order(*appeal)),
         };
-        let (next, quiet) = (act.next(), act.quiet());
+        let (next, quiet) = act.next_and_quiet();
         self.put_away(at, next, quiet, done, scene);
     }
 
