@@ -1,15 +1,17 @@
 //! Signed documents and signed requests.
 
 use governance::Timestamp;
+use governance::entitlement::TokenStatus;
 use proof::key::KEY_SET_MAX;
 use proof::order::OrderAction;
+use proof::token::TokenKeys;
 use proof::{
     Directive, Jws, KeySet, KeysDocument, Order, Purpose, RequestFacts, RequestHead, Sign as _,
     SignedRequest, Typ, VersionStatement,
 };
 
 use crate::json;
-use crate::seeds::{INSTANCE, NOW_MILLIS, founder, key};
+use crate::seeds::{self, INSTANCE, NOW_MILLIS, first, founder, key};
 
 /// A signed document: read, written, read; verification gives an answer, and only the payload it read.
 pub fn jws(data: &[u8]) -> bool {
@@ -29,6 +31,39 @@ pub fn jws(data: &[u8]) -> bool {
     let payload = document.payload_unverified();
     for target in [keys_document, statement, directive, order] {
         target(payload);
+    }
+    true
+}
+
+/// A token, a status list or a set of keys, as whoever verifies tokens gets them.
+pub fn token(data: &[u8]) -> bool {
+    let keys = TokenKeys::parse(data);
+    if let Ok(keys) = &keys {
+        let again = TokenKeys::parse(keys.to_json().as_bytes());
+        assert_eq!(again.as_ref(), Ok(keys), "read again, they are others");
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return keys.is_ok() };
+    let signers = TokenKeys::parse(&first(seeds::token())).expect("the first seed is the keys");
+    let now = Timestamp::from_millis(NOW_MILLIS);
+    let Ok(document) = Jws::parse_compact(text) else { return keys.is_ok() };
+    let again = document.to_compact().expect("it has one signature");
+    assert_eq!(Jws::parse_compact(&again).as_ref(), Ok(&document), "read again, it says something else");
+    for typ in [Typ::Entitlement, Typ::Activation] {
+        let opened = signers.open::<serde_json::Map<String, serde_json::Value>>(text, typ, None, now);
+        if let Ok(claims) = opened {
+            assert_eq!(document.typ(), Some(typ), "opened as another type");
+            assert!(claims.exp * 1_000 > NOW_MILLIS, "opened, though it has ended");
+        }
+    }
+    // The list by the name that it gives itself, and by any other.
+    if let Ok(claims) = document.parse_unverified::<serde_json::Value>() {
+        let uri = claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or_default();
+        if let Ok(list) = signers.open_list(text, uri, now) {
+            (0..1_000).for_each(|place| {
+                assert_eq!(list.check(place).is_ok(), list.get(place) == Ok(TokenStatus::Valid))
+            });
+            assert!(signers.open_list(text, "https://elsewhere.example/status/1", now).is_err());
+        }
     }
     true
 }

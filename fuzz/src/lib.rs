@@ -19,7 +19,7 @@ use core::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use documents::{directive, jws, keys_document, order, request, statement};
+pub use documents::{directive, jws, keys_document, order, request, statement, token};
 pub use logs::{entry, merkle_proof, note, tile};
 pub use peers::{csr, pem, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
@@ -53,6 +53,7 @@ targets!(
     directive,
     order,
     request,
+    token,
     tuf_document,
     tuf_updater,
     entry,

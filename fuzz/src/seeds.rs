@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use governance::entitlement::{ActivationRight, Entitlement, IssuedToken, TokenStatus};
 use governance::{
-    Constitution, ConstitutionDocument, Event, InstanceEvent, Span, Timestamp as Instant, TrustDomain,
-    WorldEvent,
+    Constitution, ConstitutionDocument, Digest, Event, InstanceEvent, Span, SubscriptionStatus, Tier,
+    Timestamp as Instant, TrustDomain, Version, WorldEvent,
 };
 use http::{Method, Uri};
 use ledger::note::NoteKey;
 use ledger::tree::{EMPTY_ROOT, leaf_hash, node_hash};
 use ledger::{Checkpoint, Entry, Evidence, TreeHead};
+use proof::token;
 use proof::tuf::{Envelope, Expires, FileMeta, Key, Metadata, RoleKeys, Roles, Root, SPEC_VERSION, Snapshot};
 use proof::tuf::{TargetFile, Targets, Timestamp};
 use proof::{Jws, KeySet, RequestHead, SeedKey, Sign as _, SignedRequest, Typ};
@@ -64,7 +66,7 @@ fn signed(typ: Typ, payload: Vec<u8>) -> Value {
     serde_json::to_value(Jws::sign(typ, payload, &key(1)).expect("it fits")).expect("it has a JSON form")
 }
 
-fn first(seeds: Seeds) -> Vec<u8> {
+pub(crate) fn first(seeds: Seeds) -> Vec<u8> {
     seeds.into_iter().next().unwrap_or_default()
 }
 
@@ -144,6 +146,44 @@ pub(crate) fn jws() -> Seeds {
     ]);
     seeds.push(twice.to_json().into_bytes());
     seeds
+}
+
+pub(crate) fn token() -> Seeds {
+    let at = |hours| Instant::from_millis(NOW_MILLIS) + Span::hours(hours);
+    let issuer = token::Issuer {
+        trust_domain: "fed.example".parse().expect("a name"),
+        public: "https://fed.example".to_owned(),
+    };
+    let id = INSTANCE.parse().expect("an id");
+    let issued =
+        IssuedToken { index: 1, domain: None, issued: at(0), expires: at(24), content: Digest::of(b"") };
+    let entitlement = Entitlement {
+        audience: id,
+        tier: Tier::Pro,
+        domains_max: Some(10),
+        custom_domains: false,
+        domains: vec!["COM".parse().expect("a code")],
+        subscription: SubscriptionStatus::Active,
+        issued: at(0),
+        expires: at(24),
+    };
+    let activation = ActivationRight {
+        audience: id,
+        domain: "COM".parse().expect("a code"),
+        version: Version::new(1, 0, 0),
+        digest: None,
+        issued: at(0),
+        expires: at(24),
+    };
+    let statuses = [TokenStatus::Valid, TokenStatus::Invalid, TokenStatus::Suspended].into_iter();
+    let keys = json!({"keys": [key(1).public_key(), key(2).public_key()]});
+    let texts = [
+        keys.to_string(),
+        issuer.entitlement(&entitlement, &issued, &key(1)).expect("it fits"),
+        issuer.activation(&activation, &issued, &key(1)).expect("it fits"),
+        issuer.status_list(id, statuses, (at(0), Span::hours(1), Span::hours(24)), &key(2)).expect("it fits"),
+    ];
+    texts.into_iter().map(String::into_bytes).collect()
 }
 
 pub(crate) fn keys_document() -> Seeds {
@@ -323,7 +363,14 @@ pub(crate) fn entry() -> Seeds {
             of(InstanceEvent::RetryAsked { release: governance::Version::new(0, 2, 0) }),
             Evidence::Request(signed_request()),
         ),
-        Entry::federation(now(), None, digest, of(InstanceEvent::ClocksTurned { drift: false, security: true, since: now() }), &key(1)).expect("an entry"),
+        Entry::federation(
+            now(),
+            None,
+            digest,
+            of(InstanceEvent::ClocksTurned { drift: false, security: true, since: now() }),
+            &key(1),
+        )
+        .expect("an entry"),
     ];
     entries.iter().map(|entry| entry.encode().expect("it fits")).collect()
 }

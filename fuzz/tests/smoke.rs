@@ -106,6 +106,7 @@ tests!(
     directive,
     order,
     request,
+    token,
     tuf_document,
     tuf_updater,
     entry,

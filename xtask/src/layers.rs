@@ -61,6 +61,7 @@ const GOVERNANCE_STANDS_ON: &[&str] = &[
 
 #[rustfmt::skip]
 const PROOF_STANDS_ON: &[&str] = &[
+    "adler2", "miniz_oxide",
     "base64", "base64ct", "block-buffer", "cfg-if", "const-oid", "cpufeatures", "crypto-common",
     "curve25519-dalek", "der", "digest", "ed25519", "ed25519-dalek", "hybrid-array", "itoa", "memchr",
     "pkcs8", "serde", "serde_core", "serde_json", "sha2", "signature", "spki", "subtle", "thiserror",

@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
     Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
-    Freeze, InstanceView, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew,
-    Renewed, Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
-    TargetPut, UpgradeBegin, UpgradeFinish,
+    Freeze, InstanceView, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView,
+    Renew, Renewed, Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
+    TargetPut, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -120,6 +120,30 @@ impl Client {
     /// As every call.
     pub async fn check_in(&self, id: InstanceId) -> Called<Standing> {
         self.post(&format!("/v1/instances/{id}/check-in"), &Nothing {}).await
+    }
+
+    /// Asks for the entitlement token (HS-4).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn entitlement(&self, id: InstanceId) -> Called<Token> {
+        self.post(&format!("/v1/instances/{id}/entitlement"), &Nothing {}).await
+    }
+
+    /// Asks for the right to run a domain, or for its token anew (HS-5). May be repeated.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn module_activate(&self, id: InstanceId, body: &ModuleCall) -> Called<Token> {
+        self.post(&format!("/v1/instances/{id}/modules/activate"), body).await
+    }
+
+    /// Says that a domain was switched off (EN-7).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn module_deactivate(&self, id: InstanceId, body: &ModuleCall) -> Called<Standing> {
+        self.post(&format!("/v1/instances/{id}/modules/deactivate"), body).await
     }
 
     /// Says that an upgrade begins (LC-3, LC-13). May be repeated.

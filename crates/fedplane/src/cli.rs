@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
-    simulate, what_if,
+    simulate, subscription, token, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -38,6 +38,10 @@ pub enum Command {
     Enrolment(enrolment::EnrolmentArgs),
     /// Lists, shows and steers instances.
     Instance(instance::InstanceArgs),
+    /// Sets and shows what instances pay for.
+    Subscription(subscription::SubscriptionArgs),
+    /// Verifies entitlement and activation tokens.
+    Token(token::TokenArgs),
     /// Signs, publishes, lists and withdraws releases.
     Release(release::ReleaseArgs),
     /// Lists, shows and steers rollouts.
@@ -93,6 +97,8 @@ impl Command {
             Self::Status(args) => federation::status(args, out).await,
             Self::Enrolment(args) => enrolment::run(args, out).await,
             Self::Instance(args) => instance::run(args, out).await,
+            Self::Subscription(args) => subscription::run(args, out).await,
+            Self::Token(args) => token::run(args, out).await,
             Self::Release(args) => release::run(args, out).await,
             Self::Rollout(args) => rollout::run(args, out).await,
             Self::Order(args) => order::run(args, out).await,
@@ -157,9 +163,11 @@ mod tests {
             "demo --json --keep --instances 5",
             "enrolment create --kind dedicated --tier enterprise --provider acme --label eu --federation d",
             "instance list --state active --platform 0.1.0 --kind dedicated --tier free --json",
-            &format!(
-                "instance subscription {id} --status lapsed --url https://a:8443 --cert c --key k --root r"
-            ),
+            &format!("subscription set {id} --status lapsed --url https://a:8443 --cert c --key k --root r"),
+            &format!("subscription set {id} --until 2027-01-31T00:00:00Z --tier pro"),
+            &format!("subscription show {id} --json"),
+            "token verify a.b.c --jwks j --status-list s --json",
+            "token verify token.jwt --federation d --online",
             &format!("instance suspend {id}"),
             &format!("instance explain {id}"),
             &format!("instance explain {id} 0.1.1 --json"),
@@ -197,7 +205,7 @@ mod tests {
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
         }
         for line in [
-            "instance subscription 07070707-0707-4707-8707-070707070707",
+            "subscription set 07070707-0707-4707-8707-070707070707",
             "ledger verify --url a --dir b",
             "constitution diff",
             "constitution diff a b c",

@@ -8,6 +8,7 @@ mod world;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::entitlement::issue;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
 use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
@@ -84,7 +85,9 @@ pub enum Command {
         /// To which version.
         release: Version,
     },
-    /// The Runtime asks for the right to run a domain (HS-5, EN-2).
+    /// The Runtime asks for its entitlement token (HS-4, EN-4).
+    Entitle,
+    /// The Runtime asks for the right to run a domain, or for its token anew (HS-5, EN-2, EN-5).
     Activate {
         /// Which.
         domain: DomainCode,
@@ -104,6 +107,8 @@ pub enum Command {
         tier: Option<Tier>,
         /// The status from now on.
         status: Option<SubscriptionStatus>,
+        /// Up to when it is paid for.
+        until: Option<Timestamp>,
     },
     /// An operator moved the instance: it is of another kind from now on (ID-3, CO-4).
     ChangeKind {
@@ -163,6 +168,7 @@ impl Command {
             | Self::FailUpgrade { .. }
             | Self::Retry { .. }
             | Self::RollBack { .. }
+            | Self::Entitle
             | Self::Activate { .. }
             | Self::Deactivate { .. }
             | Self::Renew(_) => Authority::Runtime,
@@ -197,11 +203,14 @@ pub fn decide(
         Command::FailUpgrade { release, reason } => fail(instance, *release, reason.clone()),
         Command::Retry { release } => retry(instance, *release),
         Command::RollBack { release } => rollback::roll_back(instance, *release, world, now),
-        Command::Activate { domain } => activate(instance, domain, world),
+        Command::Entitle => Ok(issue(instance, None, world, now)?.into_iter().collect()),
+        Command::Activate { domain } => activate(instance, domain, world, now),
         Command::Deactivate { domain } => deactivate(instance, domain, world),
         Command::Suspend => step(instance, Cause::OperatorSuspended, State::Suspended, by),
         Command::Reactivate => reactivate(instance, now),
-        Command::ChangeSubscription { tier, status } => Ok(subscription(instance, *tier, *status)),
+        Command::ChangeSubscription { tier, status, until } => {
+            Ok(subscription(instance, *tier, *status, *until))
+        }
         Command::ChangeKind { kind } if *kind == instance.kind => Ok(Vec::new()),
         Command::ChangeKind { kind } => Ok(alloc::vec![InstanceEvent::KindChanged { kind: *kind }]),
         Command::OrderSuspend | Command::OrderRevoke | Command::OrderRestore => order(instance, command),
@@ -395,15 +404,24 @@ fn retry(instance: &Instance, release: Version) -> Result<Vec<InstanceEvent>, Re
     }
 }
 
-fn activate(instance: &Instance, domain: &DomainCode, world: &World) -> Result<Vec<InstanceEvent>, Refusal> {
+fn activate(
+    instance: &Instance,
+    domain: &DomainCode,
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.is_activated(domain) {
-        // Granted already: an answer was lost on the way.
-        return Ok(Vec::new());
+        // Granted already: an answer was lost on the way, or the token grows old.
+        return Ok(issue(instance, Some(domain), world, now)?.into_iter().collect());
     }
     module::check_activation(domain, instance, world)?;
     let version = world.catalogue.find(domain).map(|module| module.version);
     let version = version.ok_or_else(|| Reason::UnknownDomain { domain: domain.clone() })?;
-    Ok(alloc::vec![InstanceEvent::ModuleActivated { domain: domain.clone(), version }])
+    let granted = InstanceEvent::ModuleActivated { domain: domain.clone(), version };
+    let mut after = instance.clone();
+    after.apply(&granted, now);
+    let token = issue(&after, Some(domain), world, now)?;
+    Ok([granted].into_iter().chain(token).collect())
 }
 
 fn deactivate(
@@ -442,13 +460,15 @@ fn subscription(
     instance: &Instance,
     tier: Option<Tier>,
     status: Option<SubscriptionStatus>,
+    until: Option<Timestamp>,
 ) -> Vec<InstanceEvent> {
     let current = instance.subscription;
     let (tier, status) = (tier.unwrap_or(current.tier), status.unwrap_or(current.status));
-    if (tier, status) == (current.tier, current.status) {
+    let until = until.or(current.until);
+    if (tier, status, until) == (current.tier, current.status, current.until) {
         return Vec::new();
     }
-    alloc::vec![InstanceEvent::SubscriptionChanged { tier, status }]
+    alloc::vec![InstanceEvent::SubscriptionChanged { tier, status, until }]
 }
 
 fn order(instance: &Instance, command: &Command) -> Result<Vec<InstanceEvent>, Refusal> {

@@ -207,6 +207,18 @@ pub enum InstanceEvent {
         /// Of which domain.
         domain: DomainCode,
     },
+    /// A token over one of its rights was signed (EN-4, EN-5).
+    TokenIssued {
+        /// Its place in the status list (EN-6).
+        index: u32,
+        /// The right to run this domain; none: its entitlement.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<DomainCode>,
+        /// When it ends.
+        expires: Timestamp,
+        /// Digest of what it says.
+        content: Digest,
+    },
     /// It was warned that a window runs out (CO-12).
     Warned {
         /// Which window.
@@ -220,6 +232,9 @@ pub enum InstanceEvent {
         tier: Tier,
         /// The status from now on.
         status: SubscriptionStatus,
+        /// Up to when it is paid for, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// It is of another kind from now on: it was moved (ID-3).
     KindChanged {
@@ -499,6 +514,8 @@ impl InstanceEvent {
             Self::ClocksTurned { .. } => "RO-7",
             Self::OverrideSet { .. } => "FO-3",
             Self::ModuleActivated { .. } => "EN-2",
+            Self::TokenIssued { domain: None, .. } => "EN-4",
+            Self::TokenIssued { domain: Some(_), .. } => "EN-5",
             Self::ModuleDeactivated { .. } => "EN-7",
             Self::DeactivationNoticed { .. } | Self::NoticeWithdrawn { .. } => "CO-5",
             Self::Warned { .. } => "CO-12",

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entitlement::IssuedToken;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, Finding, FindingCode, Override};
 use crate::id::{Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId};
@@ -251,6 +252,12 @@ pub struct Instance {
     /// Restored, and not heard since what it runs (LC-17).
     #[serde(default)]
     pub unstated: bool,
+    /// The last token over each of its rights (EN-4, EN-5).
+    #[serde(default)]
+    pub tokens: Vec<IssuedToken>,
+    /// Places of its status list that were given out, those of rights that are gone among them (EN-6).
+    #[serde(default)]
+    pub tokens_made: u32,
     /// Rises with each change of what is asked of it (RL-3).
     pub serial: u64,
 }
@@ -269,6 +276,7 @@ impl Instance {
                 tier: registration.tier,
                 status: SubscriptionStatus::Active,
                 since: at,
+                until: None,
             },
             joined: at,
             state: State::Registered,
@@ -303,6 +311,8 @@ impl Instance {
             held: false,
             handshake_required: false,
             unstated: false,
+            tokens: Vec::new(),
+            tokens_made: 0,
             serial: 1,
         }
     }
@@ -484,6 +494,7 @@ impl Instance {
             }
             InstanceEvent::ModuleDeactivated { domain } => {
                 self.activations.retain(|activation| activation.domain != *domain);
+                self.tokens.retain(|token| token.domain.as_ref() != Some(domain));
                 self.domains.retain(|active| active != domain);
                 self.withdraw_notice(domain);
             }
@@ -498,13 +509,26 @@ impl Instance {
             InstanceEvent::Warned { window, point } => {
                 self.warnings.push(Warning { window: *window, point: *point });
             }
-            InstanceEvent::SubscriptionChanged { tier, status } => {
+            InstanceEvent::TokenIssued { index, domain, expires, content } => {
+                self.tokens.retain(|token| token.index != *index);
+                let (domain, content) = (domain.clone(), *content);
+                self.tokens.push(IssuedToken {
+                    index: *index,
+                    domain,
+                    issued: at,
+                    expires: *expires,
+                    content,
+                });
+                self.tokens_made = self.tokens_made.max(index.saturating_add(1));
+            }
+            InstanceEvent::SubscriptionChanged { tier, status, until } => {
                 if self.subscription.status != *status {
                     self.forget_warnings(&[Window::Subscription]);
                     self.subscription.since = at;
                 }
                 self.subscription.tier = *tier;
                 self.subscription.status = *status;
+                self.subscription.until = *until;
             }
             InstanceEvent::KindChanged { kind } => self.kind = *kind,
             InstanceEvent::HoldPlaced => {
@@ -580,6 +604,8 @@ impl Instance {
             self.previous_key = None;
             self.handshake_required = to == State::Suspended;
             self.unstated = to == State::Suspended;
+            // What a status list has called invalid never counts again (EN-6).
+            self.tokens.clear();
         }
         if matches!(to, State::Suspended | State::Revoked) {
             self.wish = None;

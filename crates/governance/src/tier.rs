@@ -53,6 +53,9 @@ pub struct Subscription {
     pub status: SubscriptionStatus,
     /// Since when it stands there.
     pub since: Timestamp,
+    /// Up to when it is paid for, where whoever bills has said so (EN-5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 impl Subscription {

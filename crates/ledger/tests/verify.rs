@@ -211,7 +211,8 @@ fn au_4_fo_5_keys_are_rotated_and_constitutions_amended_by_order() {
 #[test]
 fn co_10_a_lapse_suspends() {
     let mut f = fleet();
-    let lapse = Command::ChangeSubscription { tier: None, status: Some(SubscriptionStatus::Lapsed) };
+    let lapse =
+        Command::ChangeSubscription { tier: None, status: Some(SubscriptionStatus::Lapsed), until: None };
     f.command(id_of(1), &lapse, None);
     for _ in 0..8 {
         f.wait(Span::hours(47));

@@ -2,8 +2,8 @@
 
 use governance::decide::{self, Command, Renewal, Statement, check_enrolment};
 use governance::{
-    Action, Digest, Instance, InstanceId, InstanceKey, OperatorName, Reason, Registration, Running, Span,
-    StatementHead, Timestamp, Version, World,
+    Action, Digest, DomainCode, Instance, InstanceId, InstanceKey, OperatorName, Reason, Registration,
+    Running, Span, StatementHead, Timestamp, Version, World,
 };
 use proof::directive::{Directive, Offer, OfferAction};
 use proof::jws::Typ;
@@ -378,6 +378,12 @@ impl<S: Store> Plane<S> {
     }
 
     async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
+        let instance = self.called(call, command).await?;
+        self.standing(&instance)
+    }
+
+    /// What an instance asked for, decided: the instance as it stands then.
+    pub(crate) async fn called(&self, call: &SignedCall, command: Command) -> Result<Instance, PlaneError> {
         let judge = |instance: &Instance, world: &World, now| {
             if instance.key != instance_key(&call.key) {
                 // It renewed its key since the request was let in: what the old key signed proves nothing any more.
@@ -385,8 +391,19 @@ impl<S: Store> Plane<S> {
             }
             decide::decide(instance, &command, world, now)
         };
-        let instance = self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
-        self.standing(&instance)
+        self.decide_instance(call.id, &call.by(), &call.extra(), judge).await
+    }
+
+    /// A domain was switched off (EN-7). May be repeated while it is on record.
+    ///
+    /// # Errors
+    /// When it is not active, or another that is needs it.
+    pub async fn deactivate(
+        &self,
+        call: &SignedCall,
+        domain: DomainCode,
+    ) -> Result<wire::Standing, PlaneError> {
+        self.call(call, Command::Deactivate { domain }).await
     }
 
     /// An operator asks something of an instance: suspend, reactivate, change its subscription.

@@ -12,6 +12,7 @@ pub mod pulse;
 pub mod rejection;
 pub mod rollouts;
 pub mod sweep;
+mod tokens;
 pub mod views;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub use ports::{Clock, Entropy, Store, StoreError};
 pub use rejection::{PlaneError, Rejection};
 
 /// What the operator sets that is no law.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How often an instance should check in, before jitter.
     pub check_in_every: Span,
@@ -37,6 +38,10 @@ pub struct Settings {
     pub directive_lifetime: Span,
     /// How often a living plane notes that it lives.
     pub pulse_every: Span,
+    /// How long whoever verifies tokens may rely on a status list before he fetches it again (EN-6).
+    pub status_refresh: Span,
+    /// Address of the public listener, as `https://HOST:PORT`, under which tokens name their status list.
+    pub public: String,
 }
 
 /// Everything the Federation holds to govern with: documents and online keys.
@@ -55,6 +60,8 @@ pub struct Federation {
     pub directives: SigningKey,
     /// Signs checkpoints.
     pub ledger: SigningKey,
+    /// Signs tokens and status lists.
+    pub tokens: SigningKey,
 }
 
 /// The keys document in force (AU-4).

@@ -38,6 +38,8 @@ pub(crate) fn instance_view(instance: &Instance, law: &Constitution, now: Timest
         kind: instance.kind,
         tier: instance.subscription.tier,
         subscription: instance.subscription.status,
+        subscription_since: Some(instance.subscription.since),
+        subscription_until: instance.subscription.until,
         provider: instance.provider.clone(),
         labels: instance.labels.clone(),
         state: instance.state,

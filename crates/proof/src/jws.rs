@@ -38,12 +38,27 @@ pub enum Typ {
     Directive,
     /// An instance's version statement (ID-4).
     Statement,
+    /// An entitlement token (EN-4).
+    Entitlement,
+    /// An activation token (EN-5).
+    Activation,
+    /// A Token Status List (EN-6).
+    StatusList,
 }
 
 impl Typ {
     /// Every kind.
-    pub const ALL: &'static [Self] =
-        &[Self::Order, Self::Constitution, Self::Keys, Self::Release, Self::Directive, Self::Statement];
+    pub const ALL: &'static [Self] = &[
+        Self::Order,
+        Self::Constitution,
+        Self::Keys,
+        Self::Release,
+        Self::Directive,
+        Self::Statement,
+        Self::Entitlement,
+        Self::Activation,
+        Self::StatusList,
+    ];
 
     /// Its `typ` header.
     #[must_use]
@@ -55,6 +70,9 @@ impl Typ {
             Self::Release => "fedplane-release+jws",
             Self::Directive => "fedplane-directive+jws",
             Self::Statement => "fedplane-statement+jws",
+            Self::Entitlement => "fedplane-entitlement+jwt",
+            Self::Activation => "fedplane-activation+jwt",
+            Self::StatusList => "statuslist+jwt",
         }
     }
 }
@@ -71,6 +89,9 @@ pub enum JwsError {
     /// Not JSON of the general serialization.
     #[error("not a signed document (JWS, general JSON serialization): {0}")]
     Malformed(String),
+    /// Not three parts, or more than one signature.
+    #[error("not one signature in the compact serialization: three parts of base64url with dots between")]
+    NotCompact,
     /// A part is not base64url.
     #[error("the document's {0} is not base64url without padding, or has another length than it must")]
     Base64(&'static str),
@@ -179,6 +200,31 @@ impl Jws {
         let raw: RawJws =
             serde_json::from_slice(text).map_err(|error| JwsError::Malformed(error.to_string()))?;
         Self::try_from(raw)
+    }
+
+    /// Reads a document in the compact serialization (RFC 7515 §7.1), as tokens are written.
+    ///
+    /// # Errors
+    /// As [`Jws::parse`].
+    pub fn parse_compact(text: &str) -> Result<Self, JwsError> {
+        check_size("text", text.len(), DOCUMENT_BYTES_MAX)?;
+        let mut parts = text.split('.').map(ToString::to_string);
+        let (Some(protected), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(JwsError::NotCompact);
+        };
+        Self::try_from(RawJws { payload, signatures: alloc::vec![RawSignature { protected, signature }] })
+    }
+
+    /// The document in the compact serialization.
+    ///
+    /// # Errors
+    /// [`JwsError::NotCompact`] when it has more than one signature.
+    pub fn to_compact(&self) -> Result<String, JwsError> {
+        let [seal] = self.seals.as_slice() else { return Err(JwsError::NotCompact) };
+        let (payload, signature) = (url_encode(&self.payload), url_encode(&seal.signature));
+        Ok(alloc::format!("{}.{payload}.{signature}", seal.protected))
     }
 
     /// A document over these bytes with one signature.
@@ -297,6 +343,13 @@ impl Jws {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.payload)
+    }
+
+    /// As what kind of document it is signed, if all signatures agree; nothing is proved.
+    #[must_use]
+    pub fn typ(&self) -> Option<Typ> {
+        let first = self.seals.first()?.typ;
+        self.seals.iter().all(|seal| seal.typ == first).then_some(first)
     }
 
     /// Whose signatures it carries, valid or not.

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod order;
 pub mod request;
 pub mod statement;
+pub mod token;
 pub mod tuf;
 
 mod encoding;

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use plane::PlaneError;
 use wire::{
-    Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, Status, UpgradeBegin,
-    UpgradeFinish,
+    ModuleCall, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, Status, Token,
+    UpgradeBegin, UpgradeFinish,
 };
 
 use crate::app::App;
@@ -55,6 +55,21 @@ pub(crate) async fn retry(State(app): State<App>, call: Call) -> Answer<Standing
 pub(crate) async fn rollback(State(app): State<App>, call: Call) -> Answer<Standing> {
     let body: Rollback = call.json()?;
     Ok(Json(app.plane.roll_back(&call.signed()?, body.release).await?))
+}
+
+pub(crate) async fn entitlement(State(app): State<App>, call: Call) -> Answer<Token> {
+    call.nothing()?;
+    Ok(Json(app.plane.entitle(&call.signed()?).await?))
+}
+
+pub(crate) async fn module_activate(State(app): State<App>, call: Call) -> Answer<Token> {
+    let body: ModuleCall = call.json()?;
+    Ok(Json(app.plane.activate(&call.signed()?, body.domain).await?))
+}
+
+pub(crate) async fn module_deactivate(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: ModuleCall = call.json()?;
+    Ok(Json(app.plane.deactivate(&call.signed()?, body.domain).await?))
 }
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {

@@ -152,6 +152,7 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
     };
     let directives = online("directives.key", Purpose::Directives)?;
     let ledger = online("ledger.key", Purpose::Ledger)?;
+    let tokens = online("tokens.key", Purpose::Tokens)?;
     let snapshot = online("snapshot.key", Purpose::Snapshot)?;
     let timestamp = online("timestamp.key", Purpose::Timestamp)?;
 
@@ -173,7 +174,7 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
 
     let bundle = keys.root_ca.clone();
     let federation =
-        Federation { keys, keys_document, constitution, instance_ca, bundle, directives, ledger };
+        Federation { keys, keys_document, constitution, instance_ca, bundle, directives, ledger, tokens };
     Ok((Loaded { federation, root, server_key, server_chain }, TufKeys { snapshot, timestamp }))
 }
 

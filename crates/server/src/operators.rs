@@ -94,8 +94,8 @@ async fn operate(app: &App, call: &Call, command: Command) -> Answer<InstanceVie
 }
 
 pub(crate) async fn subscription(State(app): State<App>, call: Call) -> Answer<InstanceView> {
-    let SubscriptionChange { tier, status } = call.json()?;
-    let command = Command::ChangeSubscription { tier, status };
+    let SubscriptionChange { tier, status, until } = call.json()?;
+    let command = Command::ChangeSubscription { tier, status, until };
     Ok(Json(app.plane.operate(call.operator()?, call.param("id")?, command).await?))
 }
 

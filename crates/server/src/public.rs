@@ -37,6 +37,8 @@ const MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
 
 const JSON: &str = "application/json";
+const JWKS: &str = "application/jwk-set+json";
+const STATUS_LIST: &str = "application/statuslist+jwt";
 const PEM: &str = "application/x-pem-file";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
@@ -85,6 +87,8 @@ pub(crate) fn router(
         .route("/keys.json", get(keys))
         .route("/constitution.json", get(constitution))
         .route("/bundle.pem", get(bundle))
+        .route("/jwks.json", get(jwks))
+        .route("/status/{id}", get(status_list))
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
         .route("/tuf/metadata/{name}", get(tuf_metadata))
@@ -135,6 +139,24 @@ async fn constitution(State(public): State<Public>) -> Result<Response, Failure>
 
 async fn bundle(State(public): State<Public>) -> Response {
     document(PEM, public.0.plane.federation().bundle.clone())
+}
+
+/// The keys that tokens verify with (EN-6).
+async fn jwks(State(public): State<Public>) -> Result<Response, Failure> {
+    Ok(document(JWKS, public.0.plane.token_keys()?.to_json()))
+}
+
+/// The status list of an instance's tokens (EN-6).
+async fn status_list(State(public): State<Public>, params: RawPathParams) -> Result<Response, Failure> {
+    let named = params.iter().next().and_then(|(_, id)| id.parse().ok());
+    let id = named.ok_or_else(|| Failure::not_found("such status list"))?;
+    let plane = &public.0.plane;
+    let mut response = document(STATUS_LIST, plane.status_list(id).await?);
+    let seconds = plane.status_refresh().as_millis() / 1_000;
+    if let Ok(cache) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
+        response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    }
+    Ok(response)
 }
 
 async fn checkpoint(State(public): State<Public>, request: Request) -> Result<Response, Failure> {

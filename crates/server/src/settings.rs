@@ -49,6 +49,9 @@ pub struct Listen {
     pub names: Vec<String>,
     /// Further authorities (`host:port`) that requests may be signed for: a balancer's, a forwarded port's.
     pub authorities: Vec<String>,
+    /// Where everybody reaches the public listener, as `https://HOST:PORT`: tokens name their status list under it. Empty:
+    /// the first of the names, with its port.
+    pub public_url: String,
 }
 
 impl Default for Listen {
@@ -60,6 +63,7 @@ impl Default for Listen {
             metrics: local(9464),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             authorities: Vec::new(),
+            public_url: String::new(),
         }
     }
 }
@@ -115,6 +119,8 @@ pub struct Pace {
     pub sweep_every: Span,
     /// The same while a rollout can move.
     pub sweep_rolling_every: Span,
+    /// How long whoever verifies tokens may rely on a status list before he fetches it again.
+    pub status_refresh: Span,
     /// Pause between two publications of the ledger.
     pub publish_every: Span,
     /// Pause between two looks at the TUF metadata's age.
@@ -134,6 +140,7 @@ impl Default for Pace {
             pulse_every: seconds(5),
             sweep_every: seconds(30),
             sweep_rolling_every: seconds(2),
+            status_refresh: seconds(300),
             publish_every: Span::from_millis(500),
             resign_every: seconds(60),
             snapshot_lifetime: Span::hours(7 * 24),
@@ -282,12 +289,17 @@ impl Settings {
         if listen.names.is_empty() && listen.authorities.is_empty() {
             return Err(("listen.names", "name at least one host by which the server is reached".to_owned()));
         }
+        let url = listen.public_url.strip_prefix("https://");
+        if !listen.public_url.is_empty() && url.is_none_or(str::is_empty) {
+            return Err(("listen.public_url", "write it as https://HOST:PORT, or leave it empty".to_owned()));
+        }
         for (key, span) in [
             ("pace.check_in_every", pace.check_in_every),
             ("pace.directive_lifetime", pace.directive_lifetime),
             ("pace.pulse_every", pace.pulse_every),
             ("pace.sweep_every", pace.sweep_every),
             ("pace.sweep_rolling_every", pace.sweep_rolling_every),
+            ("pace.status_refresh", pace.status_refresh),
             ("pace.publish_every", pace.publish_every),
             ("pace.resign_every", pace.resign_every),
             ("pace.snapshot_lifetime", pace.snapshot_lifetime),
@@ -347,6 +359,7 @@ impl Settings {
             metrics = text(&listen.metrics),
             names = list(&listen.names),
             authorities = list(&listen.authorities),
+            public_url = text(&listen.public_url),
             founder = file(&paths.founder),
             keys = file(&paths.keys),
             constitution = file(&paths.constitution),
@@ -360,6 +373,7 @@ impl Settings {
             pulse_every = text(&pace.pulse_every),
             sweep_every = text(&pace.sweep_every),
             sweep_rolling_every = text(&pace.sweep_rolling_every),
+            status_refresh = text(&pace.status_refresh),
             publish_every = text(&pace.publish_every),
             resign_every = text(&pace.resign_every),
             snapshot_lifetime = text(&pace.snapshot_lifetime),

@@ -80,10 +80,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let Prepared { loaded, store, repository, ledger, lock } = ready;
     let Loaded { federation, root, server_key, server_chain } = loaded;
+    // Before the plane: the port may be any that is free, and tokens name it.
+    let sockets = Sockets::bind(&settings).await?;
     let pace = plane::Settings {
         check_in_every: settings.pace.check_in_every,
         directive_lifetime: settings.pace.directive_lifetime,
         pulse_every: settings.pace.pulse_every,
+        status_refresh: settings.pace.status_refresh,
+        public: public_url(&settings, sockets.addresses.public.port()),
     };
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let plane = Plane::open(store, clock, entropy, federation, repository, pace).await?;
@@ -96,7 +100,6 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 
     let mutual = Arc::new(trust::tls::server_config(server_chain.clone(), &server_key)?);
     let anyone = Arc::new(trust::tls::public_server_config(server_chain, &server_key)?);
-    let sockets = Sockets::bind(&settings).await?;
     let addresses = sockets.addresses;
     let metrics = Metrics::new();
     let authorities = authorities(&settings, addresses.instances.port());
@@ -241,6 +244,17 @@ fn authorities(settings: &Settings, port: u16) -> BTreeSet<String> {
         authority.strip_suffix(":443").map_or(authority.clone(), str::to_owned)
     });
     named.chain(further).collect()
+}
+
+/// Where everybody reaches the public listener: as set, or by the first of the server's names.
+fn public_url(settings: &Settings, port: u16) -> String {
+    if !settings.listen.public_url.is_empty() {
+        return settings.listen.public_url.trim_end_matches('/').to_owned();
+    }
+    let name = settings.listen.names.first().map_or("localhost", String::as_str);
+    let name =
+        if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
+    if port == 443 { format!("https://{name}") } else { format!("https://{name}:{port}") }
 }
 
 struct Sockets {

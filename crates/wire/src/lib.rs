@@ -147,6 +147,25 @@ pub struct Rollback {
     pub release: Version,
 }
 
+/// `POST /v1/instances/{id}/modules/activate` and `…/deactivate` (HS-5, EN-7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModuleCall {
+    /// Which domain.
+    pub domain: DomainCode,
+}
+
+/// A token (EN-4, EN-5): the answer to `POST /v1/instances/{id}/entitlement` (HS-4) and `…/modules/activate` (HS-5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The JWT.
+    pub token: String,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// From when a call gets a new one.
+    pub renew_at: Timestamp,
+}
+
 /// Where an instance stands and what is asked of it: the answer to its calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -248,6 +267,12 @@ pub struct InstanceView {
     pub tier: Tier,
     /// Its subscription.
     pub subscription: SubscriptionStatus,
+    /// Since when it stands there.
+    #[serde(default)]
+    pub subscription_since: Option<Timestamp>,
+    /// Up to when it is paid for, if that is known.
+    #[serde(default)]
+    pub subscription_until: Option<Timestamp>,
     /// Whose it is.
     pub provider: Option<ProviderId>,
     /// What operators call it by.
@@ -466,6 +491,9 @@ pub struct SubscriptionChange {
     /// The status from now on.
     #[serde(default)]
     pub status: Option<SubscriptionStatus>,
+    /// Up to when it is paid for (EN-5).
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// `GET /v1/ledger/entries?from=&limit=`.

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use client::{Client, InstanceQuery};
-use governance::{InstanceId, Kind, State, SubscriptionStatus, Tier, Version};
-use wire::{InstanceView, SubscriptionChange};
+use governance::{InstanceId, Kind, State, Tier, Version};
+use wire::InstanceView;
 
 use crate::connect::ConnectArgs;
 use crate::table::{Column, folded};
@@ -53,8 +53,6 @@ enum InstanceCommand {
         #[arg(value_parser = values::instance)]
         id: InstanceId,
     },
-    /// Changes an instance's subscription.
-    Subscription(SubscriptionArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -74,19 +72,6 @@ struct ListArgs {
     /// At most so many.
     #[arg(long, value_name = "N", value_parser = values::number::<usize>, default_value_t = 10_000)]
     limit: usize,
-}
-
-#[derive(Args, Clone, Debug)]
-struct SubscriptionArgs {
-    /// The instance's id.
-    #[arg(value_parser = values::instance)]
-    id: InstanceId,
-    /// Its tier from now on.
-    #[arg(long, required_unless_present = "status")]
-    tier: Option<Tier>,
-    /// Its status from now on: active, lapsed, revoked.
-    #[arg(long)]
-    status: Option<SubscriptionStatus>,
 }
 
 /// `fedplane instance`.
@@ -115,9 +100,6 @@ async fn carry_out(client: &Client, command: InstanceCommand, out: &Output) -> R
         }
         InstanceCommand::Suspend { id } => client.instance_suspend(id).await?,
         InstanceCommand::Reactivate { id } => client.instance_reactivate(id).await?,
-        InstanceCommand::Subscription(SubscriptionArgs { id, tier, status }) => {
-            client.instance_subscription(id, &SubscriptionChange { tier, status }).await?
-        }
     };
     out.show(&view, || shown(&view, out))
 }

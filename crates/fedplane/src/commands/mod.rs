@@ -12,4 +12,6 @@ pub mod rollout;
 pub mod scenario;
 pub mod serve;
 pub mod simulate;
+pub mod subscription;
+pub mod token;
 pub mod what_if;

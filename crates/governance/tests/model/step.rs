@@ -343,7 +343,8 @@ impl Moving<'_> {
 
     /// Steps that are one command about an instance.
     fn about(&mut self, step: Step) {
-        let subscribe = |status| Command::ChangeSubscription { tier: None, status: Some(status) };
+        let subscribe =
+            |status| Command::ChangeSubscription { tier: None, status: Some(status), until: None };
         let (index, command) = match step {
             Step::Retry(index) => {
                 let failures = &self.unit(index).record.failures;

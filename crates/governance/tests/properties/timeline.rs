@@ -422,7 +422,7 @@ impl Timeline {
             Act::Subscribe(n, change) => {
                 let status = SubscriptionStatus::ALL.get(change).copied();
                 let tier = change.checked_sub(3).and_then(|tier| Tier::ALL.get(tier).copied());
-                self.command(n, &Command::ChangeSubscription { tier, status });
+                self.command(n, &Command::ChangeSubscription { tier, status, until: None });
             }
             Act::Become(n, kind) => {
                 self.command(n, &Command::ChangeKind { kind: Kind::ALL[kind % Kind::ALL.len()] })

@@ -59,8 +59,16 @@ impl Replay {
                 by_operator(entry)?;
                 federation(self.decided(id, &Command::ChangeKind { kind: *kind }, entry.at)?)
             }
-            InstanceEvent::SubscriptionChanged { tier, status } => {
-                let command = Command::ChangeSubscription { tier: Some(*tier), status: Some(*status) };
+            InstanceEvent::TokenIssued { domain, .. } => {
+                let command = match domain {
+                    None => Command::Entitle,
+                    Some(domain) => Command::Activate { domain: domain.clone() },
+                };
+                federation(self.decided(id, &command, entry.at)?)
+            }
+            InstanceEvent::SubscriptionChanged { tier, status, until } => {
+                let command =
+                    Command::ChangeSubscription { tier: Some(*tier), status: Some(*status), until: *until };
                 federation(self.decided(id, &command, entry.at)?)
             }
             // To enrol afresh takes an enrolment for this very instance, approved by a second operator (HS-1). No

@@ -5,7 +5,9 @@
 use alloc::string::{String, ToString};
 
 use governance::decide::{Command, Renewal, Statement};
-use governance::{Digest, Instance, InstanceKey, Running, Span, StatementHead, Timestamp, Version, World};
+use governance::{
+    Digest, DomainCode, Instance, InstanceKey, Running, Span, StatementHead, Timestamp, Version, World,
+};
 use proof::{Jws, PublicKey, SignedRequest, VersionStatement};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +29,11 @@ struct ReportBody {
 #[derive(Deserialize)]
 struct ReleaseBody {
     release: Version,
+}
+
+#[derive(Deserialize)]
+struct DomainBody {
+    domain: DomainCode,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +104,7 @@ pub(super) fn read(
         "upgrade/finish" => finish(body(facts.body)?, instance, &key)?,
         "retry" => Command::Retry { release: body::<ReleaseBody>(facts.body)?.release },
         "rollback" => Command::RollBack { release: body::<ReleaseBody>(facts.body)?.release },
+        "modules/deactivate" => Command::Deactivate { domain: body::<DomainBody>(facts.body)?.domain },
         "renew" => renew(&body(facts.body)?, instance, at),
         other => {
             return Err(Fault::new("HS-6", "a request for this changes nothing on record").found(other));

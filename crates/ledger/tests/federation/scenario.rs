@@ -113,7 +113,8 @@ pub fn everything() -> Federation {
     f.command(id_of(3), &Command::Reactivate, None);
     f.command(id_of(4), &Command::Suspend, None);
     f.command(id_of(4), &Command::Reactivate, None);
-    let lapsed = Command::ChangeSubscription { tier: None, status: Some(SubscriptionStatus::Lapsed) };
+    let lapsed =
+        Command::ChangeSubscription { tier: None, status: Some(SubscriptionStatus::Lapsed), until: None };
     f.command(id_of(5), &lapsed, None);
     f.wait(minute);
     f.publish("0.1.2", Class::Security);

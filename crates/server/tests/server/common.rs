@@ -151,6 +151,7 @@ impl World {
             online: vec![
                 named(Purpose::Directives, &key("directives.key")),
                 named(Purpose::Ledger, &key("ledger.key")),
+                named(Purpose::Tokens, &key("tokens.key")),
                 named(Purpose::Snapshot, &snapshot),
                 named(Purpose::Timestamp, &timestamp),
             ],

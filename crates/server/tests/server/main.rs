@@ -9,3 +9,4 @@ mod refusals;
 mod registration;
 mod releases;
 mod renewal;
+mod tokens;

@@ -8,7 +8,7 @@ use wire::Acknowledge;
 
 use crate::common::{Who, World, bytes_of, now, refused, renewal, statement, version};
 
-fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
+pub(crate) fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
     let order = Order { serial, expires: now() + Span::hours(1), action };
     Jws::sign_json(Typ::Order, &order, &world.founder).unwrap()
 }

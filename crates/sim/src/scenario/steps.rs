@@ -139,7 +139,10 @@ impl Play<'_> {
                 if let Some(kind) = kind {
                     self.judge(*instance, &Command::ChangeKind { kind: *kind })?;
                 }
-                self.command(*instance, &Command::ChangeSubscription { tier: *tier, status: *status })
+                self.command(
+                    *instance,
+                    &Command::ChangeSubscription { tier: *tier, status: *status, until: None },
+                )
             }
             Verb::Activate(index, domain) => self.activate(*index, domain),
             Verb::Deactivate(index, domain) => self.deactivate(*index, domain),

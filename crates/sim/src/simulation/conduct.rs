@@ -68,7 +68,7 @@ impl Act<'_, '_> {
         if self.unit.renews <= hour {
             self.unit.renews = NEVER;
             let status = Some(SubscriptionStatus::Active);
-            self.command(&Command::ChangeSubscription { tier: None, status })?;
+            self.command(&Command::ChangeSubscription { tier: None, status, until: None })?;
         }
         let returns = self.unit.out.is_some_and(|until| until <= hour);
         if returns {
@@ -157,7 +157,7 @@ impl Act<'_, '_> {
                 let late = dice.happens(profile.late_renewals);
                 self.unit.renews = days(&mut dice, if late { RENEW_LATE_DAYS } else { RENEW_DAYS });
                 let status = Some(SubscriptionStatus::Lapsed);
-                self.command(&Command::ChangeSubscription { tier: None, status })?;
+                self.command(&Command::ChangeSubscription { tier: None, status, until: None })?;
             }
             Fault::Lapse => {}
             Fault::Move => {
@@ -166,7 +166,7 @@ impl Act<'_, '_> {
                     Tier::Free | Tier::Pro => Tier::Enterprise,
                     Tier::Enterprise | Tier::Custom => Tier::Pro,
                 };
-                self.command(&Command::ChangeSubscription { tier: Some(tier), status: None })?;
+                self.command(&Command::ChangeSubscription { tier: Some(tier), status: None, until: None })?;
             }
             Fault::Clone => {
                 self.unit.mends = days(&mut dice, MEND_DAYS);

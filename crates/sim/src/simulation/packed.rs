@@ -304,6 +304,8 @@ impl Packed {
             held,
             handshake_required,
             unstated,
+            tokens,
+            tokens_made,
             serial,
         } = instance;
         let usual = previous_key.is_none()
@@ -314,6 +316,9 @@ impl Packed {
             && notices.is_empty()
             && overrides.is_empty()
             && !unstated
+            && tokens.is_empty()
+            && *tokens_made == 0
+            && subscription.until.is_none()
             && wish.is_none()
             && interrupted.is_none()
             && left.is_none()
@@ -421,8 +426,12 @@ impl Packed {
         if into.provider.as_ref() != provider {
             into.provider = provider.cloned();
         }
-        into.subscription =
-            Subscription { tier: self.tier, status: self.status, since: book.at(self.subscribed) };
+        into.subscription = Subscription {
+            tier: self.tier,
+            status: self.status,
+            since: book.at(self.subscribed),
+            until: None,
+        };
         into.joined = book.at(self.joined);
         into.state = self.state;
         into.since = book.at(self.since);
@@ -433,6 +442,8 @@ impl Packed {
         into.serial = u64::from(self.serial);
         into.previous_key = None;
         into.unstated = false;
+        into.tokens.clear();
+        into.tokens_made = 0;
         into.wish = None;
         into.interrupted = None;
         into.left = None;
