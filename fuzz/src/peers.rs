@@ -50,7 +50,7 @@ pub fn x509(data: &[u8]) -> bool {
         if let Ok(Peer::Instance { .. }) = peer {
             assert!(authority.issued(data), "an instance that nobody made");
         }
-        if let Ok(Peer::Operator { .. }) = peer {
+        if let Ok(Peer::Person { .. }) = peer {
             assert!(authority.issued(data), "an operator that nobody made");
         }
         let served = identity::check_server(&chain, &authority.root, &server, now).is_ok();

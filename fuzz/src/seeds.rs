@@ -433,7 +433,7 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new() -> Self {
         let trust_domain: TrustDomain = "webwaka.example".parse().expect("a trust domain");
-        let name = "admin".parse().expect("a name");
+        let name: governance::OperatorName = "admin".parse().expect("a name");
         let validity = Validity {
             not_before: Instant::from_millis(NOW_MILLIS - 1_000),
             not_after: now() + Span::hours(DAY),
@@ -448,7 +448,8 @@ impl Authority {
         let hosts = [ServerHost::from("localhost"), ServerHost::from("127.0.0.1")];
         let issued = [
             instances.issue_instance(id, &leaf, validity).expect("an instance"),
-            root.issue_operator(&name, &leaf, validity).expect("an operator"),
+            root.issue_person(&governance::Person::operator(name.clone()), &leaf, validity)
+                .expect("an operator"),
             root.issue_server(&name, &hosts, &leaf, validity).expect("a server"),
         ];
         let leaves =

@@ -432,7 +432,11 @@ async fn facts(plane: &Plane) -> (Client, Value) {
     let key = Arc::new(SigningKey::generate().unwrap());
     let validity = Validity { not_before: now() - Span::hours(1), not_after: now() + Span::hours(1) };
     let name = "admin".parse().unwrap();
-    let operator = plane.root.issue_operator(&name, key.public_key(), validity).unwrap().chain;
+    let operator = plane
+        .root
+        .issue_person(&governance::Person::operator(name), key.public_key(), validity)
+        .unwrap()
+        .chain;
     let tls = support::any_server(operator, &key);
     let client =
         Client::new(&registered.unwrap(), tls, Arc::clone(&key) as _, Arc::new(SystemSource)).unwrap();
@@ -453,7 +457,11 @@ async fn hs_8_the_endpoint_answers_operators_and_nobody_else() {
     let key = Arc::new(SigningKey::generate().unwrap());
     let validity = Validity { not_before: now() - Span::hours(1), not_after: now() + Span::hours(1) };
     let name = "admin".parse().unwrap();
-    let operator = plane.root.issue_operator(&name, key.public_key(), validity).unwrap().chain;
+    let operator = plane
+        .root
+        .issue_person(&governance::Person::operator(name), key.public_key(), validity)
+        .unwrap()
+        .chain;
     let stranger = vec![trust::tls::self_signed(&key).unwrap()];
     let id = plane.book().instance.unwrap();
     let public_key = plane.book().key.unwrap();

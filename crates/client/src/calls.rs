@@ -16,8 +16,8 @@ use trust::request::{Target, sign_head};
 use wire::{
     Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
     Freeze, InstanceView, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView,
-    Renew, Renewed, Report, Retry, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
-    TargetPut, Token, UpgradeBegin, UpgradeFinish,
+    Renew, Renewed, Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status,
+    SubmitOrder, SubscriptionChange, TargetPut, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -273,6 +273,24 @@ impl Client {
         body: &SubscriptionChange,
     ) -> Called<InstanceView> {
         self.post(&format!("/v1/instances/{id}/subscription"), body).await
+    }
+
+    /// Takes a person's certificate back (AU-2).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn person_revoke(&self, body: &RevokePerson) -> Called<()> {
+        let body = Outgoing::json(encode(body)?);
+        let (url, response) = self.send(Method::POST, "/v1/people/revoke", body).await?;
+        accepted(url, response).await.map(|_| ())
+    }
+
+    /// The certificates of people that count no more.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn people_revoked(&self) -> Called<RevokedPeople> {
+        self.fetch("/v1/people/revoked").await
     }
 
     /// Every rollout.

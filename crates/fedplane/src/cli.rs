@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    constitution, enrolment, federation, init, instance, ledger, order, release, rollout, scenario, serve,
-    simulate, subscription, token, what_if,
+    constitution, enrolment, federation, init, instance, ledger, operator, order, release, rollout, scenario,
+    serve, simulate, subscription, token, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -46,6 +46,8 @@ pub enum Command {
     Release(release::ReleaseArgs),
     /// Lists, shows and steers rollouts.
     Rollout(rollout::RolloutArgs),
+    /// Certifies people in their roles, lists them and takes certificates back.
+    Operator(operator::OperatorArgs),
     /// Signs and hands in the Founder's orders.
     Order(order::OrderArgs),
     /// Lists what lies before the Founder.
@@ -101,6 +103,7 @@ impl Command {
             Self::Token(args) => token::run(args, out).await,
             Self::Release(args) => release::run(args, out).await,
             Self::Rollout(args) => rollout::run(args, out).await,
+            Self::Operator(args) => operator::run(args, out).await,
             Self::Order(args) => order::run(args, out).await,
             Self::Escalation(args) => federation::escalation(args, out).await,
             Self::Freeze(args) => federation::freeze(args, out).await,
@@ -168,6 +171,10 @@ mod tests {
             &format!("subscription show {id} --json"),
             "token verify a.b.c --jwks j --status-list s --json",
             "token verify token.jwt --federation d --online",
+            "operator add alice --role provider --provider acme --csr a.csr --ca-key k --ca-cert c --out d --days 30",
+            "operator list --json",
+            "operator revoke --certificate alice.pem",
+            "operator revoke --person operator/eve --serial 0a1b",
             &format!("instance suspend {id}"),
             &format!("instance explain {id}"),
             &format!("instance explain {id} 0.1.1 --json"),
@@ -214,6 +221,9 @@ mod tests {
             "what-if --data d",
             "what-if --constitution a --release b",
             "what-if --data d --url https://a:8443 --release b",
+            "operator add alice",
+            "operator revoke",
+            "operator revoke --person operator/eve",
             "fly",
             "simulate --faults gentle",
             "simulate --days 0",

@@ -348,6 +348,13 @@ pub enum WorldEvent {
         /// When the secret expires.
         expires: Timestamp,
     },
+    /// A person's certificate counts no more (AU-2).
+    PersonRevoked {
+        /// Whose it is, as `operator/admin`.
+        person: String,
+        /// Its serial number, in hexadecimal.
+        serial: String,
+    },
     /// No offers inside, except of security releases (RO-6).
     FreezeSet {
         /// From when.
@@ -572,6 +579,7 @@ impl WorldEvent {
             Self::ReleasePublished { .. } | Self::ReleaseWithdrawn { .. } => "RL-1",
             Self::OrderAccepted { .. } => "FO-1",
             Self::EnrolmentCreated { .. } => "HS-1",
+            Self::PersonRevoked { .. } => "AU-2",
             Self::OutageRecorded { .. } => "CO-7",
             Self::FreezeSet { .. } | Self::RedSwitchTurned { .. } => "RO-6",
             Self::RolloutOpened { .. } | Self::PhaseOpened { .. } => "RO-1",

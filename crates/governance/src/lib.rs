@@ -23,6 +23,7 @@ pub mod layer;
 pub mod lifecycle;
 pub mod module;
 pub mod obligation;
+pub mod person;
 pub mod reconcile;
 pub mod refusal;
 pub mod release;
@@ -49,6 +50,7 @@ pub use instance::{Action, Countdown, Instance, Offer, OfferEnd, Outcome, Runnin
 pub use layer::{LayerContent, LayerId, LayerStructure};
 pub use lifecycle::{Authority, Cause, State, TRANSITIONS, Transition};
 pub use module::{Activation, Catalogue, Module};
+pub use person::{Person, PersonRole};
 pub use refusal::{Reason, Refusal};
 pub use release::{Advisory, Class, Deprecation, Matrix, Package, Release, Restriction};
 pub use rollout::{Census, Counts, Phase, Rollout, RolloutStatus};

@@ -127,6 +127,9 @@ pub struct World {
     /// When the plane could not be reached, in order, the last [`OUTAGES_MAX`].
     #[serde(default)]
     pub outages: Vec<Outage>,
+    /// Serial numbers of people's certificates that count no more (AU-2).
+    #[serde(default)]
+    pub revoked_people: alloc::collections::BTreeSet<String>,
     /// Whether the red switch is on.
     pub red_switch: bool,
     /// What lies before the Founder about the federation as a whole.
@@ -326,6 +329,9 @@ impl World {
                 }
             }
             WorldEvent::OrderAccepted { serial, .. } => self.order_serial = *serial,
+            WorldEvent::PersonRevoked { serial, .. } => {
+                self.revoked_people.insert(serial.clone());
+            }
             WorldEvent::FreezeSet { from, until } => {
                 self.freezes.push(Freeze { from: *from, until: *until });
             }

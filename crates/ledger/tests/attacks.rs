@@ -444,7 +444,7 @@ fn hs_1_identities_rest_on_enrolments() {
         expires,
     };
     f.decision(None, None, vec![event], vec![]);
-    check_last(&f, "AU-1", "operator");
+    check_last(&f, "AU-1", "may ask for it");
 }
 
 /// Whoever holds every online key puts a key of his own in an instance's place, to sign in its name.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use governance::decide::{WorldCommand, decide_world};
 use governance::reconcile::{federation_events, reconcile};
 use governance::{
-    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, OperatorName, Refusal, Timestamp, World,
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, Person, Refusal, Timestamp, World,
     WorldEvent,
 };
 use ledger::entry::{Entry, Evidence};
@@ -25,12 +25,12 @@ pub(crate) const CONFLICTS_MAX: usize = 16;
 pub enum By {
     /// An instance, by its signed request.
     Instance(Box<SignedRequest>),
-    /// An operator, by name.
-    Operator(OperatorName),
+    /// A person, by his certificate.
+    Person(Person),
     /// The Founder, by a signed order.
     Founder(Box<Jws>),
-    /// The Organism, by a signed release, handed in by an operator.
-    Organism(Box<Jws>, OperatorName),
+    /// The Organism, by a signed release, handed in by a person.
+    Organism(Box<Jws>, Person),
     /// Nobody: the Federation itself, by rule.
     Federation,
 }
@@ -38,7 +38,7 @@ pub enum By {
 impl By {
     fn actor(&self) -> Option<String> {
         match self {
-            Self::Operator(name) | Self::Organism(_, name) => Some(format!("operator/{name}")),
+            Self::Person(person) | Self::Organism(_, person) => Some(person.to_string()),
             _ => None,
         }
     }
@@ -49,7 +49,7 @@ impl By {
             Self::Founder(document) | Self::Organism(document, _) => {
                 Some(Evidence::Document((**document).clone()))
             }
-            Self::Operator(_) | Self::Federation => None,
+            Self::Person(_) | Self::Federation => None,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use governance::decide::{self, Command, Renewal, Statement, check_enrolment};
 use governance::{
-    Action, Digest, DomainCode, Instance, InstanceId, InstanceKey, OperatorName, Reason, Registration,
-    Running, Span, StatementHead, Timestamp, Version, World,
+    Action, Digest, DomainCode, Instance, InstanceId, InstanceKey, Person, Reason, Registration, Running,
+    Span, StatementHead, Timestamp, Version, World,
 };
 use proof::directive::{Directive, Offer, OfferAction};
 use proof::jws::Typ;
@@ -49,7 +49,7 @@ impl<S: Store> Plane<S> {
     /// When kind, tier and provider do not go together (ID-3, CO-4).
     pub async fn enrolment_create(
         &self,
-        operator: &OperatorName,
+        person: &Person,
         request: wire::EnrolmentRequest,
     ) -> Result<wire::EnrolmentCreated, PlaneError> {
         let secret = secret_text(&self.entropy.bytes());
@@ -68,7 +68,7 @@ impl<S: Store> Plane<S> {
                 expires,
                 used: None,
             };
-            if self.enrolment_commit(&seen, operator, enrolment, now).await? {
+            if self.enrolment_commit(&seen, person, enrolment, now).await? {
                 return Ok(wire::EnrolmentCreated { secret, expires });
             }
         }
@@ -412,11 +412,11 @@ impl<S: Store> Plane<S> {
     /// When the law refuses.
     pub async fn operate(
         &self,
-        operator: &OperatorName,
+        person: &Person,
         id: InstanceId,
         command: Command,
     ) -> Result<wire::InstanceView, PlaneError> {
-        let by = By::Operator(operator.clone());
+        let by = By::Person(person.clone());
         let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         let instance = self.decide_instance(id, &by, &Extra::default(), judge).await?;
         Ok(self.instance_as_seen(&instance))

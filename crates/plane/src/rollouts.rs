@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use governance::decide::{Command, WorldCommand};
 use governance::event::WorldEvent;
-use governance::{Authority, OperatorName, Release, Version};
+use governance::{Authority, Person, Release, Version};
 use proof::Jws;
 use proof::jws::Typ;
 use proof::order::{Asks, Order, OrderAction};
@@ -16,6 +16,9 @@ use trust::tuf::PublishError;
 use crate::decision::By;
 use crate::ports::{Document, Enrolment, EnrolmentWrite, Store};
 use crate::{Plane, PlaneError, Rejection, Seen};
+
+/// The longest serial number of a certificate, in hexadecimal characters (RFC 5280 §4.1.2.2, and room).
+const SERIAL_CHARS_MAX: usize = 64;
 
 /// Bytes of a release's manifest. It stands in one ledger entry, once decided and once signed.
 pub const MANIFEST_BYTES_MAX: usize = 24 * 1024;
@@ -46,7 +49,7 @@ impl<S: Store> Plane<S> {
     /// When a signature, the metadata or the law refuses it.
     pub async fn publish(
         &self,
-        operator: &OperatorName,
+        person: &Person,
         request: &wire::Publish,
     ) -> Result<wire::ReleaseView, PlaneError> {
         let release: Release =
@@ -76,7 +79,7 @@ impl<S: Store> Plane<S> {
             let hint = "sign targets.json over the repository's present one, with the Organism threshold";
             Rejection::new("targets-refused", "RL-3", error.to_string(), hint)
         })?;
-        let by = By::Organism(Box::new(request.release.clone()), operator.clone());
+        let by = By::Organism(Box::new(request.release.clone()), person.clone());
         let document = Document {
             kind: "release".to_owned(),
             name: release.version.to_string(),
@@ -91,14 +94,10 @@ impl<S: Store> Plane<S> {
     ///
     /// # Errors
     /// When there is no such release.
-    pub async fn withdraw(
-        &self,
-        operator: &OperatorName,
-        release: Version,
-    ) -> Result<wire::ReleaseView, PlaneError> {
+    pub async fn withdraw(&self, person: &Person, release: Version) -> Result<wire::ReleaseView, PlaneError> {
         self.decide_world(
             &[WorldCommand::Withdraw { release, by: Authority::Federation }],
-            &By::Operator(operator.clone()),
+            &By::Person(person.clone()),
             Vec::new(),
         )
         .await?;
@@ -112,7 +111,7 @@ impl<S: Store> Plane<S> {
     /// When its state forbids it.
     pub async fn steer(
         &self,
-        operator: &OperatorName,
+        person: &Person,
         release: Version,
         verb: RolloutVerb,
     ) -> Result<wire::RolloutView, PlaneError> {
@@ -122,7 +121,7 @@ impl<S: Store> Plane<S> {
             RolloutVerb::Abort => WorldCommand::Abort { release },
             RolloutVerb::Approve => WorldCommand::Approve { release },
         };
-        self.decide_world(&[command], &By::Operator(operator.clone()), Vec::new()).await?;
+        self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await?;
         self.sweep().await?;
         self.rollout_view(release).await
     }
@@ -131,14 +130,10 @@ impl<S: Store> Plane<S> {
     ///
     /// # Errors
     /// When it is over already, or ends before it begins.
-    pub async fn freeze(&self, operator: &OperatorName, freeze: wire::Freeze) -> Result<(), PlaneError> {
+    pub async fn freeze(&self, person: &Person, freeze: wire::Freeze) -> Result<(), PlaneError> {
         let wire::Freeze { from, until } = freeze;
-        self.decide_world(
-            &[WorldCommand::Freeze { from, until }],
-            &By::Operator(operator.clone()),
-            Vec::new(),
-        )
-        .await?;
+        self.decide_world(&[WorldCommand::Freeze { from, until }], &By::Person(person.clone()), Vec::new())
+            .await?;
         self.sweep().await
     }
 
@@ -146,31 +141,65 @@ impl<S: Store> Plane<S> {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn red_switch(&self, operator: &OperatorName, on: bool) -> Result<(), PlaneError> {
-        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Operator(operator.clone()), Vec::new())
-            .await?;
+    pub async fn red_switch(&self, person: &Person, on: bool) -> Result<(), PlaneError> {
+        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Person(person.clone()), Vec::new()).await?;
         self.sweep().await
     }
 
-    /// An operator says that somebody has in hand what lies before the Founder (FO-2).
+    /// A person's certificate counts no more, from now on and on open connections too (AU-2).
+    ///
+    /// # Errors
+    /// When the serial number is none, or is the caller's own.
+    pub async fn revoke_person(
+        &self,
+        person: &Person,
+        own_serial: &str,
+        request: &wire::RevokePerson,
+    ) -> Result<(), PlaneError> {
+        let wire::RevokePerson { person: whose, serial } = request.clone();
+        let serial = serial.to_ascii_lowercase();
+        let is_serial = (1..=SERIAL_CHARS_MAX).contains(&serial.len())
+            && serial.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_serial || Person::from_path(&whose).is_none() {
+            let detail = format!("`{whose}` with `{serial}` is no person and serial number");
+            let hint = "write them as operator/admin and the certificate's serial number in hexadecimal";
+            return Err(Rejection::new("person-malformed", "AU-2", detail, hint).into());
+        }
+        if serial == own_serial {
+            let hint = "have another operator do it, with a certificate of his own";
+            return Err(
+                Rejection::new("person-own", "AU-2", "this is the caller's own certificate", hint).into()
+            );
+        }
+        let command = WorldCommand::RevokePerson { person: whose, serial };
+        self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await
+    }
+
+    /// Whether a person's certificate counts no more (AU-2).
+    pub fn is_revoked(&self, serial: &str) -> bool {
+        self.seen().world.revoked_people.contains(serial)
+    }
+
+    /// The serial numbers of certificates that count no more, in order.
+    pub fn revoked_people(&self) -> Vec<String> {
+        self.seen().world.revoked_people.iter().cloned().collect()
+    }
+
+    /// A person says that somebody has in hand what lies before the Founder (FO-2).
     ///
     /// # Errors
     /// When nothing such is open, or both an instance and a release are named.
-    pub async fn acknowledge(
-        &self,
-        operator: &OperatorName,
-        request: &wire::Acknowledge,
-    ) -> Result<(), PlaneError> {
+    pub async fn acknowledge(&self, person: &Person, request: &wire::Acknowledge) -> Result<(), PlaneError> {
         let wire::Acknowledge { rule, instance, release } = request.clone();
         match (instance, release) {
             (Some(_), Some(_)) => {
                 let detail = "both an instance and a release are named";
                 Err(Rejection::new("subject-ambiguous", "FO-2", detail, "name one of them").into())
             }
-            (Some(id), None) => self.operate(operator, id, Command::Acknowledge { rule }).await.map(|_| ()),
+            (Some(id), None) => self.operate(person, id, Command::Acknowledge { rule }).await.map(|_| ()),
             (None, release) => {
                 let command = WorldCommand::Acknowledge { release, rule };
-                self.decide_world(&[command], &By::Operator(operator.clone()), Vec::new()).await
+                self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await
             }
         }
     }
@@ -247,11 +276,11 @@ impl<S: Store> Plane<S> {
     pub(crate) async fn enrolment_commit(
         &self,
         seen: &Seen,
-        operator: &OperatorName,
+        person: &Person,
         enrolment: Enrolment,
         now: governance::Timestamp,
     ) -> Result<bool, PlaneError> {
-        let by = By::Operator(operator.clone());
+        let by = By::Person(person.clone());
         let mut record =
             crate::decision::Record::new(now, seen.constitution(), &by, &self.federation.directives);
         let event = WorldEvent::EnrolmentCreated {

@@ -120,6 +120,8 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/releases/{release}/withdraw", post(operators::release_withdraw))
         .route("/v1/freezes", post(operators::freeze))
         .route("/v1/red-switch", post(operators::red_switch))
+        .route("/v1/people/revoke", post(operators::person_revoke))
+        .route("/v1/people/revoked", get(operators::people_revoked))
         .route("/v1/orders", post(operators::order_submit))
         .route("/v1/escalations", get(operators::escalation_list))
         .route("/v1/escalations/acknowledge", post(operators::escalation_acknowledge))

@@ -1,5 +1,5 @@
 //! Calls that are being let in, their bodies still on their way. A body may be slow for as long as
-//! `limits.body_within`: strangers, instances and operators have places of their own, so that none waits for another.
+//! `limits.body_within`: strangers, instances and people have places of their own, so that none waits for another.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::table::Role;
 
 /// Of the strangers' places, one address holds one in so many at most.
 const STRANGERS_EACH: usize = 4;
-/// Operators have one place for so many of the instances'.
-const OPERATORS_OF: usize = 8;
+/// People have one place for so many of the instances'.
+const PEOPLE_OF: usize = 8;
 
 /// The places of all.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Arrivals {
     strangers: Semaphore,
     strangers_each: Arc<Shares>,
     instances: Semaphore,
-    operators: Semaphore,
+    people: Semaphore,
 }
 
 /// One place; given back when it is dropped.
@@ -38,7 +38,7 @@ impl Arrivals {
             strangers: places(limits.registrations),
             strangers_each: Shares::new(limits.registrations.div_ceil(STRANGERS_EACH)),
             instances: places(limits.requests),
-            operators: places(limits.requests.div_ceil(OPERATORS_OF)),
+            people: places(limits.requests.div_ceil(PEOPLE_OF)),
         }
     }
 
@@ -46,7 +46,7 @@ impl Arrivals {
     pub(crate) fn take(&self, role: Role, address: IpAddr) -> Option<Arrival<'_>> {
         let (places, share) = match role {
             Role::Unregistered => (&self.strangers, Some(self.strangers_each.take(address)?)),
-            Role::Operator => (&self.operators, None),
+            Role::People(_) => (&self.people, None),
             Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo => (&self.instances, None),
         };
         Some(Arrival { _permit: places.try_acquire().ok()?, _share: share })
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(of_one.len(), 2, "one address");
         let of_all: Vec<_> = (2..99).filter_map(|n| arrivals.take(Role::Unregistered, address(n))).collect();
         assert_eq!(of_all.len(), 6, "all others");
-        for (role, places) in [(Role::Instance, 16), (Role::InstanceRenewing, 0), (Role::Operator, 2)] {
+        for (role, places) in [(Role::Instance, 16), (Role::InstanceRenewing, 0), (Role::People(&[]), 2)] {
             let taken: Vec<_> = std::iter::from_fn(|| arrivals.take(role, address(1))).take(99).collect();
             assert_eq!(taken.len(), places, "{role:?}");
             std::mem::forget(taken);

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use governance::{Digest, InstanceId, OperatorName, Span, Timestamp};
+use governance::{Digest, InstanceId, Person, PersonRole, ProviderId, Span, Timestamp};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use listener::{Connection, counted};
 use plane::instances::SignedCall;
@@ -49,11 +49,32 @@ impl Call {
         self.digest
     }
 
-    /// The operator who asks.
-    pub(crate) fn operator(&self) -> Result<&OperatorName, Failure> {
+    /// The person who asks.
+    pub(crate) fn person(&self) -> Result<&Person, Failure> {
         match &self.peer {
-            Peer::Operator { name, .. } => Ok(name),
-            _ => Err(not_authorised(Role::Operator, &self.peer)),
+            Peer::Person { person, .. } => Ok(person),
+            _ => Err(not_authorised(Role::People(PersonRole::ALL), &self.peer)),
+        }
+    }
+
+    /// The serial number of the certificate that the person showed.
+    pub(crate) fn serial(&self) -> &str {
+        match &self.peer {
+            Peer::Person { serial, .. } | Peer::Instance { serial, .. } => serial,
+            Peer::SelfSigned { .. } => "",
+        }
+    }
+
+    /// That this provider is the caller's own, where the caller is a provider's: he sees and touches no other's (ID-3).
+    pub(crate) fn owns(&self, provider: Option<&ProviderId>) -> Result<(), Failure> {
+        match self.person()?.provider() {
+            Some(own) if provider != Some(own) => Err(Failure::forbidden(
+                "not-authorised",
+                "ID-3",
+                format!("you are of provider {own}, and see and touch its own instances alone"),
+                format!("name the provider {own}").as_str(),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -174,6 +195,7 @@ async fn admit(
     let params: Vec<(String, String)> =
         params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     check_role(row, &peer, &params)?;
+    check_person(app, &peer, &params).await?;
     take_peer(app, row, &peer, now)?;
 
     let target = Target::received(request.method(), request.uri(), request.headers())?;
@@ -242,12 +264,12 @@ fn take_peer(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Result<(), Fa
 fn not_authorised(role: Role, peer: &Peer) -> Failure {
     let who = match peer {
         Peer::Instance { id, .. } => format!("instance {id}"),
-        Peer::Operator { name, .. } => format!("operator {name}"),
+        Peer::Person { person, .. } => person.to_string(),
         Peer::SelfSigned { .. } => {
             return Failure::unauthorised(
                 "not-registered",
                 "HS-1",
-                format!("the certificate is self-signed; this call is for {}", role.as_str()),
+                format!("the certificate is self-signed; this call is for {}", role.shown()),
                 "register first, and use the certificate that this federation issued",
             );
         }
@@ -255,7 +277,7 @@ fn not_authorised(role: Role, peer: &Peer) -> Failure {
     Failure::forbidden(
         "not-authorised",
         "AU-1",
-        format!("this call is for {}, not for {who}", role.as_str()),
+        format!("this call is for {}, not for {who}", role.shown()),
         "use the certificate of whoever may do this",
     )
 }
@@ -264,13 +286,36 @@ fn check_role(row: &Row, peer: &Peer, params: &[(String, String)]) -> Result<(),
     let named =
         || params.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.parse::<InstanceId>().ok());
     let may = match (row.role, peer) {
-        (Role::Unregistered, Peer::SelfSigned { .. }) | (Role::Operator, Peer::Operator { .. }) => true,
+        (Role::Unregistered, Peer::SelfSigned { .. }) => true,
+        (Role::People(roles), Peer::Person { person, .. }) => roles.contains(&person.role()),
         (Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo, Peer::Instance { id, .. }) => {
             named() == Some(*id)
         }
         _ => false,
     };
     if may { Ok(()) } else { Err(not_authorised(row.role, peer)) }
+}
+
+/// What is on record about a person: that his certificate was not taken back (AU-2), and of a provider's that the instance
+/// he names is his own (ID-3): of others he is not even told that they are there.
+async fn check_person(app: &App, peer: &Peer, params: &[(String, String)]) -> Result<(), Failure> {
+    let Peer::Person { person, serial, .. } = peer else { return Ok(()) };
+    if app.plane.is_revoked(serial) {
+        return Err(Failure::unauthorised(
+            "certificate-revoked",
+            "AU-2",
+            format!("the certificate of {person} was taken back"),
+            "use another certificate; whoever holds the root CA issues one",
+        ));
+    }
+    let Some(own) = person.provider() else { return Ok(()) };
+    let Some((_, id)) = params.iter().find(|(key, _)| key == "id") else { return Ok(()) };
+    let nobodys = || plane::PlaneError::NotFound(format!("instance {id}"));
+    let instance = app.plane.instance(id.parse().map_err(|_| nobodys())?).await?;
+    match instance.is_some_and(|instance| instance.provider.as_ref() == Some(own)) {
+        true => Ok(()),
+        false => Err(nobodys().into()),
+    }
 }
 
 fn check_authority(app: &App, target: &Target) -> Result<(), Failure> {

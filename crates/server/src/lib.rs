@@ -29,3 +29,4 @@ pub use problem::PROBLEM_JSON;
 pub use settings::{Settings, SettingsError};
 pub use start::{Addresses, Running, Stopped, start};
 pub use system::{SystemClock, SystemEntropy};
+pub use table::authorisation;

@@ -16,8 +16,8 @@ use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
     Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
-    Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RolloutView, SubmitOrder,
-    SubscriptionChange,
+    Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson, RevokedPeople, RolloutView,
+    SubmitOrder, SubscriptionChange,
 };
 
 use crate::app::App;
@@ -36,7 +36,8 @@ pub(crate) async fn enrolment_create(
     call: Call,
 ) -> Result<(StatusCode, Json<EnrolmentCreated>), Failure> {
     let body: EnrolmentRequest = call.json()?;
-    let created = app.plane.enrolment_create(call.operator()?, body).await?;
+    call.owns(body.provider.as_ref())?;
+    let created = app.plane.enrolment_create(call.person()?, body).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -55,6 +56,8 @@ struct InstanceQuery {
 
 pub(crate) async fn instance_list(State(app): State<App>, call: Call) -> Answer<Page<InstanceView>> {
     let InstanceQuery { state, platform, kind, tier, provider, finding, after, limit } = call.query()?;
+    let provider = provider.or_else(|| call.person().ok()?.provider().cloned());
+    call.owns(provider.as_ref())?;
     let filter = InstanceFilter { state, platform, kind, tier, provider };
     let mut page = app.plane.instance_list(&filter, after, limit.unwrap_or(PAGE_DEFAULT)).await?;
     if let Some(finding) = finding {
@@ -90,13 +93,13 @@ pub(crate) async fn reactivate(State(app): State<App>, call: Call) -> Answer<Ins
 
 async fn operate(app: &App, call: &Call, command: Command) -> Answer<InstanceView> {
     call.nothing()?;
-    Ok(Json(app.plane.operate(call.operator()?, call.param("id")?, command).await?))
+    Ok(Json(app.plane.operate(call.person()?, call.param("id")?, command).await?))
 }
 
 pub(crate) async fn subscription(State(app): State<App>, call: Call) -> Answer<InstanceView> {
     let SubscriptionChange { tier, status, until } = call.json()?;
     let command = Command::ChangeSubscription { tier, status, until };
-    Ok(Json(app.plane.operate(call.operator()?, call.param("id")?, command).await?))
+    Ok(Json(app.plane.operate(call.person()?, call.param("id")?, command).await?))
 }
 
 pub(crate) async fn rollout_list(State(app): State<App>, _call: Call) -> Answer<Page<RolloutView>> {
@@ -117,7 +120,7 @@ pub(crate) async fn rollout_steer(State(app): State<App>, call: Call) -> Answer<
         _ => return Err(Failure::not_found("such step: one of pause, resume, abort, approve")),
     };
     call.nothing()?;
-    Ok(Json(app.plane.steer(call.operator()?, call.param("release")?, verb).await?))
+    Ok(Json(app.plane.steer(call.person()?, call.param("release")?, verb).await?))
 }
 
 /// Publishing measures packages and syncs files: off the async threads.
@@ -126,10 +129,10 @@ pub(crate) async fn release_publish(
     call: Call,
 ) -> Result<(StatusCode, Json<ReleaseView>), Failure> {
     let body: Publish = call.json()?;
-    let operator = call.operator()?.clone();
+    let person = call.person()?.clone();
     let runtime = tokio::runtime::Handle::current();
     let published = tokio::task::spawn_blocking(move || {
-        runtime.block_on(async { app.plane.publish(&operator, &body).await })
+        runtime.block_on(async { app.plane.publish(&person, &body).await })
     });
     let release = published.await.map_err(|error| Failure::unavailable(&error))??;
     Ok((StatusCode::CREATED, Json(release)))
@@ -141,19 +144,29 @@ pub(crate) async fn release_list(State(app): State<App>, _call: Call) -> Answer<
 
 pub(crate) async fn release_withdraw(State(app): State<App>, call: Call) -> Answer<ReleaseView> {
     call.nothing()?;
-    Ok(Json(app.plane.withdraw(call.operator()?, call.param("release")?).await?))
+    Ok(Json(app.plane.withdraw(call.person()?, call.param("release")?).await?))
 }
 
 pub(crate) async fn freeze(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
     let freeze: Freeze = call.json()?;
-    app.plane.freeze(call.operator()?, freeze).await?;
+    app.plane.freeze(call.person()?, freeze).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn red_switch(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
     let RedSwitch { on } = call.json()?;
-    app.plane.red_switch(call.operator()?, on).await?;
+    app.plane.red_switch(call.person()?, on).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn person_revoke(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
+    let body: RevokePerson = call.json()?;
+    app.plane.revoke_person(call.person()?, call.serial(), &body).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn people_revoked(State(app): State<App>, _call: Call) -> Answer<RevokedPeople> {
+    Ok(Json(RevokedPeople { serials: app.plane.revoked_people() }))
 }
 
 pub(crate) async fn order_submit(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
@@ -171,7 +184,7 @@ pub(crate) async fn escalation_acknowledge(
     call: Call,
 ) -> Result<StatusCode, Failure> {
     let body: Acknowledge = call.json()?;
-    app.plane.acknowledge(call.operator()?, &body).await?;
+    app.plane.acknowledge(call.person()?, &body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

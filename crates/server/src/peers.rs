@@ -45,7 +45,7 @@ impl Peers {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (peer, read_at) = known.get(&mark)?;
         let counts = match peer {
-            Peer::Instance { not_after, .. } | Peer::Operator { not_after, .. } => {
+            Peer::Instance { not_after, .. } | Peer::Person { not_after, .. } => {
                 now.as_seconds() <= not_after.as_seconds()
             }
             Peer::SelfSigned { .. } => true,

@@ -155,9 +155,8 @@ fn rejected_status(code: &str) -> StatusCode {
         "key-mismatch" | "enrolment-unknown" | "enrolment-expired" | "order-untrusted" | "keys-untrusted"
         | "release-untrusted" => StatusCode::FORBIDDEN,
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
-        "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused" | "keys-lock-out" => {
-            StatusCode::CONFLICT
-        }
+        "person-own" | "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused"
+        | "keys-lock-out" => StatusCode::CONFLICT,
         _ => StatusCode::BAD_REQUEST,
     }
 }

@@ -1,6 +1,7 @@
 //! Who may call what: one row per route. A route without a row is open to nobody.
 
 use axum::http::Method;
+use governance::PersonRole;
 use wire::{BODY_BYTES_MAX, PACKAGE_BYTES_MAX};
 
 /// Whom a route is for.
@@ -14,17 +15,24 @@ pub(crate) enum Role {
     InstanceRenewing,
     /// The same; revoked ones too (LC-19).
     InstanceRevokedToo,
-    /// An operator.
-    Operator,
+    /// People of these roles; of a provider's, who sees his own instances alone (ID-3).
+    People(&'static [PersonRole]),
 }
 
 impl Role {
     /// In words.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub(crate) fn shown(self) -> String {
         match self {
-            Self::Unregistered => "instances that are not registered yet, with a self-signed certificate",
-            Self::Instance | Self::InstanceRenewing | Self::InstanceRevokedToo => "the instance it names",
-            Self::Operator => "operators",
+            Self::Unregistered => {
+                "instances that are not registered yet, with a self-signed certificate".to_owned()
+            }
+            Self::Instance | Self::InstanceRenewing | Self::InstanceRevokedToo => {
+                "the instance it names".to_owned()
+            }
+            Self::People(roles) => {
+                let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                format!("people certified as {}", roles.join(", "))
+            }
         }
     }
 
@@ -83,7 +91,24 @@ const fn row(method: Method, path: &'static str, role: Role, budget: Budget, bod
 }
 
 use Budget::{Daily, Operation, Registration, Renewal};
-use Role::{Instance, InstanceRenewing, InstanceRevokedToo, Operator, Unregistered};
+use Role::{Instance, InstanceRenewing, InstanceRevokedToo, Unregistered};
+
+/// Who operates.
+const OPERATORS: Role = Role::People(&[PersonRole::Operator]);
+/// Who operates, or operates a provider's own instances (ID-3).
+const MANAGERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Provider]);
+/// Who operates or audits.
+const READERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor]);
+/// The same, and who operates a provider's own instances.
+const WATCHERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::Provider]);
+/// Whoever may see what is billed.
+const PAYERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Billing]);
+/// Who operates, audits, or signs for the Founder.
+const COUNCIL: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::FounderSigner]);
+/// Who operates, or signs for the Founder.
+const SIGNERS: Role = Role::People(&[PersonRole::Operator, PersonRole::FounderSigner]);
+/// Everybody with a certificate of the root CA.
+const EVERYBODY: Role = Role::People(PersonRole::ALL);
 
 /// The table of the instances' listener.
 #[rustfmt::skip]
@@ -102,32 +127,46 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/instances/{id}/modules/activate",     Instance,           Daily,        JSON),
     row(Method::POST,  "/v1/instances/{id}/modules/deactivate",   Instance,           Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/status",               InstanceRevokedToo, Daily,        JSON),
-    row(Method::POST,  "/v1/enrolments",                          Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/instances",                           Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/instances/{id}",                      Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/instances/{id}/explain",              Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/instances/{id}/suspend",              Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/instances/{id}/reactivate",           Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/instances/{id}/subscription",         Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/rollouts",                            Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/rollouts/{release}",                  Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/rollouts/{release}/{verb}",           Operator,           Operation,    JSON),
-    row(Method::PUT,   "/v1/targets/{name}",                      Operator,           Operation,    FILE),
-    row(Method::POST,  "/v1/releases",                            Operator,           Operation,    RELEASE),
-    row(Method::GET,   "/v1/releases",                            Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/releases/{release}/withdraw",         Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/freezes",                             Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/red-switch",                          Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/orders",                              Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/escalations",                         Operator,           Operation,    JSON),
-    row(Method::POST,  "/v1/escalations/acknowledge",             Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/ledger/entries",                      Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/ledger/checkpoint",                   Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/records/world",                       Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/records/instances",                   Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/federation",                          Operator,           Operation,    JSON),
-    row(Method::GET,   "/v1/constitution",                        Operator,           Operation,    JSON),
+    row(Method::POST,  "/v1/enrolments",                          MANAGERS,           Operation,    JSON),
+    row(Method::GET,   "/v1/instances",                           WATCHERS,           Operation,    JSON),
+    row(Method::GET,   "/v1/instances/{id}",                      EVERYBODY,          Operation,    JSON),
+    row(Method::GET,   "/v1/instances/{id}/explain",              WATCHERS,           Operation,    JSON),
+    row(Method::POST,  "/v1/instances/{id}/suspend",              MANAGERS,           Operation,    JSON),
+    row(Method::POST,  "/v1/instances/{id}/reactivate",           MANAGERS,           Operation,    JSON),
+    row(Method::POST,  "/v1/instances/{id}/subscription",         PAYERS,             Operation,    JSON),
+    row(Method::GET,   "/v1/rollouts",                            COUNCIL,            Operation,    JSON),
+    row(Method::GET,   "/v1/rollouts/{release}",                  COUNCIL,            Operation,    JSON),
+    row(Method::POST,  "/v1/rollouts/{release}/{verb}",           OPERATORS,          Operation,    JSON),
+    row(Method::PUT,   "/v1/targets/{name}",                      OPERATORS,          Operation,    FILE),
+    row(Method::POST,  "/v1/releases",                            OPERATORS,          Operation,    RELEASE),
+    row(Method::GET,   "/v1/releases",                            EVERYBODY,          Operation,    JSON),
+    row(Method::POST,  "/v1/releases/{release}/withdraw",         OPERATORS,          Operation,    JSON),
+    row(Method::POST,  "/v1/freezes",                             OPERATORS,          Operation,    JSON),
+    row(Method::POST,  "/v1/red-switch",                          OPERATORS,          Operation,    JSON),
+    row(Method::POST,  "/v1/people/revoke",                       SIGNERS,            Operation,    JSON),
+    row(Method::GET,   "/v1/people/revoked",                      READERS,            Operation,    JSON),
+    row(Method::POST,  "/v1/orders",                              SIGNERS,            Operation,    JSON),
+    row(Method::GET,   "/v1/escalations",                         COUNCIL,            Operation,    JSON),
+    row(Method::POST,  "/v1/escalations/acknowledge",             SIGNERS,            Operation,    JSON),
+    row(Method::GET,   "/v1/ledger/entries",                      COUNCIL,            Operation,    JSON),
+    row(Method::GET,   "/v1/ledger/checkpoint",                   EVERYBODY,          Operation,    JSON),
+    row(Method::GET,   "/v1/records/world",                       READERS,            Operation,    JSON),
+    row(Method::GET,   "/v1/records/instances",                   READERS,            Operation,    JSON),
+    row(Method::GET,   "/v1/federation",                          EVERYBODY,          Operation,    JSON),
+    row(Method::GET,   "/v1/constitution",                        EVERYBODY,          Operation,    JSON),
 ];
+
+/// Who may call what on the instances' listener: method, path, and the words for the callers (AU-1).
+pub fn authorisation() -> impl Iterator<Item = (&'static Method, &'static str, Vec<&'static str>)> {
+    TABLE.iter().map(|row| {
+        let callers = match row.role {
+            Role::Unregistered => vec!["stranger"],
+            Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo => vec!["instance"],
+            Role::People(roles) => roles.iter().map(|role| role.as_str()).collect(),
+        };
+        (&row.method, row.path, callers)
+    })
+}
 
 /// The row of a route.
 pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Row> {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use governance::{InstanceId, OperatorName, Timestamp, TrustDomain};
+use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
 use proof::{PublicKey, Sign as _};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -197,18 +197,18 @@ impl Issuer {
         self.issue(self.leaf_params(&format!("instance/{id}"))?, key, validity)
     }
 
-    /// Issues an operator's certificate for this key.
+    /// Issues a person's certificate for this key.
     ///
     /// # Errors
     /// When this is not the root.
-    pub fn issue_operator(
+    pub fn issue_person(
         &self,
-        name: &OperatorName,
+        person: &Person,
         key: &PublicKey,
         validity: Validity,
     ) -> Result<Issued, CaError> {
-        self.must_be(Role::Root, "an operator")?;
-        self.issue(self.leaf_params(&format!("operator/{name}"))?, key, validity)
+        self.must_be(Role::Root, "a person")?;
+        self.issue(self.leaf_params(&person.to_string())?, key, validity)
     }
 
     /// Issues a server's certificate for this key, under the DNS names and addresses it is reached by.

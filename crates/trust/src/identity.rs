@@ -1,9 +1,9 @@
-//! Who a peer is, from the certificates it showed: an instance, an operator, or a holder of a key and nothing more.
+//! Who a peer is, from the certificates it showed: an instance, a person, or a holder of a key and nothing more.
 //!
 //! Never asks what the peer may do, and never looks at revocation: whoever holds the record does. Never believes an
-//! operator or a server that the root CA itself did not sign.
+//! person or a server that the root CA itself did not sign.
 
-use governance::{InstanceId, OperatorName, Timestamp, TrustDomain};
+use governance::{InstanceId, Person, Timestamp, TrustDomain};
 use proof::PublicKey;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
@@ -39,10 +39,10 @@ pub enum Peer {
         /// Whether it has run out; it was good until then.
         expired: bool,
     },
-    /// An operator, by a certificate of the root CA.
-    Operator {
-        /// Which.
-        name: OperatorName,
+    /// A person, by a certificate of the root CA.
+    Person {
+        /// Who.
+        person: Person,
         /// The key it holds.
         key: PublicKey,
         /// The certificate's serial number, lower-case hexadecimal.
@@ -64,7 +64,7 @@ impl Peer {
     #[must_use]
     pub const fn key(&self) -> &PublicKey {
         match self {
-            Self::Instance { key, .. } | Self::Operator { key, .. } | Self::SelfSigned { key } => key,
+            Self::Instance { key, .. } | Self::Person { key, .. } | Self::SelfSigned { key } => key,
         }
     }
 }
@@ -222,23 +222,25 @@ pub fn classify(
         return Err(IdentityError::Profile("a client's certificate carries its SPIFFE id and no other name"));
     }
     let serial = hex(parsed.raw_serial());
-    match spiffe_path(&id, trust_domain)? {
-        ("instance", name) if !by_root => {
+    let path = spiffe_path(&id, trust_domain)?;
+    match path.split_once('/') {
+        Some(("instance", name)) if !by_root => {
             let id = name.parse().map_err(|_| refuse(&id, "no instance has such an id"))?;
-            Ok(Peer::Instance { id, key, serial, not_before, not_after, expired })
+            return Ok(Peer::Instance { id, key, serial, not_before, not_after, expired });
         }
-        ("instance", _) => Err(refuse(&id, "instances are issued by the instance CA")),
-        ("operator", name) if by_root => {
-            let name = name.parse().map_err(|_| refuse(&id, "no operator has such a name"))?;
-            if expired {
-                return Err(IdentityError::Expired(not_after));
-            }
-            Ok(Peer::Operator { name, key, serial, not_before, not_after })
-        }
-        ("operator", _) => Err(refuse(&id, "operators are issued by the root CA, never by an online key")),
-        ("server", _) => Err(refuse(&id, "a server's certificate is not a client's")),
-        _ => Err(refuse(&id, "it names neither an instance nor an operator")),
+        Some(("instance", _)) => return Err(refuse(&id, "instances are issued by the instance CA")),
+        Some(("server", _)) => return Err(refuse(&id, "a server's certificate is not a client's")),
+        _ => {}
     }
+    let person =
+        Person::from_path(path).ok_or_else(|| refuse(&id, "it names neither an instance nor a person"))?;
+    if !by_root {
+        return Err(refuse(&id, "people are certified by the root CA, never by an online key"));
+    }
+    if expired {
+        return Err(IdentityError::Expired(not_after));
+    }
+    Ok(Peer::Person { person, key, serial, not_before, not_after })
 }
 
 /// Whether this chain is a server of the federation, reached by this name: issued by the root itself (AU-2).
@@ -256,9 +258,9 @@ pub fn check_server(
     ed25519_key(parsed.public_key()).ok_or(IdentityError::Key)?;
     let by_root = verify_chain(chain, root, now, KeyUsage::server_auth())?;
     let (id, _) = check_leaf(&parsed)?;
-    match spiffe_path(&id, &root.trust_domain)? {
-        ("server", _) if by_root => {}
-        ("server", _) => {
+    match spiffe_path(&id, &root.trust_domain)?.split_once('/') {
+        Some(("server", _)) if by_root => {}
+        Some(("server", _)) => {
             return Err(refuse(&id, "servers are issued by the root CA, never by an online key"));
         }
         _ => return Err(refuse(&id, "it does not name a server")),
@@ -396,14 +398,12 @@ fn names(certificate: &X509Certificate<'_>) -> Result<(String, bool), IdentityEr
     }
 }
 
-/// Kind and name of `spiffe://TD/kind/name`.
-fn spiffe_path<'a>(id: &'a str, trust_domain: &TrustDomain) -> Result<(&'a str, &'a str), IdentityError> {
-    let path = id
-        .strip_prefix("spiffe://")
+/// The path of `spiffe://TD/kind/name`.
+fn spiffe_path<'a>(id: &'a str, trust_domain: &TrustDomain) -> Result<&'a str, IdentityError> {
+    id.strip_prefix("spiffe://")
         .and_then(|rest| rest.strip_prefix(trust_domain.as_str()))
         .and_then(|rest| rest.strip_prefix('/'))
-        .ok_or_else(|| IdentityError::TrustDomain { found: excerpt(id), expected: trust_domain.clone() })?;
-    path.split_once('/').ok_or_else(|| refuse(id, "it names neither an instance nor an operator"))
+        .ok_or_else(|| IdentityError::TrustDomain { found: excerpt(id), expected: trust_domain.clone() })
 }
 
 fn refuse(id: &str, why: &'static str) -> IdentityError {

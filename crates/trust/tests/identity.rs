@@ -1,7 +1,7 @@
 //! Who a chain of certificates is, under which authority, and when (ID-1, HS-1, HS-2, AU-2).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use governance::{InstanceId, OperatorName, Timestamp, TrustDomain};
+use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
 use proof::Sign as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use trust::ca::{ServerHost, make_csr, read_csr};
@@ -89,14 +89,15 @@ fn au_2_operators_and_servers_come_from_the_root_alone() {
     let federation = federation();
     let key = SigningKey::generate().unwrap();
     let period = validity(NOW, NOW + DAY);
-    let issued = federation.root.issue_operator(&operator(), key.public_key(), period).unwrap();
+    let issued =
+        federation.root.issue_person(&Person::operator(operator()), key.public_key(), period).unwrap();
     assert_eq!(issued.chain.len(), 1);
-    let Ok(Peer::Operator { name, key: found, .. }) = who(&issued.chain, &federation, NOW) else { panic!() };
-    assert_eq!((name, found), (operator(), *key.public_key()));
+    let Ok(Peer::Person { person, key: found, .. }) = who(&issued.chain, &federation, NOW) else { panic!() };
+    assert_eq!((person, found), (Person::operator(operator()), *key.public_key()));
     assert_eq!(code(who(&issued.chain, &federation, NOW + 2 * DAY)), "certificate-expired");
     let id = InstanceId::from_random([1; 16]);
     for refused in [
-        federation.instances.issue_operator(&operator(), key.public_key(), period),
+        federation.instances.issue_person(&Person::operator(operator()), key.public_key(), period),
         federation.instances.issue_server(&operator(), &[], key.public_key(), period),
         federation.instances.issue_instance_ca(key.public_key(), period),
         federation.root.issue_instance(id, key.public_key(), period),
@@ -216,7 +217,7 @@ fn a_foreign_ca_is_not_believed() {
     assert_eq!(code(who(&mixed, &ours, NOW)), "certificate-untrusted");
     // Without the link to the root.
     assert_eq!(code(who(&ours_instance.chain[..1], &ours, NOW)), "certificate-untrusted");
-    let operator = theirs.root.issue_operator(&operator(), key.public_key(), period).unwrap();
+    let operator = theirs.root.issue_person(&Person::operator(operator()), key.public_key(), period).unwrap();
     assert_eq!(code(who(&operator.chain, &ours, NOW)), "certificate-untrusted");
     assert_eq!(code(who(&[], &ours, NOW)), "certificate-malformed");
     assert_eq!(code(who(&[CertificateDer::from(vec![1, 2, 3])], &ours, NOW)), "certificate-malformed");
@@ -315,8 +316,11 @@ fn a_ca_is_loaded_with_its_own_key_only() {
     let error = Issuer::instances(&instances, stranger(), &elsewhere.trusted).unwrap_err();
     assert!(matches!(error, CaError::Certificate(IdentityError::TrustDomain { .. })), "{error}");
     assert_eq!(federation.trusted.trust_domain(), &trust_domain());
-    let backwards =
-        federation.root.issue_operator(&operator(), stranger().public_key(), validity(NOW, NOW - DAY));
+    let backwards = federation.root.issue_person(
+        &Person::operator(operator()),
+        stranger().public_key(),
+        validity(NOW, NOW - DAY),
+    );
     assert!(matches!(backwards, Err(CaError::Validity { .. })));
 }
 
@@ -346,7 +350,8 @@ fn a_server_is_of_the_root_and_of_the_name_called() {
         ];
     });
     check(&stolen, "plane.example", NOW, "certificate-not-accepted");
-    let admin = federation.root.issue_operator(&operator(), key.public_key(), period).unwrap();
+    let admin =
+        federation.root.issue_person(&Person::operator(operator()), key.public_key(), period).unwrap();
     check(&admin.chain, "plane.example", NOW, "certificate-not-accepted");
     assert_eq!(code(who(&server.chain, &federation, NOW)), "certificate-not-accepted");
 }

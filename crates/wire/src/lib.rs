@@ -496,6 +496,23 @@ pub struct SubscriptionChange {
     pub until: Option<Timestamp>,
 }
 
+/// `POST /v1/people/revoke`: a person's certificate counts no more (AU-2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokePerson {
+    /// Whose it is, as `operator/admin`.
+    pub person: String,
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+}
+
+/// `GET /v1/people/revoked`: certificates that count no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedPeople {
+    /// Their serial numbers, in hexadecimal.
+    pub serials: Vec<String>,
+}
+
 /// `GET /v1/ledger/entries?from=&limit=`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPage {

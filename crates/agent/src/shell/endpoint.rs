@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use client::{Source as _, SystemSource};
-use governance::{InstanceId, Timestamp};
+use governance::{InstanceId, PersonRole, Timestamp};
 use listener::{Connection, Limits};
 use proof::{Jws, Typ};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -170,12 +170,14 @@ async fn admit(
     refuse(
         StatusCode::FORBIDDEN,
         "not-authorised",
-        "operators and servers of the federation are answered here",
+        "operators, auditors and servers of the federation are answered here",
     )
 }
 
 fn is_welcome(chain: &[CertificateDer<'static>], root_ca: &RootCa, now: Timestamp) -> bool {
-    if let Ok(Peer::Operator { .. }) = trust::classify(chain, root_ca, root_ca.trust_domain(), now) {
+    if let Ok(Peer::Person { person, .. }) = trust::classify(chain, root_ca, root_ca.trust_domain(), now)
+        && matches!(person.role(), PersonRole::Operator | PersonRole::Auditor)
+    {
         return true;
     }
     ServerName::try_from(LOCAL_NAME)

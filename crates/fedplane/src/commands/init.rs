@@ -347,7 +347,11 @@ fn authorities(options: &InitOptions, folder: &Folder) -> Result<String, Failure
     keep(&issued, &federation.join("server.pem"))?;
     let key = SigningKey::create(&folder.operators().join("admin.key"))?;
     keep(
-        &root.issue_operator(&name("admin")?, key.public_key(), validity(YEAR))?,
+        &root.issue_person(
+            &governance::Person::operator(name("admin")?),
+            key.public_key(),
+            validity(YEAR),
+        )?,
         &folder.operators().join("admin.pem"),
     )?;
     Ok(root_pem)

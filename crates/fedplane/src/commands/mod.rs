@@ -6,6 +6,7 @@ pub mod federation;
 pub mod init;
 pub mod instance;
 pub mod ledger;
+pub mod operator;
 pub mod order;
 pub mod release;
 pub mod rollout;

@@ -65,6 +65,13 @@ pub enum WorldCommand {
         /// Until when.
         until: Timestamp,
     },
+    /// A person's certificate is to count no more (AU-2).
+    RevokePerson {
+        /// Whose it is, as `operator/admin`.
+        person: String,
+        /// Its serial number, in lower-case hexadecimal.
+        serial: String,
+    },
     /// The plane could not be reached (CO-7).
     RecordOutage {
         /// From when.
@@ -158,6 +165,10 @@ pub fn decide_world(
                 return Err(Reason::OutageVoid { from: *from, until: *until }.into());
             }
             Ok(alloc::vec![WorldEvent::OutageRecorded { from: *from, until: *until }])
+        }
+        WorldCommand::RevokePerson { serial, .. } if world.revoked_people.contains(serial) => Ok(Vec::new()),
+        WorldCommand::RevokePerson { person, serial } => {
+            Ok(alloc::vec![WorldEvent::PersonRevoked { person: person.clone(), serial: serial.clone() }])
         }
         WorldCommand::Freeze { from, until } => {
             Ok(alloc::vec![WorldEvent::FreezeSet { from: *from, until: *until }])

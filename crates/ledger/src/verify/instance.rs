@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use governance::decide::{self, Command};
 use governance::reconcile::reconcile;
 use governance::{
-    Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Registration, State, Timestamp,
+    Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Person, PersonRole,
+    Registration, State, Timestamp,
 };
 
 use super::Fault;
@@ -13,6 +14,15 @@ use super::decision::{Basis, Decision, Step, json, of_instance};
 use super::replay::Replay;
 use super::request;
 use crate::entry::{Entry, Evidence};
+
+/// Who operates.
+pub(super) const OPERATORS: &[PersonRole] = &[PersonRole::Operator];
+/// Who operates, or operates a provider's own instances (ID-3).
+pub(super) const MANAGERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Provider];
+/// Who operates, or signs for the Founder (FO-2).
+pub(super) const SIGNERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::FounderSigner];
+/// Who says what instances pay for.
+const PAYERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Billing];
 
 impl Replay {
     pub(super) fn start_instance(
@@ -35,11 +45,11 @@ impl Replay {
                 Ok(Decision::new(entry.at, position, Basis::Request, steps))
             }
             InstanceEvent::Moved { cause: Cause::OperatorSuspended, .. } => {
-                by_operator(entry)?;
+                asked_by(entry, MANAGERS, self.instances.get(&id))?;
                 federation(self.decided(id, &Command::Suspend, entry.at)?)
             }
             InstanceEvent::Moved { cause: Cause::OperatorReactivated, .. } => {
-                by_operator(entry)?;
+                asked_by(entry, MANAGERS, self.instances.get(&id))?;
                 federation(self.decided(id, &Command::Reactivate, entry.at)?)
             }
             InstanceEvent::Escalated { rule, facts } if rule == "CO-13" => match self.due(entry, id) {
@@ -49,14 +59,14 @@ impl Replay {
                 }
             },
             InstanceEvent::EscalationAcknowledged { rule } => {
-                by_operator(entry)?;
+                asked_by(entry, SIGNERS, None)?;
                 federation(self.decided(id, &Command::Acknowledge { rule: rule.clone() }, entry.at)?)
             }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 federation(self.decided(id, &Command::Activate { domain: domain.clone() }, entry.at)?)
             }
             InstanceEvent::KindChanged { kind } => {
-                by_operator(entry)?;
+                asked_by(entry, OPERATORS, None)?;
                 federation(self.decided(id, &Command::ChangeKind { kind: *kind }, entry.at)?)
             }
             InstanceEvent::TokenIssued { domain, .. } => {
@@ -67,6 +77,7 @@ impl Replay {
                 federation(self.decided(id, &command, entry.at)?)
             }
             InstanceEvent::SubscriptionChanged { tier, status, until } => {
+                asked_by(entry, PAYERS, None)?;
                 let command =
                     Command::ChangeSubscription { tier: Some(*tier), status: Some(*status), until: *until };
                 federation(self.decided(id, &command, entry.at)?)
@@ -197,11 +208,21 @@ impl Replay {
     }
 }
 
-/// What an operator alone may ask for names the operator.
-pub(super) fn by_operator(entry: &Entry) -> Result<(), Fault> {
-    match entry.actor.as_deref().and_then(|actor| actor.strip_prefix("operator/")) {
-        Some(name) if !name.is_empty() => Ok(()),
-        _ => Err(Fault::new("AU-1", "the entry does not name the operator who asked for it")
-            .found(entry.actor.as_deref().unwrap_or("nobody"))),
+/// What a person alone may ask for names somebody of a role that may (AU-1); of a provider's, about one of his own instances
+/// (ID-3).
+pub(super) fn asked_by(entry: &Entry, roles: &[PersonRole], of: Option<&Instance>) -> Result<(), Fault> {
+    let person = entry.actor.as_deref().and_then(Person::from_path);
+    let person = person.filter(|person| roles.contains(&person.role())).ok_or_else(|| {
+        let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        Fault::new("AU-1", "the entry does not name somebody who may ask for it")
+            .expected(words.join(" or "))
+            .found(entry.actor.as_deref().unwrap_or("nobody"))
+    })?;
+    match (person.provider(), of) {
+        (Some(own), Some(instance)) if instance.provider.as_ref() != Some(own) => {
+            Err(Fault::new("ID-3", "the instance is not of the provider whose operator asked for it")
+                .found(person))
+        }
+        _ => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ use proof::{Asks, Jws, KeySet, KeysDocument, Order, Typ};
 
 use super::Fault;
 use super::decision::{Basis, Decision, Step, json, of_world};
-use super::instance::by_operator;
+use super::instance::{MANAGERS, OPERATORS, SIGNERS, asked_by};
 use super::replay::Replay;
 use crate::entry::{Entry, Evidence};
 
@@ -188,6 +188,9 @@ impl Replay {
                 WorldCommand::Acknowledge { release: Some(self.release_of(*rollout)?), rule: rule.clone() }
             }
             WorldEvent::FreezeSet { from, until } => WorldCommand::Freeze { from: *from, until: *until },
+            WorldEvent::PersonRevoked { person, serial } => {
+                WorldCommand::RevokePerson { person: person.clone(), serial: serial.clone() }
+            }
             WorldEvent::RedSwitchTurned { on } => WorldCommand::RedSwitch { on: *on },
             WorldEvent::PhaseApproved { rollout, .. } => {
                 WorldCommand::Approve { release: self.release_of(*rollout)? }
@@ -203,7 +206,11 @@ impl Replay {
             }
             _ => return self.advanced(entry, event),
         };
-        by_operator(entry)?;
+        let may = match command {
+            WorldCommand::Acknowledge { .. } | WorldCommand::RevokePerson { .. } => SIGNERS,
+            _ => OPERATORS,
+        };
+        asked_by(entry, may, None)?;
         Ok(of_world(decide_world(&self.world, &command, entry.at)?))
     }
 
@@ -226,7 +233,7 @@ impl Replay {
         verdict: Result<(), governance::Refusal>,
         expires: Timestamp,
     ) -> Result<Vec<Step>, Fault> {
-        by_operator(entry)?;
+        asked_by(entry, MANAGERS, None)?;
         verdict?;
         if self.enrolments.contains_key(&digest) {
             return Err(Fault::new("HS-1", "the enrolment was made before").found(digest));

@@ -27,7 +27,7 @@ pub(crate) fn now() -> Timestamp {
     SystemSource.now()
 }
 
-fn validity() -> Validity {
+pub(crate) fn validity() -> Validity {
     Validity { not_before: now() - Span::hours(1), not_after: now() + Span::hours(1_000) }
 }
 
@@ -85,7 +85,11 @@ impl World {
         let root = RootCa::from_pem(&root_ca.certificate_pem()).unwrap();
         let operator = Arc::new(SigningKey::generate().unwrap());
         let operator_chain = root_ca
-            .issue_operator(&"admin".parse().unwrap(), operator.public_key(), validity())
+            .issue_person(
+                &governance::Person::operator("admin".parse().unwrap()),
+                operator.public_key(),
+                validity(),
+            )
             .unwrap()
             .chain;
         let world = Self {

@@ -5,6 +5,7 @@ mod common;
 mod limits;
 mod listeners;
 mod orders;
+mod people;
 mod refusals;
 mod registration;
 mod releases;

@@ -69,7 +69,7 @@ fn au_2_the_certificates_are_what_the_plane_takes() {
     let chain = |path: PathBuf| trust::pem::certificates(&read_text(&path).unwrap()).unwrap();
     let admin =
         classify(&chain(folder.operators().join("admin.pem")), &root, &made.trust_domain, NOW).unwrap();
-    assert!(matches!(admin, Peer::Operator { .. }), "{admin:?}");
+    assert!(matches!(admin, Peer::Person { .. }), "{admin:?}");
     let server = chain(folder.federation_keys().join("server.pem"));
     for name in ["plane.example", "localhost", "127.0.0.1", "::1"] {
         let name = name.try_into().unwrap();
