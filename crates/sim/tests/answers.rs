@@ -109,3 +109,20 @@ fn files_that_cannot_be_read_fail_alone() {
     assert_eq!((report.passed, report.failed), (1, 1));
     assert!(report.to_string().ends_with("canary-halts.toml: ok\n1 passed, 1 failed"), "{report}");
 }
+
+#[test]
+fn ro_1_a_look_before_a_step_changes_nothing() {
+    let text = |look: &str, cohort: u64| {
+        format!(
+            "name = \"x\"\n[[instance]]\nname = \"a\"\ncount = 20\n\
+             [[step]]\nat = \"0h\"\npublish = {{ version = \"0.1.1\", class = \"minor\" }}\n{look}\
+             [[step]]\nat = \"25h\"\nrollout = {{ release = \"0.1.1\", do = \"pause\" }}\n\
+             [[expect]]\nat = \"25h\"\nrollout = \"0.1.1\"\ncohort = {cohort}\n"
+        )
+    };
+    // Behind the sweep of 25 h beta is open; the pause comes before that sweep, whether somebody looks or not.
+    let look = "[[expect]]\nat = \"25h\"\nrollout = \"0.1.1\"\nphase = \"beta\"\n";
+    for look in ["", look] {
+        assert_eq!(run_text("f.toml", &text(look, 1)).to_string(), "f.toml: ok", "{look}");
+    }
+}
