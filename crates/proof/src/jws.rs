@@ -299,6 +299,12 @@ impl Jws {
         Digest::of(&self.payload)
     }
 
+    /// What kind of document its signatures say it is, of which nothing is proved.
+    #[must_use]
+    pub fn typ_unverified(&self) -> Option<Typ> {
+        self.seals.first().map(|seal| seal.typ)
+    }
+
     /// Whose signatures it carries, valid or not.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.seals.iter().map(|seal| seal.kid)
