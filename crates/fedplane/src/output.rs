@@ -1,7 +1,9 @@
 //! The one place that writes to the standard output: tables for people, JSON for programs.
 //!
-//! Never mixes the two: with `--json` the standard output holds JSON alone; notes and errors go to the standard error.
+//! Never mixes the two: with `--json` the standard output holds JSON alone; notes and errors go to the standard error. And
+//! never passes on what would steer a terminal: names and reasons come from files and from other people.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -144,7 +146,8 @@ impl Output {
 
     fn write(&self, sink: &Sink, text: &str) -> Result<(), Failure> {
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = if text.is_empty() { String::new() } else { format!("{}\n", text.trim_end_matches('\n')) };
+        let text = harmless(text.trim_end_matches('\n'));
+        let line = if text.is_empty() { String::new() } else { format!("{text}\n") };
         match sink.write_all(line.as_bytes()).and_then(|()| sink.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
                 "output",
@@ -155,6 +158,22 @@ impl Output {
             _ => Ok(()),
         }
     }
+}
+
+/// The text with every control character but the ends of its lines written out as `\u001b`, which JSON reads as well. So are
+/// those that turn the direction of writing, which show a text as another.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (letter.is_control() && letter != '\n') || turns {
+            // Writing to a string never fails, and all of these have four digits at the most.
+            let _ = write!(out, "\\u{:04x}", u32::from(letter));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 fn json(text: Result<String, serde_json::Error>) -> Result<String, Failure> {
@@ -193,6 +212,22 @@ mod tests {
             let (out, captured) = Output::captured(as_json);
             out.show(&[1, 2], || "one, two\n\n".to_owned()).unwrap();
             assert_eq!(captured.text(), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_told_steers_the_terminal() {
+        let name = "a\u{1b}[31m\r\u{9b}2J\u{202e}é\nb";
+        for (as_json, expected) in [
+            (true, "\"a\\u001b[31m\\r\\u009b2J\\u202eé\\nb\"\n"),
+            (false, "a\\u001b[31m\\u000d\\u009b2J\\u202eé\nb\n"),
+        ] {
+            let (out, captured) = Output::captured(as_json);
+            out.show(name, || name.to_owned()).unwrap();
+            assert_eq!(captured.text(), expected);
+            if as_json {
+                assert_eq!(serde_json::from_str::<String>(&captured.text()).unwrap(), name);
+            }
         }
     }
 

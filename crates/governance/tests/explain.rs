@@ -160,3 +160,24 @@ fn rl_1_what_nobody_published_is_explained_too() {
         assert_eq!(told.releases[0].answers[0].why, expected);
     }
 }
+
+#[test]
+fn co_3_a_window_that_is_over_is_no_deadline_any_more() {
+    let (mut world, mut instance) = one();
+    publish(&mut world, release(Version::new(0, 1, 1), Class::Security, None), at(1));
+    let rules = |instance: &Instance, world: &World, now| -> Vec<_> {
+        explain(instance, world, now).deadlines.into_iter().map(|it| (it.rule, it.what)).collect()
+    };
+    let deadline = (String::from("CO-3"), String::from("the security deadline of 0.1.1"));
+    let second = (String::from("CO-3"), String::from("the second security deadline of 0.1.1"));
+    sweep(&mut world, &mut instance, at(1));
+    // Windows are closed: at its last instant it is still a deadline.
+    assert!(rules(&instance, &world, at(25)).contains(&deadline));
+    sweep(&mut world, &mut instance, at(26));
+    let found = rules(&instance, &world, at(26));
+    assert!(!found.contains(&deadline) && found.contains(&second), "{found:?}");
+    sweep(&mut world, &mut instance, at(74));
+    assert_eq!(instance.state, State::Suspended);
+    let found = rules(&instance, &world, at(74));
+    assert!(found.iter().all(|(rule, _)| rule != "CO-3"), "{found:?}");
+}

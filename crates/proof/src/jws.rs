@@ -347,7 +347,7 @@ impl Jws {
 
     /// As what kind of document it is signed, if all signatures agree; nothing is proved.
     #[must_use]
-    pub fn typ(&self) -> Option<Typ> {
+    pub fn typ_unverified(&self) -> Option<Typ> {
         let first = self.seals.first()?.typ;
         self.seals.iter().all(|seal| seal.typ == first).then_some(first)
     }

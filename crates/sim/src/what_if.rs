@@ -1,8 +1,9 @@
 //! What a new constitution or release would do to a real fleet: its future with the change beside its future without.
 //!
-//! Decides nothing itself: both futures are played hour by hour through the functions that the server asks, on copies of the
+//! Decides nothing itself: both futures are played hour by hour, or finer where the law is, through the functions that the server asks, on copies of the
 //! records. Never writes anywhere, and the same records give the same answer.
 
+mod pace;
 mod projection;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use governance::decide::{WorldCommand, decide_world};
 use governance::{
     Constitution, ConstitutionDocument, Digest, Instance, InstanceId, Label, Phase, Refusal, Release,
-    Restriction, State, Timestamp, Version, World,
+    Restriction, Span, State, Timestamp, Version, World,
 };
 use serde::{Serialize, Serializer};
 
+pub use pace::STEPS_MAX;
 use projection::{Future, project};
 
 /// The longest projection, in days: ten years.
@@ -43,14 +45,16 @@ pub enum Change {
     Release(Box<Release>, Restriction, Vec<Phase>),
 }
 
-/// How the fleet behaves; everyone but the revoked reports hourly, whatever it does otherwise.
+/// How the fleet behaves. Whatever it does otherwise, everyone but the revoked makes a statement within 24 hours (CO-7), and an
+/// attempt already begun ends well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conduct {
-    /// Nobody installs anything or switches anything off: the worst case.
+    /// Nobody begins anything or switches anything off: the worst case.
     #[default]
     Ignores,
-    /// Everybody installs what is on offer at the next report, and follows deactivation notices.
+    /// Everybody installs what is on offer an hour later, or sooner where windows are shorter, and follows deactivation notices;
+    /// and makes its statements twice as often as the law in force asks for them.
     Obedient,
 }
 
@@ -117,6 +121,8 @@ pub struct WhatIf {
     pub from: Timestamp,
     /// Where they end.
     pub until: Timestamp,
+    /// How far apart the looks at the fleet lie.
+    pub step: Span,
     /// Instances looked at.
     #[serde(serialize_with = "as_number")]
     pub instances: usize,
@@ -132,17 +138,42 @@ fn as_number<S: Serializer>(count: &usize, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_u64(*count as u64)
 }
 
+/// Why there is no projection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhatIfError {
+    /// The law refuses the change: every rule that it breaks.
+    #[error("the law refuses the change")]
+    Refused(Box<Refusal>),
+    /// A window is too short for so long a projection.
+    #[error(
+        "{parameter} is {window}: {days} days looked at so often are {steps} steps, and {STEPS_MAX} are the most"
+    )]
+    TooFine {
+        /// What the window is called.
+        parameter: &'static str,
+        /// How long it is.
+        window: Span,
+        /// How many days were asked for.
+        days: u32,
+        /// How many steps these would be.
+        steps: i64,
+        /// How many days can be looked ahead at the most.
+        days_max: u32,
+    },
+}
+
 /// Plays both futures.
 ///
 /// # Errors
-/// When the law refuses the change: every rule that it breaks.
-pub fn what_if(fleet: &Fleet, change: &Change, conduct: Conduct, days: u32) -> Result<WhatIf, Box<Refusal>> {
+/// When the law refuses the change, or a window is too short to look so far ahead.
+pub fn what_if(fleet: &Fleet, change: &Change, conduct: Conduct, days: u32) -> Result<WhatIf, WhatIfError> {
     let days = days.min(DAYS_MAX);
-    let changed = changed(&fleet.world, change, fleet.now)?;
+    let changed = changed(&fleet.world, change, fleet.now).map_err(WhatIfError::Refused)?;
+    let step = pace::step(fleet, &changed, days)?;
     // Neither future knows of the other.
     let (without, with) = std::thread::scope(|scope| {
-        let with = scope.spawn(|| project(fleet, changed, conduct, days));
-        let without = project(fleet, fleet.world.clone(), conduct, days);
+        let with = scope.spawn(|| project(fleet, changed, conduct, step, days));
+        let without = project(fleet, fleet.world.clone(), conduct, step, days);
         (without, with.join())
     });
     let with = with.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -151,6 +182,7 @@ pub fn what_if(fleet: &Fleet, change: &Change, conduct: Conduct, days: u32) -> R
         conduct,
         from: fleet.now,
         until: projection::end(fleet.now, days),
+        step,
         instances: fleet.instances.len(),
         differences: differences(&without, &with),
         states: counts(&without, &with, |future| BTreeSet::from([future.instance.state.to_string()])),

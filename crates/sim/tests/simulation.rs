@@ -94,6 +94,29 @@ fn every_profile_plays_through_and_the_fleet_is_all_there() {
     }
 }
 
+#[test]
+fn a_page_has_room_for_how_a_rollout_ended_and_no_table_of_nothing() {
+    let profile = PROFILES.iter().find(|profile| profile.name == "harsh").unwrap();
+    let mut summary = run(&Options { profile: *profile, ..Options::new(80, 45, 11) });
+    let ends_at = |page: &str, text: &str| {
+        let line = page.split("<text ").find(|line| line.contains(text)).unwrap();
+        let x: f64 = line.split('"').nth(1).unwrap().parse().unwrap();
+        let letters = u32::try_from(text.chars().count()).unwrap();
+        // About the widest font in use needs 5.8 for a letter.
+        x + 6.0 * f64::from(letters)
+    };
+    let row = &mut summary.rollouts[0];
+    (row.phase, row.offered, row.installed, row.failed, row.stalled) =
+        ("withdrawn", 900_000, 169_000, 113_000, 0);
+    let page = report::page(&summary, "fedplane simulate");
+    let end = ends_at(&page, "withdrawn: 169\u{202f}000 installed, 113\u{202f}000 failed");
+    assert!(end <= 1_000.0, "{end}");
+    assert!(page.contains("escalated under"));
+    summary.escalations.clear();
+    let page = report::page(&summary, "fedplane simulate");
+    assert!(!page.contains("escalated under") && page.contains("Nothing was put before the Founder."));
+}
+
 /// An instance that is one of few, so that the fleet gets somewhere before it is tampered with.
 fn is_chosen(instance: &Instance) -> bool {
     instance.id.as_bytes()[0] < 64

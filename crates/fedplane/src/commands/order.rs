@@ -156,7 +156,9 @@ pub async fn run(args: OrderArgs, out: &Output) -> Result<(), Failure> {
         }
         OrderCommand::Submit(SubmitArgs { connect, file }) => {
             let document = read_document(&file)?;
-            let order = opened(&document)?;
+            // They only help to say what the file is; the plane judges it.
+            let root = root_keys(None, &connect.federation).ok().flatten();
+            let order = opened(&file, &document, root.as_ref())?;
             connect.client()?.order_submit(document).await?;
             out.show(&order, || {
                 format!("Order {} to {} is carried out.", order.serial, order.action.as_str())
@@ -178,7 +180,7 @@ pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure
     };
     let order = match &document {
         Some(document) => {
-            let order = opened(document)?;
+            let order = opened(&args.out, document, root.as_ref())?;
             must_agree(args, &order)?;
             order
         }
@@ -260,8 +262,44 @@ pub(super) fn root_keys(root: Option<&Path>, federation: &Path) -> Result<Option
     }
 }
 
-fn opened(document: &Jws) -> Result<Order, Failure> {
-    document.parse_unverified().map_err(|error| Failure::untrusted("the order", "FO-1", &error))
+/// The order in a file, or what the file holds instead.
+fn opened(path: &Path, document: &Jws, root: Option<&KeySet>) -> Result<Order, Failure> {
+    let what = match document.typ_unverified() {
+        Some(Typ::Constitution) => return Err(first_round(path, document, root)),
+        Some(Typ::Keys) => "a keys document, which an order to `keys` puts into force",
+        Some(Typ::Release) => "a release manifest",
+        Some(Typ::Directive) => "a directive to an instance",
+        Some(Typ::Statement) => "an instance's version statement",
+        Some(Typ::Entitlement | Typ::Activation) => "a token",
+        Some(Typ::StatusList) => "a status list of tokens",
+        Some(Typ::Order) | None => {
+            return document
+                .parse_unverified()
+                .map_err(|error| Failure::untrusted("the order", "FO-1", &error));
+        }
+    };
+    let detail = format!("{} holds {what}, and no order", path.display());
+    let hint = "name a file that `fedplane order sign` or `fedplane constitution sign` made";
+    Err(Failure::new("no-order", "FO-1", detail, hint))
+}
+
+/// An amendment whose order was not begun yet, or a constitution by itself.
+fn first_round(path: &Path, document: &Jws, root: Option<&KeySet>) -> Failure {
+    let file = path.display();
+    let signatures = match progress(document, Typ::Constitution, root) {
+        (count, Some(needed)) => format!("{count} of {needed} signatures"),
+        (1, None) => String::from("1 signature"),
+        (count, None) => format!("{count} signatures"),
+    };
+    let detail = format!(
+        "{file} holds a constitution with {signatures}, and no order yet: of an amendment it is the first round, and the order that \
+         carries it lacks all its signatures"
+    );
+    let hint = format!(
+        "go on signing: fedplane constitution sign --out {file} --key KEY; once enough have signed the constitution, the second round \
+         begins the order"
+    );
+    Failure::new("no-order", "FO-5", detail, hint)
 }
 
 /// An order's number where none is given: rises by itself.
@@ -455,6 +493,29 @@ mod tests {
         let out = ceremony.folder.path().join("remove.json");
         let remove = OrderSignArgs { release, capability, out, ..base(OrderWord::Remove) };
         assert!(matches!(sign(&remove, NOW).unwrap().order.action, OrderAction::Remove { .. }));
+    }
+
+    #[test]
+    fn fo_5_a_constitution_without_its_order_is_called_what_it_is() {
+        let ceremony = Ceremony::new();
+        let parameters = governance::Constitution::default();
+        let law = governance::ConstitutionDocument { previous: None, effective: NOW, parameters };
+        let key = SigningKey::load(&ceremony.folder.path().join("1.key")).unwrap();
+        let file = Path::new("order.json");
+        let told = |typ, root| {
+            let failure = opened(file, &Jws::sign_json(typ, &law, &key).unwrap(), root).unwrap_err();
+            (failure.code().to_owned(), failure.to_string())
+        };
+        let (code, text) = told(Typ::Constitution, Some(&ceremony.root));
+        assert_eq!(code, "no-order");
+        assert!(
+            text.contains("order.json holds a constitution with 1 of 2 signatures, and no order yet"),
+            "{text}"
+        );
+        assert!(text.contains("constitution sign --out order.json --key KEY"), "{text}");
+        assert!(told(Typ::Constitution, None).1.contains("a constitution with 1 signature, and"));
+        assert!(told(Typ::Keys, None).1.contains("holds a keys document"));
+        assert_eq!(told(Typ::Order, None).0, "untrusted");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use governance::{ConstitutionDocument, Restriction};
 use sim::what_if::{
-    Change, Conduct, Count, DAYS_DEFAULT, DAYS_MAX, Difference, Event, Fleet, WhatIf, what_if,
+    Change, Conduct, Count, DAYS_DEFAULT, DAYS_MAX, Difference, Event, Fleet, WhatIf, WhatIfError, what_if,
 };
 use wire::ProblemReason;
 
@@ -19,6 +19,9 @@ use crate::connect::ConnectArgs;
 use crate::folder::read_text;
 use crate::table::Column;
 use crate::{Failure, Output, clock, values};
+
+/// Events of one instance that are shown to people: who is found and cleared daily would fill pages.
+const EVENTS_SHOWN: usize = 8;
 
 /// What a constitution or a release would do to the fleet: its future with it, beside its future without.
 #[derive(Args, Clone, Debug)]
@@ -39,7 +42,7 @@ pub struct WhatIfArgs {
     /// How many days to look ahead.
     #[arg(long, value_name = "N", value_parser = values::number::<u32>, default_value_t = DAYS_DEFAULT)]
     days: u32,
-    /// How everybody behaves; all report hourly, whatever they do otherwise.
+    /// How everybody behaves; all report at least daily, whatever they do otherwise, and what is being installed ends well.
     #[arg(long, value_enum, default_value = "ignores")]
     conduct: ConductWord,
 }
@@ -47,9 +50,9 @@ pub struct WhatIfArgs {
 /// How everybody behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ConductWord {
-    /// Nobody installs anything: the worst case.
+    /// Nobody begins anything: the worst case.
     Ignores,
-    /// Everybody installs what is on offer at the next report, and follows deactivation notices.
+    /// Everybody installs what is on offer within the hour, and follows deactivation notices.
     Obedient,
 }
 
@@ -71,7 +74,7 @@ pub async fn run(args: WhatIfArgs, out: &Output) -> Result<(), Failure> {
         ConductWord::Ignores => Conduct::Ignores,
         ConductWord::Obedient => Conduct::Obedient,
     };
-    let told = what_if(&fleet, &change, conduct, args.days).map_err(|refusal| refused(&refusal))?;
+    let told = what_if(&fleet, &change, conduct, args.days).map_err(|error| no_projection(&error))?;
     out.show(&told, || shown(&told, out))
 }
 
@@ -132,20 +135,34 @@ async fn of_plane(connect: &ConnectArgs) -> Result<Fleet, Failure> {
     }
 }
 
-fn refused(refusal: &governance::Refusal) -> Failure {
-    Failure::of(refusal.reasons.iter().map(ProblemReason::from).collect())
+fn no_projection(error: &WhatIfError) -> Failure {
+    match error {
+        WhatIfError::Refused(refusal) => {
+            Failure::of(refusal.reasons.iter().map(ProblemReason::from).collect())
+        }
+        WhatIfError::TooFine { days_max: 0, .. } => {
+            let hint = "a window so short cannot be projected even for a day: rehearse it in a scenario";
+            Failure::new("too-fine", "CLI", error.to_string(), hint)
+        }
+        WhatIfError::TooFine { days_max, .. } => {
+            Failure::usage(error.to_string(), format!("say --days {days_max} at the most"))
+        }
+    }
 }
 
 fn shown(told: &WhatIf, out: &Output) -> String {
     let conduct = match told.conduct {
-        Conduct::Ignores => "ignores: all report hourly, and nobody installs anything (the worst case)",
-        Conduct::Obedient => "obedient: all report hourly, and install what is on offer at the next report",
+        Conduct::Ignores => "ignores: all report at least daily, and nobody begins anything (the worst case)",
+        Conduct::Obedient => {
+            "obedient: all report as the law asks, and install what is on offer at the next look"
+        }
     };
     let pairs = Output::pairs(&[
         ("what if", told.change.clone()),
         ("conduct", conduct.to_owned()),
         ("from", told.from.to_string()),
         ("until", told.until.to_string()),
+        ("step", told.step.to_string()),
     ]);
     let header = [
         Column::new("instance"),
@@ -172,13 +189,16 @@ fn shown(told: &WhatIf, out: &Output) -> String {
     Output::parts(&[pairs, table, sum, states, ways])
 }
 
-/// What happens, one line each.
+/// What happens, one line each, to people no more than [`EVENTS_SHOWN`]; `--json` has all of it.
 fn events(events: &[Event], out: &Output) -> String {
     let mut text = String::new();
-    for Event { at, state, rule, because } in events {
+    for Event { at, state, rule, because } in events.iter().take(EVENTS_SHOWN) {
         let line = if text.is_empty() { "" } else { "\n" };
         // Writing to a string never fails.
         let _ = write!(text, "{line}{} {state}, {rule} ({because})", out.time(*at));
+    }
+    if events.len() > EVENTS_SHOWN {
+        let _ = write!(text, "\nand so on: {} in all", events.len());
     }
     if text.is_empty() { "-".to_owned() } else { text }
 }

@@ -16,7 +16,9 @@ pub(super) fn deadlines(facts: &Facts<'_>) -> Vec<Deadline> {
         return Vec::new();
     }
     let windows = warning::open(here, facts.world, now);
-    let mut found: Vec<Deadline> = windows.iter().map(|open| of_window(facts, open)).collect();
+    // What a window that is over leads to was found already, and is told by the findings and the state.
+    let lasting = windows.iter().filter(|open| open.elapsed <= open.length);
+    let mut found: Vec<Deadline> = lasting.map(|open| of_window(facts, open)).collect();
     if let Some(attempt) = here.attempt {
         let left = law.upgrade_stall_after - now.since(attempt.begun);
         let what = alloc::format!("the attempt at {}", attempt.release);

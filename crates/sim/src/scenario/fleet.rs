@@ -24,7 +24,7 @@ pub(super) struct Pending {
 }
 
 /// One instance: its own side, and what the plane has on record of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unit<'s> {
     pub(super) joiner: &'s Joiner,
     pub(super) conduct: Conduct,

@@ -11,6 +11,7 @@ mod play;
 mod source;
 mod steps;
 mod verbs;
+mod whole;
 
 use std::fmt;
 

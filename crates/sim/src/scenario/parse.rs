@@ -16,7 +16,7 @@ use super::model::{
     Step, Subject,
 };
 use super::source::{Node, Read, Source, Table};
-use super::verbs;
+use super::{verbs, whole};
 
 /// The largest fleet of a scenario.
 const FLEET_MAX: usize = 10_000;
@@ -54,7 +54,8 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
     for node in all("instance")? {
         join(&node, &mut joiners)?;
     }
-    Ok(Scenario {
+    let modules = all("module")?;
+    let scenario = Scenario {
         name: root.need("name")?.text()?.to_string(),
         rules: root.maybe("rules", |node| node.list(rule))?.unwrap_or_default(),
         start: start(&root)?,
@@ -63,7 +64,9 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
         steps: all("step")?.into_iter().map(|node| step(&node, &joiners)).collect::<Read<_>>()?,
         expects: all("expect")?.into_iter().map(|node| expect(&node, &joiners)).collect::<Read<_>>()?,
         joiners,
-    })
+    };
+    whole::check(&scenario, &modules, name)?;
+    Ok(scenario)
 }
 
 fn start(root: &Table<'_>) -> Read<Timestamp> {
@@ -78,9 +81,8 @@ pub(super) fn rule(node: Node<'_>) -> Read<String> {
     let (family, number) = text.split_once('-').unwrap_or((text, "1"));
     let last = RULES.iter().find(|rule| rule.0 == family).map(|rule| rule.1);
     match last {
-        Some(last) if number.parse::<u32>().is_ok_and(|number| (1..=last).contains(&number)) => {
-            Ok(text.to_string())
-        }
+        // Written as the law writes it: no sign, no leading zero.
+        Some(last) if (1..=last).any(|known| number == known.to_string()) => Ok(text.to_string()),
         Some(last) => node.error(format!("unknown rule `{text}`: {family}-1 to {family}-{last} exist")),
         None => node.unknown("rule", text, RULES.iter().map(|rule| rule.0)),
     }
@@ -193,9 +195,25 @@ fn constitution(node: Node<'_>) -> Read<Constitution> {
     let law = amended(&Constitution::default(), &parameters(&node, "", &[])?)
         .or_else(|error| node.error(error.message().to_string()))?;
     match law.check().map_err(|found| found.into_iter().next()) {
-        Err(Some(contradiction)) => node.error(contradiction.to_string()),
+        Err(Some(contradiction)) => {
+            let named = parameter_at(&node, "", &|name| name == contradiction.parameter);
+            // The one at fault may have its default, and the one that the rule names stands here.
+            let at = named.or_else(|| parameter_at(&node, "", &|name| contradiction.rule.contains(name)));
+            Err(node.source.error(at.unwrap_or(node.offset), contradiction.to_string()))
+        }
         _ => Ok(law),
     }
+}
+
+/// Where the first parameter stands whose name is the wanted one.
+fn parameter_at(node: &Node<'_>, prefix: &str, wanted: &dyn Fn(&str) -> bool) -> Option<usize> {
+    node.value.as_table()?.iter().find_map(|(key, value)| {
+        let name = format!("{prefix}{}", key.get_ref());
+        if wanted(&name) {
+            return Some(key.span().start);
+        }
+        parameter_at(&Node::at(node.source, value), &format!("{name}."), wanted)
+    })
 }
 
 fn module(node: Node<'_>) -> Read<Module> {
@@ -214,8 +232,8 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         "join", "stay", "window",
     ])?;
     let first = Version::new(0, 1, 0);
-    let name = table.need("name")?.text()?;
-    let count: usize = table.maybe("count", |node| node.number())?.unwrap_or(1);
+    let name = table.need("name").and_then(name)?;
+    let count: usize = table.maybe("count", count)?.unwrap_or(1);
     let stay = |node: Node<'_>| node.word("stay", &["registered"], |word| word);
     let joiner = Joiner {
         name: name.to_string(),
@@ -223,7 +241,7 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         tier: table.maybe("tier", tier)?.unwrap_or(Tier::Pro),
         platform: table.maybe("platform", version)?.unwrap_or(first),
         runtime: table.maybe("runtime", version)?.unwrap_or(first),
-        domains: table.maybe("domains", domains)?.unwrap_or_default(),
+        domains: table.maybe("domains", domains_once)?.unwrap_or_default(),
         provider: table.maybe("provider", |node| node.parsed())?,
         labels: table.maybe("labels", |node| node.list(|item| item.parsed()))?.unwrap_or_default(),
         conduct: table.maybe("conduct", conduct)?.unwrap_or(Conduct::Obedient),
@@ -242,6 +260,29 @@ fn join(node: &Node<'_>, joiners: &mut Vec<Joiner>) -> Read<()> {
         joiners.push(Joiner { name, ..joiner.clone() });
     }
     Ok(())
+}
+
+/// What an instance is called by in steps and in the report.
+fn name(node: Node<'_>) -> Read<&str> {
+    match node.text()? {
+        "" => node.error("an instance needs a name"),
+        "*" => node.error("`*` stands for all instances: no instance is named so"),
+        name if name.contains(char::is_control) => node.error("a name is written without control characters"),
+        name => Ok(name),
+    }
+}
+
+fn count(node: Node<'_>) -> Read<usize> {
+    match node.number()? {
+        0 => node.error("nobody joins: leave the instance out"),
+        count => Ok(count),
+    }
+}
+
+/// Domains in their order, none twice.
+fn domains_once(node: Node<'_>) -> Read<Vec<DomainCode>> {
+    node.set(|item| item.parsed::<DomainCode>())?;
+    domains(node)
 }
 
 /// A deployment window, a week long at most.
@@ -305,6 +346,9 @@ fn expect(node: &Node<'_>, joiners: &[Joiner]) -> Read<Expect> {
     let known: Vec<&str> = ["at", subject].into_iter().chain(own.iter().copied()).collect();
     let table = node.table(&known)?;
     let value = table.need(subject)?;
+    if !own.is_empty() && !own.iter().any(|key| table.get(key).is_some()) {
+        return node.error(format!("nothing is expected of the {subject}: name any of {}", own.join(", ")));
+    }
     let subject = match subject {
         "instance" => Subject::Instance(instance(value, joiners)?, Box::new(instance_holds(&table)?)),
         "rollout" => Subject::Rollout(version(value)?, rollout_holds(&table)?),

@@ -76,10 +76,8 @@ pub(super) fn release_digest(release: &Release) -> Digest {
 impl Play<'_> {
     /// Carries out one step and compares the answer.
     pub(super) fn step(&mut self, step: &Step) -> Result<(), Failure> {
-        let found: BTreeSet<&'static str> = match self.perform(&step.verb) {
-            Ok(()) => BTreeSet::new(),
-            Err(refusal) => refusal.reasons.iter().map(Reason::code).collect(),
-        };
+        let reasons = self.perform(&step.verb).err().map_or(Vec::new(), |refusal| refusal.reasons);
+        let found: BTreeSet<&'static str> = reasons.iter().map(Reason::code).collect();
         let said = match &step.refused {
             None => String::from("accepted"),
             Some(Refused::Among(code)) => format!("refused with {code}"),
@@ -96,7 +94,8 @@ impl Play<'_> {
         let found = if found.is_empty() {
             String::from("accepted")
         } else {
-            format!("refused with {}", listed(&found))
+            let told = reasons.iter().map(|reason| format!("{} ({reason})", reason.code()));
+            format!("refused with {}", told.collect::<Vec<_>>().join(", "))
         };
         Err(self.differs(step, &said, found))
     }

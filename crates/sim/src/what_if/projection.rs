@@ -1,4 +1,4 @@
-//! One future of a fleet: hour by hour, everyone reports, and then the plane sweeps.
+//! One future of a fleet: step by step, whoever has something to say reports, and then the plane sweeps.
 //!
 //! Decides nothing: `decide` judges, `reconcile` and `advance` find what is due, `apply` folds.
 
@@ -9,14 +9,15 @@ use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
     Cause, Digest, Instance, InstanceEvent, LayerContent, RolloutId, RolloutStatus, Running, Span, State,
-    StatementHead, Timestamp, World, WorldEvent, lifecycle,
+    StatementHead, Timestamp, Version, World, WorldEvent, lifecycle,
 };
 
 use super::{Conduct, Event, Fleet};
 
 /// Rounds after which a sweep must have come to rest.
 const SWEEP_ROUNDS_MAX: usize = 64;
-const HOUR: Span = Span::hours(1);
+/// How long an instance keeps silent that has nothing new to say: CO-7 leaves it a day, and an hour of that is for the way.
+const SILENCE_MAX: Span = Span::hours(23);
 
 /// What becomes of one instance.
 #[derive(Clone, Debug)]
@@ -41,17 +42,20 @@ pub(super) fn end(from: Timestamp, days: u32) -> Timestamp {
     from + Span::hours(24).times(i64::from(days))
 }
 
-/// The future of the fleet in this world, one record an instance, in the order of the fleet.
-pub(super) fn project(fleet: &Fleet, world: World, conduct: Conduct, days: u32) -> Vec<Future> {
+/// The future of the fleet in this world, looked at once a step, one record an instance, in the order of their ids.
+pub(super) fn project(fleet: &Fleet, world: World, conduct: Conduct, step: Span, days: u32) -> Vec<Future> {
     let future = |instance: &Instance| Future { instance: instance.clone(), events: Vec::new() };
     let mut instances: Vec<Future> = fleet.instances.iter().map(future).collect();
     instances.sort_by_key(|future| future.instance.id);
     let mut projection =
         Projection { world, fleet: instances, now: fleet.now, conduct, counted: BTreeMap::new() };
+    for index in 0..projection.fleet.len() {
+        projection.end_attempt(index);
+    }
     projection.sweep();
     let end = end(fleet.now, days);
     while projection.now < end {
-        projection.now = projection.now + HOUR;
+        projection.now = (projection.now + step).min(end);
         for index in 0..projection.fleet.len() {
             projection.report(index);
         }
@@ -61,19 +65,51 @@ pub(super) fn project(fleet: &Fleet, world: World, conduct: Conduct, days: u32) 
 }
 
 impl Projection {
-    /// Says what runs, after it did what was asked of it, if it is obedient.
+    /// Ends an attempt that was begun before the projection, and ends it well, whatever the conduct: nobody knows better, and
+    /// one that never ended would stall in both futures and halt a rollout that nothing is wrong with (LC-5, RO-3).
+    fn end_attempt(&mut self, index: usize) {
+        let attempt = self.fleet.get(index).and_then(|future| future.instance.attempt);
+        if let Some(running) = attempt.and_then(|attempt| self.bound(index, attempt.release)) {
+            self.state(index, running);
+        }
+    }
+
+    /// Does what is asked of it, if it is obedient; says what runs at every change, and before its silence is a day (CO-7).
     fn report(&mut self, index: usize) {
         let Some(instance) = self.fleet.get(index).map(|future| &future.instance) else { return };
         if instance.state == State::Revoked {
             return;
         }
+        let mut changes = false;
         let mut running = instance.running.clone();
         if self.conduct == Conduct::Obedient {
-            for domain in instance.notices.iter().map(|notice| notice.domain.clone()).collect::<Vec<_>>() {
+            let asked: Vec<_> = instance.notices.iter().map(|notice| notice.domain.clone()).collect();
+            changes |= !asked.is_empty();
+            for domain in asked {
                 self.command(index, &Command::Deactivate { domain });
             }
-            running = self.installed(index).unwrap_or(running);
+            if let Some(installed) = self.installed(index) {
+                (running, changes) = (installed, true);
+            }
         }
+        let silent_since = self.fleet.get(index).map(|future| future.instance.reported);
+        if changes || silent_since.is_some_and(|since| self.now.since(since) >= self.silence()) {
+            self.state(index, running);
+        }
+    }
+
+    /// How long nobody says anything who has nothing new to say: as long as CO-7 leaves everyone, or, where the obedient
+    /// follow the law in force as the agent does, half of what that asks for.
+    fn silence(&self) -> Span {
+        let within = self.world.constitution.compliance_report_within.as_millis();
+        match self.conduct {
+            Conduct::Ignores => SILENCE_MAX,
+            Conduct::Obedient => SILENCE_MAX.min(Span::from_millis(within / 2)),
+        }
+    }
+
+    /// Makes a statement of what runs.
+    fn state(&mut self, index: usize, running: Running) {
         let Some(instance) = self.fleet.get(index).map(|future| &future.instance) else { return };
         let sequence = instance.head.map_or(1, |head| head.sequence + 1);
         let statement = Statement {
@@ -96,15 +132,17 @@ impl Projection {
     /// Begins what is on offer; what runs then.
     fn installed(&mut self, index: usize) -> Option<Running> {
         let instance = &self.fleet.get(index)?.instance;
-        let runtime = instance.running.runtime;
-        let release = match instance.attempt {
-            Some(attempt) => attempt.release,
-            None => {
-                let release = instance.offer?.release;
-                self.command(index, &Command::BeginUpgrade { release });
-                self.fleet.get(index)?.instance.attempt?.release
-            }
-        };
+        if instance.attempt.is_none() {
+            let release = instance.offer?.release;
+            self.command(index, &Command::BeginUpgrade { release });
+        }
+        let begun = self.fleet.get(index)?.instance.attempt?.release;
+        self.bound(index, begun)
+    }
+
+    /// What the instance runs once it has bound a release.
+    fn bound(&self, index: usize, release: Version) -> Option<Running> {
+        let runtime = self.fleet.get(index)?.instance.running.runtime;
         let release = &self.world.releases.get(&release)?.release;
         let layers = release.layers.iter();
         let content =
@@ -198,7 +236,7 @@ impl Projection {
 
 /// The rollouts that a sweep must look at: the open ones, and of those that are done the latest of each line.
 fn watched(world: &World) -> Vec<RolloutId> {
-    let is_newest = |release: governance::Version| {
+    let is_newest = |release: Version| {
         let newer = |other: &governance::Rollout| {
             other.status == RolloutStatus::Done
                 && other.release.line() == release.line()

@@ -320,6 +320,9 @@ fn findings(summary: &Summary, time: Time) -> String {
 
 fn rules(summary: &Summary) -> String {
     let table = |name: &str, of: &str, rows: Vec<(String, u64)>| {
+        if rows.is_empty() {
+            return String::new();
+        }
         let mut out = format!("<div><table><thead><tr><th>{name}</th><th>{of}</th></tr></thead><tbody>");
         for (rule, times) in rows {
             let _ = write!(out, "<tr><td>{rule}</td><td>{}</td></tr>", count(times));
@@ -329,8 +332,12 @@ fn rules(summary: &Summary) -> String {
     };
     let transitions = summary.transitions.iter().map(|row| (row.rule.to_owned(), row.transitions)).collect();
     let escalations = summary.escalations.iter().map(|row| (row.rule.clone(), row.escalations)).collect();
+    let founder = match summary.escalations.is_empty() {
+        true => "Transitions between states. Nothing was put before the Founder.",
+        false => "Transitions between states, and what was put before the Founder.",
+    };
     format!(
-        "<section>\n<h2>By rule of the law</h2>\n<p>Transitions between states, and what was put before the Founder.</p>\n\
+        "<section>\n<h2>By rule of the law</h2>\n<p>{founder}</p>\n\
          <div class=\"two\">{}{}</div>\n</section>\n",
         table("transition", "times", transitions),
         table("escalated under", "times", escalations)

@@ -10,9 +10,14 @@ use super::chart::{Frame, Time, count, float};
 
 const ROW: f64 = 26.0;
 const BAR: f64 = 12.0;
-/// What every row has left of the calendar, and right of it.
+/// What every row has left of the calendar.
 const LEFT: f64 = 148.0;
-const RIGHT: f64 = 214.0;
+/// What every row has right of the calendar at the least: room for how most rollouts end.
+const RIGHT_MIN: f64 = 214.0;
+/// Between the calendar and how a rollout ended.
+const GAP: f64 = 14.0;
+/// Room for a letter: DejaVu Sans, about the widest of the fonts that a page may be shown in, needs 5.8.
+const LETTER: f64 = 6.2;
 /// The least width of a bar that can be seen.
 const WIDTH_MIN: f64 = 2.5;
 
@@ -28,9 +33,10 @@ const fn class_of(phase: &str) -> Option<&'static str> {
 }
 
 pub(super) fn section(summary: &Summary, time: Time) -> String {
+    let longest = summary.rollouts.iter().map(|row| told(row).chars().count()).max().unwrap_or(0);
     let frame = Frame {
         left: LEFT,
-        right: RIGHT,
+        right: RIGHT_MIN.max(GAP + LETTER * float(longest as u64)),
         top: 6.0,
         ..Frame::new(34.0 + 6.0 + ROW * float(summary.rollouts.len() as u64), time, 1)
     };
@@ -71,7 +77,7 @@ fn line(row: &RolloutRow, marks: &[&Mark], number: usize, frame: &Frame) -> Stri
     let mut out = format!(
         "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>\
          <text class=\"strong\" x=\"0\" y=\"{:.1}\">{}</text><text x=\"62\" y=\"{:.1}\">{}</text>",
-        frame.width - RIGHT,
+        frame.width - frame.right,
         middle + 4.0,
         row.release,
         middle + 4.0,
@@ -105,14 +111,18 @@ fn line(row: &RolloutRow, marks: &[&Mark], number: usize, frame: &Frame) -> Stri
             );
         }
     }
+    let x = frame.width - frame.right + GAP;
+    let _ = write!(out, "<text x=\"{x:.1}\" y=\"{:.1}\">{}</text>", middle + 4.0, told(row));
+    out
+}
+
+/// How a rollout ended, or where it stands.
+fn told(row: &RolloutRow) -> String {
     let ended = row.failed + row.stalled;
-    let told = match row.offered {
+    match row.offered {
         0 => row.phase.to_owned(),
         _ => format!("{}: {} installed, {} failed", row.phase, count(row.installed), count(ended)),
-    };
-    let _ =
-        write!(out, "<text x=\"{:.1}\" y=\"{:.1}\">{told}</text>", frame.width - RIGHT + 14.0, middle + 4.0);
-    out
+    }
 }
 
 fn table(summary: &Summary) -> String {
