@@ -162,6 +162,10 @@ pub(crate) fn base_has_one_text(base: &str) -> bool {
     let RequestFacts { method, authority, digest, created, nonce, .. } = facts;
     let head =
         RequestHead { method, authority, path_and_query: facts.path_and_query(), digest, created, nonce };
-    assert_eq!(head.base(facts.key).as_deref(), Ok(base), "a second text for the same request is read");
+    assert_eq!(
+        head.base(facts.key, facts.algorithm).as_deref(),
+        Ok(base),
+        "a second text for the same request is read"
+    );
     true
 }

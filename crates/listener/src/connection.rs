@@ -1,7 +1,8 @@
 //! What a request may know about the connection that brought it.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 
@@ -26,6 +27,50 @@ pub struct Connection {
     pub protocol: Protocol,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The channel that requests on it may be bound to; none without TLS.
+    pub channel: Option<Arc<Channel>>,
+}
+
+/// The label under which both ends derive the key of their channel (RFC 8446 §7.5).
+pub const CHANNEL_LABEL: &[u8] = b"EXPORTER-fedplane-check-in";
+/// Bytes of a channel's key.
+pub(crate) const CHANNEL_KEY_BYTES: usize = 32;
+
+/// What binds requests to the connection that brings them: a key that its two ends alone can derive (RFC 8446 §7.5), and
+/// the highest number that a request on it has spent.
+pub struct Channel {
+    key: [u8; CHANNEL_KEY_BYTES],
+    spent: Mutex<u128>,
+}
+
+impl Channel {
+    pub(crate) const fn new(key: [u8; CHANNEL_KEY_BYTES]) -> Self {
+        Self { key, spent: Mutex::new(0) }
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// Spends a number: `false` unless it is higher than all that were spent.
+    #[must_use]
+    pub fn spend(&self, number: u128) -> bool {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = number > *spent;
+        if fresh {
+            *spent = number;
+        }
+        fresh
+    }
+}
+
+impl fmt::Debug for Channel {
+    /// The key is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").finish_non_exhaustive()
+    }
 }
 
 impl Connection {

@@ -19,7 +19,7 @@ mod serve;
 mod shares;
 mod stall;
 
-pub use connection::{Connection, Protocol};
+pub use connection::{CHANNEL_LABEL, Channel, Connection, Protocol};
 pub use limits::Limits;
 pub use serve::{Outcome, serve};
 pub use shares::{Share, Shares, counted};

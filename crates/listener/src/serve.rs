@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 
 use crate::activity::{Activity, Found};
 use crate::body::{CountedBody, TimedBody};
+use crate::connection::{CHANNEL_KEY_BYTES, CHANNEL_LABEL, Channel};
 use crate::stall::TimedWrites;
 use crate::{Connection, Limits, Protocol, Share, Shares};
 
@@ -116,8 +117,9 @@ async fn converse(shared: Shared, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, %error, "could not turn off Nagle's algorithm");
     }
     let Some(acceptor) = shared.tls.clone() else {
+        let protocol = Protocol::Http1;
         let connection =
-            Connection { peer, certificates: Arc::from([]), protocol: Protocol::Http1, tls: false };
+            Connection { peer, certificates: Arc::from([]), protocol, tls: false, channel: None };
         return speak(shared, stream, connection).await;
     };
     let handshake = timeout(shared.limits.handshake, acceptor.accept(stream));
@@ -136,7 +138,9 @@ async fn converse(shared: Shared, stream: TcpStream, peer: SocketAddr) {
     };
     let certificates =
         session.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
-    let connection = Connection { peer, certificates, protocol, tls: true };
+    let channel = session.export_keying_material([0; CHANNEL_KEY_BYTES], CHANNEL_LABEL, None).ok();
+    let channel = channel.map(|key| Arc::new(Channel::new(key)));
+    let connection = Connection { peer, certificates, protocol, tls: true, channel };
     speak(shared, stream, connection).await;
 }
 

@@ -295,15 +295,29 @@ impl<S: Store> Plane<S> {
     ///
     /// # Errors
     /// When the instance is revoked.
-    pub async fn check_in(&self, call: &SignedCall) -> Result<wire::Standing, PlaneError> {
+    pub async fn check_in(&self, id: InstanceId) -> Result<wire::Standing, PlaneError> {
         let nothing = |instance: &Instance, _: &World, _| {
             if instance.state == governance::State::Revoked {
                 return Err(Reason::InstanceRevoked { since: instance.since }.into());
             }
             Ok(Vec::new())
         };
-        let instance = self.decide_instance(call.id, &By::Federation, &Extra::default(), nothing).await?;
+        let instance = self.decide_instance(id, &By::Federation, &Extra::default(), nothing).await?;
         self.standing(&instance)
+    }
+
+    /// Forged or repeated requests of an instance, again and again: the matter goes before the Founder (CO-13). Of the
+    /// revoked they are counted and no more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn bypass(&self, id: InstanceId, facts: String) -> Result<(), PlaneError> {
+        let command = Command::Bypass { facts };
+        let judge = |instance: &Instance, world: &World, now| match instance.state {
+            governance::State::Revoked => Ok(Vec::new()),
+            _ => decide::decide(instance, &command, world, now),
+        };
+        self.decide_instance(id, &By::Federation, &Extra::default(), judge).await.map(|_| ())
     }
 
     /// Deployment of an offered release started (LC-3).

@@ -20,9 +20,29 @@ pub const BASE_BYTES_MAX: usize = 8 * 1024;
 /// The covered components, in their order, as they stand in `Signature-Input`.
 const COVERED: &str = r#"("@method" "@authority" "@target-uri" "content-digest")"#;
 /// What ends the signature parameters.
-const PARAMS_END: &str = r#";alg="ed25519";tag="fedplane""#;
+const TAG: &str = r#";tag="fedplane""#;
 /// No instant has more digits than this, in seconds (the year 9999).
 const CREATED_DIGITS_MAX: usize = 12;
+
+/// How a request is signed (HS-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// With the instance's own key: it can stand as proof.
+    Ed25519,
+    /// Under the key of the channel: it proves something to the other end of the connection alone, and costs a thirtieth.
+    HmacSha256,
+}
+
+impl Algorithm {
+    /// Its name (RFC 9421 §6.2.2).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::HmacSha256 => "hmac-sha256",
+        }
+    }
+}
 
 /// Why a request is not what was signed, or was signed outside the profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +74,9 @@ pub enum RequestError {
     /// The signature does not fit.
     #[error("the request's signature does not verify")]
     Signature,
+    /// Signed in the other of the two ways.
+    #[error("the request is signed with `{}`, which is not accepted here", .0.as_str())]
+    Algorithm(Algorithm),
     /// The body is not the one that was signed.
     #[error("the body's SHA-256 is not the one in content-digest")]
     Digest,
@@ -77,11 +100,11 @@ pub struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// The signature base (RFC 9421 §2.5) for a signature of this key.
+    /// The signature base (RFC 9421 §2.5) for a signature of this key, made in this way.
     ///
     /// # Errors
     /// When a part is not in the form the profile writes.
-    pub fn base(&self, key: KeyId) -> Result<String, RequestError> {
+    pub fn base(&self, key: KeyId, algorithm: Algorithm) -> Result<String, RequestError> {
         check("method", self.method, "1 to 16 capital letters", is_method)?;
         check("authority", self.authority, "host and port in lower case, without :443", is_authority)?;
         check(
@@ -97,17 +120,20 @@ impl RequestHead<'_> {
             self.authority,
             self.path_and_query,
             content_digest(&self.digest),
-            self.params(key),
+            self.params(key, algorithm),
         );
         if base.len() > BASE_BYTES_MAX { Err(RequestError::TooLarge(base.len())) } else { Ok(base) }
     }
 
     /// The signature parameters (RFC 9421 §2.3): the value of [`LABEL`] in `Signature-Input`.
     #[must_use]
-    pub fn params(&self, key: KeyId) -> String {
+    pub fn params(&self, key: KeyId, algorithm: Algorithm) -> String {
         let created = self.created.as_seconds();
         let nonce = url_encode(&self.nonce);
-        alloc::format!("{COVERED};created={created};nonce=\"{nonce}\";keyid=\"{key}\"{PARAMS_END}")
+        let algorithm = algorithm.as_str();
+        alloc::format!(
+            "{COVERED};created={created};nonce=\"{nonce}\";keyid=\"{key}\";alg=\"{algorithm}\"{TAG}"
+        )
     }
 }
 
@@ -132,8 +158,10 @@ pub struct RequestFacts<'a> {
     pub created: Timestamp,
     /// Its nonce.
     pub nonce: [u8; 16],
-    /// The key it says it is signed with.
+    /// The key it says it is signed with, or whose channel it came by.
     pub key: KeyId,
+    /// How it is signed.
+    pub algorithm: Algorithm,
     /// The body; empty when only the base was read.
     pub body: &'a [u8],
 }
@@ -170,8 +198,8 @@ impl<'a> RequestFacts<'a> {
             return Err(Base("@target-uri"));
         }
         let digest = parse_content_digest(digest).ok_or(Base("content-digest"))?;
-        let (created, nonce, key) = parse_params(params)?;
-        Ok(Self { method, authority, target_uri, digest, created, nonce, key, body: &[] })
+        let Params { created, nonce, key, algorithm } = parse_params(params)?;
+        Ok(Self { method, authority, target_uri, digest, created, nonce, key, algorithm, body: &[] })
     }
 
     /// Path and query of the target.
@@ -190,21 +218,32 @@ fn parse_content_digest(text: &str) -> Option<Digest> {
     standard_decode(text)?.try_into().ok().map(Digest::from_bytes)
 }
 
-fn parse_params(params: &str) -> Result<(Timestamp, [u8; 16], KeyId), RequestError> {
+struct Params {
+    created: Timestamp,
+    nonce: [u8; 16],
+    key: KeyId,
+    algorithm: Algorithm,
+}
+
+fn parse_params(params: &str) -> Result<Params, RequestError> {
     use RequestError::Base;
     let rest = params.strip_prefix(COVERED).ok_or(Base("the covered components"))?;
     let rest = rest.strip_prefix(";created=").ok_or(Base("created"))?;
     let (created, rest) = rest.split_once(";nonce=\"").ok_or(Base("nonce"))?;
     let (nonce, rest) = rest.split_once("\";keyid=\"").ok_or(Base("keyid"))?;
-    let (key, _) = rest.split_once('"').ok_or(Base("keyid"))?;
-    if rest.get(key.len() + 1..) != Some(PARAMS_END) {
-        return Err(Base("alg and tag"));
-    }
-    Ok((
-        parse_created(created).ok_or(Base("created"))?,
-        url_decode_exact(nonce).ok_or(Base("nonce"))?,
-        key.parse().map_err(|_| Base("keyid"))?,
-    ))
+    let (key, rest) = rest.split_once('"').ok_or(Base("keyid"))?;
+    let algorithm = rest.strip_suffix(TAG).and_then(|rest| rest.strip_prefix(";alg=\"")?.strip_suffix('"'));
+    let algorithm = match algorithm {
+        Some("ed25519") => Algorithm::Ed25519,
+        Some("hmac-sha256") => Algorithm::HmacSha256,
+        _ => return Err(Base("alg and tag")),
+    };
+    Ok(Params {
+        created: parse_created(created).ok_or(Base("created"))?,
+        nonce: url_decode_exact(nonce).ok_or(Base("nonce"))?,
+        key: key.parse().map_err(|_| Base("keyid"))?,
+        algorithm,
+    })
 }
 
 /// Whole seconds, without sign or leading zero.
@@ -258,6 +297,9 @@ pub fn verify_head<'a>(
     key: &PublicKey,
 ) -> Result<RequestFacts<'a>, RequestError> {
     let facts = RequestFacts::parse(base)?;
+    if facts.algorithm != Algorithm::Ed25519 {
+        return Err(RequestError::Algorithm(facts.algorithm));
+    }
     if facts.key != key.id() {
         return Err(RequestError::OtherKey { found: facts.key, expected: key.id() });
     }
@@ -285,7 +327,8 @@ impl SignedRequest {
     /// # Errors
     /// When a part is not in the form the profile writes.
     pub fn sign(head: RequestHead<'_>, body: Vec<u8>, key: &dyn Sign) -> Result<Self, RequestError> {
-        let base = RequestHead { digest: Digest::of(&body), ..head }.base(key.key_id())?;
+        let base =
+            RequestHead { digest: Digest::of(&body), ..head }.base(key.key_id(), Algorithm::Ed25519)?;
         let signature = key.sign(base.as_bytes());
         Ok(Self { base, signature, body })
     }
@@ -370,6 +413,8 @@ mod tests {
         check(&|r| r.signature[0] ^= 1, RequestError::Signature);
         check(&|r| r.base = r.base.replace("POST", "GET"), RequestError::Signature);
         check(&|r| r.base = r.base.replace("created=17", "created=18"), RequestError::Signature);
+        let channel = RequestError::Algorithm(Algorithm::HmacSha256);
+        check(&|r| r.base = r.base.replace("ed25519", "hmac-sha256"), channel);
         let other = SeedKey::new([2; 32]);
         assert!(matches!(signed().verify(other.public_key()), Err(RequestError::OtherKey { .. })));
     }
@@ -394,7 +439,7 @@ mod tests {
         check("created=", "created=+", "created");
         check("created=17672", "created=1767225600000", "created");
         check("nonce=\"B", "nonce=\"", "nonce");
-        check("ed25519", "hmac-sha256", "alg and tag");
+        check("ed25519", "rsa-v1_5-sha256", "alg and tag");
         check("tag=\"fedplane\"", "tag=\"other\"", "alg and tag");
         check("tag=\"fedplane\"", "tag=\"fedplane\";x", "alg and tag");
         check("\n\"content-digest\"", "\n\"x\": y\n\"content-digest\"", "content-digest");
@@ -416,13 +461,16 @@ mod tests {
             ("GET", "a", "/ ", false),
         ] {
             assert_eq!(
-                head(method, authority, path).base(key().key_id()).is_ok(),
+                head(method, authority, path).base(key().key_id(), Algorithm::Ed25519).is_ok(),
                 good,
                 "{method} {authority} {path}"
             );
         }
         let long = alloc::format!("/{}", String::from_utf8(vec![b'a'; BASE_BYTES_MAX]).unwrap());
-        assert!(matches!(head("GET", "a", &long).base(key().key_id()), Err(RequestError::TooLarge(_))));
+        assert!(matches!(
+            head("GET", "a", &long).base(key().key_id(), Algorithm::Ed25519),
+            Err(RequestError::TooLarge(_))
+        ));
     }
 
     proptest! {
@@ -436,7 +484,7 @@ mod tests {
                 method: &method, authority: &host, path_and_query: &path, digest: Digest::of(&body),
                 created: Timestamp::from_millis(seconds * 1000), nonce,
             };
-            let base = head.base(key().key_id()).unwrap();
+            let base = head.base(key().key_id(), Algorithm::Ed25519).unwrap();
             let facts = RequestFacts::parse(&base).unwrap();
             prop_assert_eq!(facts.nonce, nonce);
             prop_assert_eq!(facts.created.as_seconds(), seconds);
@@ -444,7 +492,7 @@ mod tests {
                 method: facts.method, authority: facts.authority, path_and_query: facts.path_and_query(),
                 digest: facts.digest, created: facts.created, nonce: facts.nonce,
             };
-            prop_assert_eq!(again.base(facts.key).unwrap(), base);
+            prop_assert_eq!(again.base(facts.key, facts.algorithm).unwrap(), base);
         }
 
         #[test]
@@ -458,7 +506,7 @@ mod tests {
                     method: facts.method, authority: facts.authority, path_and_query: facts.path_and_query(),
                     digest: facts.digest, created: facts.created, nonce: facts.nonce,
                 };
-                prop_assert_eq!(again.base(facts.key).unwrap(), base);
+                prop_assert_eq!(again.base(facts.key, facts.algorithm).unwrap(), base);
             }
         }
     }

@@ -12,6 +12,7 @@ use store::{Folder, SqliteStore};
 use tokio::sync::Semaphore;
 
 use crate::arrivals::Arrivals;
+use crate::bypasses::Bypasses;
 use crate::gate::gate;
 use crate::metrics::{Metrics, observe};
 use crate::nonces::Nonces;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) addresses: Rates<(Budget, IpAddr)>,
     pub(crate) instances: Rates<(Budget, KeyId)>,
     pub(crate) arrivals: Arrivals,
+    pub(crate) bypasses: Bypasses,
     pub(crate) places: Semaphore,
     pub(crate) uploads: Semaphore,
     /// What requests may be signed for.
@@ -78,6 +80,7 @@ impl App {
             addresses: Rates::new(limits.addresses),
             instances: Rates::new(INSTANCES_MAX),
             arrivals: Arrivals::new(limits),
+            bypasses: Bypasses::default(),
             places: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
             uploads: Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS)),
             plane,

@@ -16,7 +16,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use listener::{Connection, counted};
 use plane::instances::SignedCall;
 use plane::ports::Nonce;
-use proof::{RequestError, SignedRequest};
+use proof::request::Algorithm;
+use proof::{KeyId, RequestError, SignedRequest};
 use serde::de::DeserializeOwned;
 use trust::Peer;
 use trust::request::{HeaderError, SignedHead, Target};
@@ -31,7 +32,9 @@ use crate::table::{self, BodyKind, Role, Row};
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     peer: Peer,
-    request: SignedRequest,
+    /// As it can stand for proof; none of what is signed under its channel's key.
+    request: Option<SignedRequest>,
+    body: Vec<u8>,
     digest: Digest,
     nonce: Nonce,
     params: Vec<(String, String)>,
@@ -78,11 +81,21 @@ impl Call {
         }
     }
 
+    /// The instance that asks.
+    pub(crate) fn instance(&self) -> Result<InstanceId, Failure> {
+        match &self.peer {
+            Peer::Instance { id, .. } => Ok(*id),
+            _ => Err(not_authorised(Role::Instance, &self.peer)),
+        }
+    }
+
     /// The call as the plane keeps it, of the instance that asks.
     pub(crate) fn signed(&self) -> Result<SignedCall, Failure> {
         match &self.peer {
             Peer::Instance { id, .. } => {
-                let (key, request) = (*self.key(), Box::new(self.request.clone()));
+                let unfit = || HeaderError::Request(RequestError::Algorithm(Algorithm::HmacSha256));
+                let request = Box::new(self.request.clone().ok_or_else(unfit)?);
+                let key = *self.key();
                 Ok(SignedCall { id: *id, key, request, nonce: self.nonce.clone() })
             }
             _ => Err(not_authorised(Role::Instance, &self.peer)),
@@ -114,7 +127,7 @@ impl Call {
     /// The body, of which every key must be known.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let hint = "send JSON as the API has it; every key must be known";
-        let mut reader = serde_json::Deserializer::from_slice(&self.request.body);
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
             let detail = format!("at `{path}`: {}", error.into_inner());
@@ -131,7 +144,7 @@ impl Call {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
-        if self.request.body.is_empty() { Ok(()) } else { self.json::<Nothing>().map(|_| ()) }
+        if self.body.is_empty() { Ok(()) } else { self.json::<Nothing>().map(|_| ()) }
     }
 }
 
@@ -141,6 +154,9 @@ impl<S: Sync> FromRequestParts<S> for Call {
         parts.extensions.remove().ok_or_else(|| Failure::unavailable(&"a call came past the gate"))
     }
 }
+
+/// What only a forger, or whoever plays a request again, is refused for (HS-6).
+const BYPASSES: &[&str] = &["signature-invalid", "digest-mismatch", "nonce-replayed"];
 
 /// Lets a call through, or answers why not.
 pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -198,18 +214,49 @@ async fn admit(
     check_person(app, &peer, &params).await?;
     take_peer(app, row, &peer, now)?;
 
+    let proved = prove(app, row, connection, &peer, request, now).await;
+    if let Err(failure) = &proved {
+        note_bypass(app, &peer, failure, now).await;
+    }
+    let Proved { mut request, head, body, digest, nonce } = proved?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let call = Call { peer, request: head.with_body(body.clone()), body, digest, nonce, params, query };
+    request.extensions_mut().insert(call);
+    Ok(request)
+}
+
+/// A request that is its peer's, whole and fresh (HS-6).
+struct Proved {
+    request: Request,
+    head: SignedHead,
+    body: Vec<u8>,
+    digest: Digest,
+    nonce: Nonce,
+}
+
+async fn prove(
+    app: &App,
+    row: &'static Row,
+    connection: &Connection,
+    peer: &Peer,
+    request: Request,
+    now: Timestamp,
+) -> Result<Proved, Failure> {
     let target = Target::received(request.method(), request.uri(), request.headers())?;
     check_authority(app, &target)?;
     let head = SignedHead::read(&target, request.headers())?;
-    let facts = head.verify(peer.key())?;
+    // What changes nothing needs no proof for others: the channel's key is enough, and costs a thirtieth (HS-6).
+    let channel = connection.channel.as_ref().filter(|_| row.is_quiet());
+    let facts = match (head.algorithm(), channel) {
+        (Algorithm::HmacSha256, Some(channel)) => head.verify_on_channel(peer.key(), channel.key())?,
+        _ => head.verify(peer.key())?,
+    };
     let (created, nonce, digest) = (facts.created, facts.nonce, facts.digest);
     let skew = app.plane.constitution(|law| law.request_clock_skew);
     check_clock(created, skew, now)?;
     if row.role.is_instance() {
-        check_record(app, row, &peer, now).await?;
+        check_record(app, row, peer, now).await?;
     }
-
-    let query = request.uri().query().unwrap_or_default().to_owned();
     let (request, body) = match row.body {
         BodyKind::Json { bytes_max } => {
             let (parts, body) = request.into_parts();
@@ -225,22 +272,48 @@ async fn admit(
             (request, Vec::new())
         }
     };
-    let key = peer.key().id();
-    let life = skew.times(2);
-    let stranger = row.role == Role::Unregistered;
-    let nonces = if stranger { &app.nonces_strangers } else { &app.nonces };
-    match nonces.spend(key, &nonce, life, now) {
-        Spent::Fresh => {}
-        // To register again, with the same key and secret, is no second registration (HS-1).
-        Spent::Full if stranger => {}
-        Spent::Replayed => return Err(plane::PlaneError::from(plane::StoreError::NonceSpent).into()),
-        Spent::Full => return Err(Failure::busy("the memory for nonces is full")),
+    let (key, life) = (peer.key().id(), skew.times(2));
+    match (head.algorithm(), channel) {
+        (Algorithm::HmacSha256, Some(channel)) => {
+            if !channel.spend(u128::from_be_bytes(nonce)) {
+                return Err(plane::PlaneError::from(plane::StoreError::NonceSpent).into());
+            }
+        }
+        _ => spend(app, row, key, &nonce, (life, now))?,
     }
     let nonce = Nonce { key: key.to_string(), nonce: nonce_text(&nonce), expires: created + life };
-    let call = Call { peer, request: head.with_body(body), digest, nonce, params, query };
-    let mut request = request;
-    request.extensions_mut().insert(call);
-    Ok(request)
+    Ok(Proved { request, head, body, digest, nonce })
+}
+
+fn spend(
+    app: &App,
+    row: &Row,
+    key: KeyId,
+    nonce: &[u8; 16],
+    (life, now): (Span, Timestamp),
+) -> Result<(), Failure> {
+    let stranger = row.role == Role::Unregistered;
+    let nonces = if stranger { &app.nonces_strangers } else { &app.nonces };
+    match nonces.spend(key, nonce, life, now) {
+        Spent::Fresh => Ok(()),
+        // To register again, with the same key and secret, is no second registration (HS-1).
+        Spent::Full if stranger => Ok(()),
+        Spent::Replayed => Err(plane::PlaneError::from(plane::StoreError::NonceSpent).into()),
+        Spent::Full => Err(Failure::busy("the memory for nonces is full")),
+    }
+}
+
+/// Counts what only a forger or a replay does; again and again, it goes before the Founder (CO-13).
+async fn note_bypass(app: &App, peer: &Peer, failure: &Failure, now: Timestamp) {
+    let Peer::Instance { id, .. } = peer else { return };
+    let code = failure.problem.code.as_str();
+    if !BYPASSES.contains(&code) || !app.bypasses.is_enough(*id, now) {
+        return;
+    }
+    let facts = format!("requests refused again and again, the last with {code}");
+    if let Err(error) = app.plane.bypass(*id, facts).await {
+        tracing::warn!(instance = %id, %error, "an attempted bypass could not be put on record");
+    }
 }
 
 fn take_address(app: &App, row: &Row, address: IpAddr, now: Timestamp) -> Result<(), Failure> {

@@ -34,7 +34,7 @@ pub(crate) async fn report(State(app): State<App>, call: Call) -> Answer<Standin
 
 pub(crate) async fn check_in(State(app): State<App>, call: Call) -> Answer<Standing> {
     call.nothing()?;
-    Ok(Json(app.plane.check_in(&call.signed()?).await?))
+    Ok(Json(app.plane.check_in(call.instance()?).await?))
 }
 
 pub(crate) async fn upgrade_begin(State(app): State<App>, call: Call) -> Answer<Standing> {
@@ -73,7 +73,7 @@ pub(crate) async fn module_deactivate(State(app): State<App>, call: Call) -> Ans
 }
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {
-    let id = call.signed()?.id;
+    let id = call.instance()?;
     let instance = app.plane.instance(id).await?;
     let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
     Ok(Json(Status { state: instance.state, since: instance.since }))

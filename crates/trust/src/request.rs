@@ -3,13 +3,14 @@
 //! Never decides whether a request is fresh: the reader gets what was signed, to verify and to judge. The signature
 //! base is rebuilt from the request as it arrived, never taken from the peer.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use governance::{Digest, Timestamp};
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
-use proof::request::{LABEL, content_digest, verify_head};
-use proof::{PublicKey, RequestError, RequestFacts, RequestHead, Sign, SignedRequest};
+use proof::request::{Algorithm, LABEL, content_digest, verify_head};
+use proof::{KeyId, PublicKey, RequestError, RequestFacts, RequestHead, Sign, SignedRequest};
 
 /// RFC 9530.
 pub const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
@@ -17,6 +18,11 @@ pub const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest")
 pub const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 /// RFC 9421 §4.2.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+
+/// The label under which both ends of a connection derive the key of their channel (RFC 8446 §7.5, HS-6).
+pub const CHANNEL_LABEL: &[u8] = b"EXPORTER-fedplane-check-in";
+/// Bytes of that key.
+pub const CHANNEL_KEY_BYTES: usize = 32;
 
 /// Why a request carries no signature that could be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +56,7 @@ impl HeaderError {
         match self {
             Self::Missing(_) => "signature-missing",
             Self::Request(RequestError::Digest) => "digest-mismatch",
+            Self::Request(RequestError::Algorithm(_)) => "signature-unfit",
             Self::Request(RequestError::Signature | RequestError::OtherKey { .. }) => "signature-invalid",
             _ => "signature-malformed",
         }
@@ -126,14 +133,41 @@ pub fn sign_head(
     key: &dyn Sign,
 ) -> Result<[(HeaderName, HeaderValue); 3], HeaderError> {
     let head = head(target, digest, created, nonce);
-    let base = head.base(key.key_id())?;
-    let signature = STANDARD.encode(key.sign(base.as_bytes()));
+    let base = head.base(key.key_id(), Algorithm::Ed25519)?;
+    fields(&head, key.key_id(), Algorithm::Ed25519, &key.sign(base.as_bytes()))
+}
+
+/// The three fields that sign a request under the key of its channel (HS-6). Its nonce is a number that rises on the
+/// connection.
+///
+/// # Errors
+/// When the target cannot be written in the profile.
+pub fn sign_on_channel(
+    target: &Target,
+    digest: Digest,
+    created: Timestamp,
+    number: u128,
+    (key, channel): (KeyId, &[u8; CHANNEL_KEY_BYTES]),
+) -> Result<[(HeaderName, HeaderValue); 3], HeaderError> {
+    let head = head(target, digest, created, number.to_be_bytes());
+    let base = head.base(key, Algorithm::HmacSha256)?;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, channel), base.as_bytes());
+    fields(&head, key, Algorithm::HmacSha256, tag.as_ref())
+}
+
+fn fields(
+    head: &RequestHead<'_>,
+    key: KeyId,
+    algorithm: Algorithm,
+    signature: &[u8],
+) -> Result<[(HeaderName, HeaderValue); 3], HeaderError> {
+    let signature = STANDARD.encode(signature);
     let value = |field, text: String| {
         HeaderValue::try_from(text).map_err(|_| HeaderError::Form { field, form: "visible ASCII" })
     };
     Ok([
-        (CONTENT_DIGEST, value("content-digest", content_digest(&digest))?),
-        (SIGNATURE_INPUT, value("signature-input", format!("{LABEL}={}", head.params(key.key_id())))?),
+        (CONTENT_DIGEST, value("content-digest", content_digest(&head.digest))?),
+        (SIGNATURE_INPUT, value("signature-input", format!("{LABEL}={}", head.params(key, algorithm)))?),
         (SIGNATURE, value("signature", format!("{LABEL}=:{signature}:"))?),
     ])
 }
@@ -167,7 +201,13 @@ fn head(target: &Target, digest: Digest, created: Timestamp, nonce: [u8; 16]) ->
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedHead {
     base: String,
-    signature: [u8; 64],
+    signature: Signature,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signature {
+    Ed25519([u8; 64]),
+    HmacSha256([u8; 32]),
 }
 
 impl SignedHead {
@@ -184,14 +224,19 @@ impl SignedHead {
         let signature = field(headers, &SIGNATURE, "signature")?
             .strip_prefix(LABEL)
             .and_then(|rest| rest.strip_prefix("=:")?.strip_suffix(':'))
-            .and_then(|text| STANDARD.decode(text).ok()?.try_into().ok())
-            .ok_or(HeaderError::Form { field: "signature", form: "sig1=:64 bytes in base64:" })?;
+            .and_then(|text| STANDARD.decode(text).ok());
         let Target { method, authority, path_and_query } = target;
         let base = format!(
             "\"@method\": {method}\n\"@authority\": {authority}\n\"@target-uri\": https://{authority}{path_and_query}\n\"content-digest\": {digest}\n\"@signature-params\": {params}"
         );
         // Strictly in the profile, or not at all: nothing that arrived can have moved a line.
-        RequestFacts::parse(&base)?;
+        let facts = RequestFacts::parse(&base)?;
+        let signature = signature.and_then(|bytes| match facts.algorithm {
+            Algorithm::Ed25519 => bytes.try_into().ok().map(Signature::Ed25519),
+            Algorithm::HmacSha256 => bytes.try_into().ok().map(Signature::HmacSha256),
+        });
+        let form = "sig1=:64 bytes in base64:, or 32 of them for hmac-sha256";
+        let signature = signature.ok_or(HeaderError::Form { field: "signature", form })?;
         Ok(Self { base, signature })
     }
 
@@ -206,15 +251,53 @@ impl SignedHead {
     /// Proves that this key signed the head. The body is still to be held against the digest in the facts.
     ///
     /// # Errors
-    /// When another key signed it or the signature does not fit.
+    /// When another key signed it, the signature does not fit, or it is signed under a channel's key.
     pub fn verify(&self, key: &PublicKey) -> Result<RequestFacts<'_>, HeaderError> {
-        Ok(verify_head(&self.base, &self.signature, key)?)
+        match &self.signature {
+            Signature::Ed25519(signature) => Ok(verify_head(&self.base, signature, key)?),
+            Signature::HmacSha256(_) => Err(RequestError::Algorithm(Algorithm::HmacSha256).into()),
+        }
     }
 
-    /// The request with its body, to verify and to keep as proof.
+    /// Proves that whoever holds this key sent the head by the channel of this key of its own (HS-6): nothing that could be
+    /// shown to anybody else.
+    ///
+    /// # Errors
+    /// As [`SignedHead::verify`], the other way round.
+    pub fn verify_on_channel(
+        &self,
+        key: &PublicKey,
+        channel: &[u8; CHANNEL_KEY_BYTES],
+    ) -> Result<RequestFacts<'_>, HeaderError> {
+        let Signature::HmacSha256(tag) = &self.signature else {
+            return Err(RequestError::Algorithm(Algorithm::Ed25519).into());
+        };
+        let facts = RequestFacts::parse(&self.base)?;
+        if facts.key != key.id() {
+            return Err(RequestError::OtherKey { found: facts.key, expected: key.id() }.into());
+        }
+        let channel = hmac::Key::new(hmac::HMAC_SHA256, channel);
+        // In constant time.
+        hmac::verify(&channel, self.base.as_bytes(), tag).map_err(|_| RequestError::Signature)?;
+        Ok(facts)
+    }
+
+    /// How it is signed.
     #[must_use]
-    pub fn with_body(self, body: Vec<u8>) -> SignedRequest {
-        SignedRequest { base: self.base, signature: self.signature, body }
+    pub const fn algorithm(&self) -> Algorithm {
+        match self.signature {
+            Signature::Ed25519(_) => Algorithm::Ed25519,
+            Signature::HmacSha256(_) => Algorithm::HmacSha256,
+        }
+    }
+
+    /// The request with its body, to verify and to keep as proof; none of what is signed under a channel's key.
+    #[must_use]
+    pub fn with_body(self, body: Vec<u8>) -> Option<SignedRequest> {
+        match self.signature {
+            Signature::Ed25519(signature) => Some(SignedRequest { base: self.base, signature, body }),
+            Signature::HmacSha256(_) => None,
+        }
     }
 }
 
@@ -227,7 +310,8 @@ pub fn read_request(
     headers: &HeaderMap,
     body: Vec<u8>,
 ) -> Result<SignedRequest, HeaderError> {
-    Ok(SignedHead::read(target, headers)?.with_body(body))
+    let head = SignedHead::read(target, headers)?;
+    head.with_body(body).ok_or_else(|| RequestError::Algorithm(Algorithm::HmacSha256).into())
 }
 
 fn field<'a>(headers: &'a HeaderMap, name: &HeaderName, field: &'static str) -> Result<&'a str, HeaderError> {
