@@ -174,6 +174,44 @@ impl World {
         })
     }
 
+    /// The rollouts that a sweep must judge: the open ones, and those that are done and may be offered still (RO-3, RO-5).
+    ///
+    /// Of those that are done an older one is left alone once a newer one of its line reaches everybody whom it could.
+    pub fn watched(&self) -> impl Iterator<Item = &Rollout> {
+        self.rollouts.iter().filter(|rollout| {
+            rollout.is_open() || (rollout.status == RolloutStatus::Done && !self.is_replaced(rollout))
+        })
+    }
+
+    /// Whether a newer rollout of the line is done that leaves the older one nobody to be offered to: it is for everyone, on
+    /// every runtime that the older is for, by every step within the line, and not paused.
+    fn is_replaced(&self, older: &Rollout) -> bool {
+        self.rollouts.iter().any(|newer| {
+            newer.status == RolloutStatus::Done
+                && newer.adds()
+                && newer.release > older.release
+                && newer.release.line() == older.release.line()
+                && newer.restriction == Restriction::default()
+                && self.goes_wherever(newer.release, older.release)
+        })
+    }
+
+    /// Whether the newer of two releases of a line may be applied wherever the older may.
+    fn goes_wherever(&self, newer: Version, older: Version) -> bool {
+        let (Some(newer), Some(older)) = (self.release(newer), self.release(older)) else { return false };
+        let runs_on_all = match (newer.ships_runtime, older.ships_runtime) {
+            (Some(_), _) => true,
+            (None, Some(_)) => false,
+            (None, None) => newer.runtime.min <= older.runtime.min && older.runtime.max <= newer.runtime.max,
+        };
+        // What leads into the line from another is not replaced by what merely follows it there (RL-6).
+        let leads_in = match &older.from {
+            Some(from) => from.iter().any(|version| version.line() != older.version.line()),
+            None => older.class == Class::Major && newer.class != Class::Major,
+        };
+        newer.from.is_none() && runs_on_all && !leads_in
+    }
+
     /// The version of the line below which nobody goes, if one is set (RL-9).
     #[must_use]
     pub fn floor(&self, line: Line) -> Option<Version> {
