@@ -350,6 +350,14 @@ impl Instance {
         silent.fold(Span::ZERO, |sum, silent| sum + silent)
     }
 
+    /// How long the oldest deactivation notice has run, less the time it was silenced (CO-5, FO-3).
+    #[must_use]
+    pub fn notice_ran(&self, now: Timestamp) -> Option<Span> {
+        let code = FindingCode::EntitlementViolation;
+        let ran = |since| now.since(since) - self.silenced_since(code, since, now);
+        self.notices.iter().map(|notice| ran(notice.since)).max()
+    }
+
     /// What it ran before the version that runs now, if the record knows. An attempt that stalled, and ended well
     /// after all, counts too: the version runs.
     #[must_use]

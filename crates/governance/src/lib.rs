@@ -27,6 +27,7 @@ pub mod reconcile;
 pub mod refusal;
 pub mod release;
 pub mod rollout;
+pub mod silence;
 pub mod standing;
 mod text;
 pub mod tier;

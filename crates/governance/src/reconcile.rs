@@ -16,6 +16,7 @@ use crate::instance::{Countdown, Instance, OfferEnd, Outcome};
 use crate::lifecycle::{Cause, State, transition_by};
 use crate::module;
 use crate::rollout::{Rollout, RolloutStatus};
+use crate::silence;
 use crate::standing;
 use crate::tier::SubscriptionStatus;
 use crate::time::Timestamp;
@@ -206,17 +207,11 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
             .matrix
             .runtimes(instance.running.platform.line())
             .is_some_and(|range| !range.contains(instance.running.runtime)),
-        FindingCode::NotReporting => {
-            let since = instance.reported;
-            let silenced = instance.silenced_since(code, since, now);
-            let silent = now.since(since) - world.unreachable_since(since, now) - silenced;
-            silent > law.compliance_report_within
-        }
+        FindingCode::NotReporting => silence::is_too_long(instance, world, now),
         FindingCode::UnauthorisedFork => is_fork(instance, world),
         FindingCode::EntitlementViolation => {
             let limit = law.entitlement_deactivate_within;
-            let ran = |since| now.since(since) - instance.silenced_since(code, since, now);
-            instance.notices.iter().any(|notice| ran(notice.since) > limit)
+            instance.notice_ran(now).is_some_and(|ran| ran > limit)
         }
         FindingCode::VersionChainBroken => false,
     }

@@ -264,13 +264,6 @@ impl World {
         self.freezes.iter().any(|freeze| freeze.from <= now && now <= freeze.until)
     }
 
-    /// How much of the time since then the plane could not be reached (CO-7).
-    #[must_use]
-    pub fn unreachable_since(&self, since: Timestamp, now: Timestamp) -> Span {
-        let overlap = |outage: &Outage| outage.until.min(now).since(outage.from.max(since));
-        self.outages.iter().map(overlap).fold(Span::ZERO, |sum, length| sum + length)
-    }
-
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
     #[must_use]
     pub fn is_next_step(&self, release: Version, instance: &Instance) -> bool {
