@@ -20,15 +20,17 @@ use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{Warning, Window};
 
+mod memory;
+
 pub use crate::obligation::{Countdown, Due, Left, Paid, Wish};
 
-/// Finished attempts remembered on the instance; the ledger holds them all.
+/// Finished attempts remembered on the instance, those that brought what runs before all others; the ledger holds them all.
 pub const ATTEMPTS_MAX: usize = 32;
 /// Rollouts remembered that offered the instance something; the ledger holds them all.
 pub const OFFERED_MAX: usize = 32;
 /// Failed releases remembered for RO-9.
 pub const FAILURES_MAX: usize = 16;
-/// Overrides remembered; the ledger holds them all.
+/// Overrides remembered, and so how many may count at once; the ledger holds them all.
 pub const OVERRIDES_MAX: usize = 16;
 /// Violations remembered for CO-13; the constitution asks for fewer.
 pub const VIOLATIONS_MAX: usize = 64;
@@ -227,13 +229,13 @@ pub struct Instance {
     pub left: Option<Left>,
     /// Rollouts that ever offered it an update, oldest first, the last [`OFFERED_MAX`].
     pub offered: Vec<RolloutId>,
-    /// Its finished attempts, oldest first, the last [`ATTEMPTS_MAX`].
+    /// Its finished attempts, oldest first, up to [`ATTEMPTS_MAX`].
     pub attempts: Vec<FinishedAttempt>,
     /// Releases that failed here.
     pub failures: Vec<Failure>,
     /// What is found against it.
     pub findings: Vec<Finding>,
-    /// Findings that the Founder silenced, and until when (FO-3); the last [`OVERRIDES_MAX`].
+    /// Findings that the Founder silenced, and until when (FO-3); up to [`OVERRIDES_MAX`].
     #[serde(default)]
     pub overrides: Vec<Override>,
     /// When findings opened, the last [`VIOLATIONS_MAX`], until an order of the Founder settles them (CO-13).
@@ -365,16 +367,6 @@ impl Instance {
         self.installation().map(|attempt| attempt.from)
     }
 
-    /// The attempt that brought the version that runs now, if the record knows it.
-    #[must_use]
-    pub fn installation(&self) -> Option<&FinishedAttempt> {
-        self.attempts.iter().rev().find(|attempt| {
-            attempt.action == Action::Update
-                && attempt.release == self.running.platform
-                && attempt.from != self.running.platform
-        })
-    }
-
     /// Folds one event into the instance; `at` is when it was decided.
     pub fn apply(&mut self, event: &InstanceEvent, at: Timestamp) {
         match event {
@@ -480,12 +472,7 @@ impl Instance {
             }
             InstanceEvent::OverrideSet { code, until } => {
                 self.forgive();
-                for earlier in self.overrides.iter_mut().filter(|given| given.code == *code) {
-                    // One override at a time: no time stands still twice.
-                    earlier.until = earlier.until.min(at - Span::from_millis(1));
-                }
-                let given = Override { code: *code, from: at, until: *until };
-                keep_last(&mut self.overrides, given, OVERRIDES_MAX);
+                self.remember_override(*code, at, *until);
             }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 self.activations.push(Activation { domain: domain.clone(), since: at });
@@ -604,10 +591,7 @@ impl Instance {
 
     fn finish_attempt(&mut self, outcome: Outcome, at: Timestamp) {
         let Some(attempt) = self.attempt.take() else { return };
-        if self.attempts.len() >= ATTEMPTS_MAX {
-            self.attempts.remove(0);
-        }
-        self.attempts.push(FinishedAttempt {
+        self.remember_attempt(FinishedAttempt {
             release: attempt.release,
             rollout: attempt.rollout,
             action: attempt.action,

@@ -23,6 +23,7 @@ pub mod layer;
 pub mod lifecycle;
 pub mod module;
 pub mod obligation;
+pub mod outage;
 pub mod reconcile;
 pub mod refusal;
 pub mod release;

@@ -14,11 +14,14 @@ use crate::finding::Escalation;
 use crate::id::{Digest, RolloutId};
 use crate::instance::Instance;
 use crate::module::Catalogue;
+use crate::outage;
 use crate::release::{Class, Matrix, Release, Restriction, Weight, check_step};
 use crate::rollout::{OpenPhase, Phase, Rollout, RolloutStatus, phase_law};
 use crate::standing::Brake;
 use crate::time::{Span, Timestamp};
 use crate::version::{Line, Version};
+
+pub use crate::outage::Outage;
 
 /// A release as published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,19 +79,6 @@ pub struct Freeze {
     pub until: Timestamp,
 }
 
-/// A time in which the plane could not be reached (CO-7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outage {
-    /// From when.
-    pub from: Timestamp,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-/// Outages remembered; the ledger holds them all.
-pub const OUTAGES_MAX: usize = 64;
-
 /// Everything that a decision rests on besides the instance itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +114,7 @@ pub struct World {
     pub rollouts: Vec<Rollout>,
     /// Freezes set so far.
     pub freezes: Vec<Freeze>,
-    /// When the plane could not be reached, in order, the last [`OUTAGES_MAX`].
+    /// When the plane could not be reached, in order, those of the last year, up to [`OUTAGES_MAX`](outage::OUTAGES_MAX).
     #[serde(default)]
     pub outages: Vec<Outage>,
     /// Whether the red switch is on.
@@ -361,8 +351,7 @@ impl World {
                 self.freezes.push(Freeze { from: *from, until: *until });
             }
             WorldEvent::OutageRecorded { from, until } => {
-                self.outages.push(Outage { from: *from, until: *until });
-                self.outages.drain(..self.outages.len().saturating_sub(OUTAGES_MAX));
+                outage::remember(&mut self.outages, Outage { from: *from, until: *until });
             }
             WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
             WorldEvent::FederationEscalated { rule, facts } => {

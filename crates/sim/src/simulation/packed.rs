@@ -241,7 +241,7 @@ impl Packed {
     }
 
     fn pack_attempts(&mut self, attempts: &[FinishedAttempt], book: &Book, changed: Changed) -> bool {
-        // Of a list that is full the first make room for the last.
+        // Of a list that is full one makes room for the last.
         let grows = attempts.len() < ATTEMPTS_MAX && self.attempts.len() <= attempts.len();
         match changed {
             Changed::Everything => {
