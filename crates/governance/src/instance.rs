@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::constitution::StandingOrder;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, Finding, FindingCode, Override};
 use crate::id::{Digest, DomainCode, Endpoint, InstanceId, InstanceKey, Label, ProviderId, RolloutId};
@@ -246,6 +247,9 @@ pub struct Instance {
     pub warnings: Vec<Warning>,
     /// What lies before the Founder about it.
     pub escalations: Vec<Escalation>,
+    /// The Founder was told that its drift is beyond the freeze and that no order takes it: once, while it goes on (CO-13).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub freeze_told: bool,
     /// Suspended by the Founder's order: only his `restore` lifts it (LC-19).
     pub held: bool,
     /// Restored, and not yet shaken hands afresh (LC-17).
@@ -302,6 +306,7 @@ impl Instance {
             violations: Vec::new(),
             warnings: Vec::new(),
             escalations: Vec::new(),
+            freeze_told: false,
             held: false,
             handshake_required: false,
             unstated: false,
@@ -429,6 +434,7 @@ impl Instance {
             }
             InstanceEvent::DueEnded { why, .. } => {
                 let due = self.due.take();
+                self.freeze_told = false;
                 self.forget_warnings(&[
                     Window::Update,
                     Window::Security,
@@ -473,6 +479,8 @@ impl Instance {
             InstanceEvent::OverrideSet { code, until } => {
                 self.forgive();
                 self.remember_override(*code, at, *until);
+                // At its end the matter is open again.
+                self.freeze_told &= *code != FindingCode::VersionDrift;
             }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 self.activations.push(Activation { domain: domain.clone(), since: at });
@@ -511,6 +519,7 @@ impl Instance {
                 self.forgive();
             }
             InstanceEvent::Escalated { rule, facts } => {
+                self.freeze_told |= rule == StandingOrder::DriftFreeze.rule();
                 self.escalations.push(Escalation::new(rule, facts, at));
             }
             InstanceEvent::EscalationAcknowledged { rule } => {
@@ -573,6 +582,7 @@ impl Instance {
             self.notices.clear();
             self.failures.clear();
             self.previous_key = None;
+            self.freeze_told = false;
             self.handshake_required = to == State::Suspended;
             self.unstated = to == State::Suspended;
         }

@@ -59,7 +59,7 @@ fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent>
     if instance.state == State::Revoked {
         return Vec::new();
     }
-    let stages = [stall, obligations, notices, findings, violations, offers, standing, warnings];
+    let stages = [stall, obligations, notices, findings, violations, frozen, offers, standing, warnings];
     stages
         .iter()
         .map(|stage| stage(instance, world, now))
@@ -188,6 +188,18 @@ fn violations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instanc
     }
     let facts = alloc::format!("{recent} findings opened within {}", law.escalation_within);
     instance.escalation("CO-13", &facts).into_iter().collect()
+}
+
+/// Drift beyond the freeze where no standing order takes the instance: the Founder is told, once (CO-2, CO-13).
+fn frozen(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let order = StandingOrder::DriftFreeze;
+    let stands = world.constitution.standing_orders.contains(&order);
+    if instance.freeze_told || stands || !order.holds(instance, now) {
+        return Vec::new();
+    }
+    let facts =
+        alloc::format!("drift is beyond the freeze, and no standing order {order} takes the instance");
+    instance.escalation(order.rule(), &facts).into_iter().collect()
 }
 
 /// Whether a finding's condition holds.

@@ -86,6 +86,12 @@ impl StandingOrder {
     /// Whether it applies to the instance now, room or not.
     #[must_use]
     pub fn applies(self, instance: &Instance, world: &World, now: Timestamp) -> bool {
+        world.constitution.standing_orders.contains(&self) && self.holds(instance, now)
+    }
+
+    /// Whether it would apply, did it stand in the constitution.
+    #[must_use]
+    pub fn holds(self, instance: &Instance, now: Timestamp) -> bool {
         let finding = match self {
             Self::DriftFreeze => FindingCode::VersionDrift,
             Self::UnauthorisedFork => FindingCode::UnauthorisedFork,
@@ -97,10 +103,7 @@ impl StandingOrder {
             }
             Self::UnauthorisedFork => instance.finding(finding).is_some(),
         };
-        holds
-            && world.constitution.standing_orders.contains(&self)
-            && !instance.is_silenced(finding, now)
-            && transition_by(instance.state, self.cause()).is_some()
+        holds && !instance.is_silenced(finding, now) && transition_by(instance.state, self.cause()).is_some()
     }
 }
 

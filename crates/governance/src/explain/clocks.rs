@@ -71,7 +71,7 @@ fn of_window(facts: &Facts<'_>, open: &Open) -> Deadline {
             "CO-2",
             String::from("drift"),
             drifts,
-            "nothing: the constitution has no standing order drift-freeze",
+            "the Founder is told: the constitution has no standing order drift-freeze",
         ),
         Window::Subscription => {
             ("CO-10", String::from("the grace of the lapsed subscription"), true, "it is suspended")

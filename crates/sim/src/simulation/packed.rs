@@ -304,6 +304,7 @@ impl Packed {
             held,
             handshake_required,
             unstated,
+            freeze_told,
             serial,
         } = instance;
         let usual = previous_key.is_none()
@@ -314,6 +315,7 @@ impl Packed {
             && notices.is_empty()
             && overrides.is_empty()
             && !unstated
+            && !freeze_told
             && wish.is_none()
             && interrupted.is_none()
             && left.is_none()
@@ -433,6 +435,7 @@ impl Packed {
         into.serial = u64::from(self.serial);
         into.previous_key = None;
         into.unstated = false;
+        into.freeze_told = false;
         into.wish = None;
         into.interrupted = None;
         into.left = None;
