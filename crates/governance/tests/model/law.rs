@@ -245,7 +245,9 @@ fn check_freeze(fleet: &mut Fleet, record: &Instance) {
     let grave = record.due.and_then(|due| due.drift).is_some_and(|drift| drift.is_grave(NOW));
     let found = grave && record.finding(code).is_some() && !record.is_silenced(code, NOW);
     let idle = !matches!(record.state, State::Revoked | State::UpgradeInProgress);
-    let told = record.freeze_told || fleet.world.constitution.standing_orders.contains(&order);
+    // What is open from a drift before stands for this one too.
+    let open = record.escalations.iter().any(|open| open.rule == order.rule());
+    let told = open || record.freeze_told || fleet.world.constitution.standing_orders.contains(&order);
     must(fleet, told || !(found && idle), "CO-13: drift beyond the freeze and nobody is told");
 }
 

@@ -134,7 +134,7 @@ impl Fleet {
             self.runtime_steps(index, steps);
             self.authority_steps(index, steps);
         }
-        steps.retain(|step| step.cost() <= self.left);
+        steps.retain(|step| step.cost() <= self.left && (step.cost() == 0 || (scope.only)(*step)));
     }
 
     fn world_steps(&self, releases: &[(Version, Class)], steps: &mut Vec<Step>) {
