@@ -12,7 +12,7 @@ use crate::entitlement::issue;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
 use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
-use crate::instance::{Instance, Outcome, Running, StatementHead};
+use crate::instance::{Instance, OVERRIDES_MAX, Outcome, Running, StatementHead};
 use crate::layer::LayerId;
 use crate::lifecycle::{Authority, Cause, State, transition_by};
 use crate::module::{self, Activation};
@@ -507,6 +507,10 @@ fn overrule(
     }
     if until <= now {
         return Err(Reason::OverrideVoid { until }.into());
+    }
+    if !instance.has_room_for_override(code, now) {
+        // Rather than forget one by which a clock stands still, or stood.
+        return Err(Reason::OverridesExhausted { most: OVERRIDES_MAX }.into());
     }
     let mut events = alloc::vec![InstanceEvent::OverrideSet { code, until }];
     if !instance.escalations.is_empty() {

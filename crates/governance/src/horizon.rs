@@ -7,6 +7,7 @@ use crate::instance::Instance;
 use crate::lifecycle::State;
 use crate::reconcile::retry_wait;
 use crate::release::Class;
+use crate::silence;
 use crate::standing;
 use crate::time::{Span, Timestamp};
 use crate::warning;
@@ -15,21 +16,15 @@ use crate::world::World;
 /// The last instant, not before `now`, up to which every window that is open now is kept; the first instant beyond it
 /// may make something due. None: no window is open, and only an event can.
 ///
-/// Holds for the instance and the world as they stand: an event of either asks for another look. A plane's outages
-/// only put the instant off (CO-7).
+/// Holds for the instance and the world as they stand: an event of either asks for another look. Outages and overrides
+/// only put an end off (CO-7, FO-3): whoever looks at the one that is named finds the next.
 #[must_use]
 pub fn next_look(instance: &Instance, world: &World, now: Timestamp) -> Option<Timestamp> {
-    let silence = silence_until(instance.reported, world);
+    let silence = silence::until(instance, world, now);
     let beside = next_look_beside_silence(instance, world, now);
     Some(silence)
         .filter(|silence| *silence >= now && beside.is_none_or(|beside| *silence < beside))
         .or(beside)
-}
-
-/// Until when an instance that made its last statement then may stay silent (CO-7).
-#[must_use]
-pub fn silence_until(reported: Timestamp, world: &World) -> Timestamp {
-    reported + world.constitution.compliance_report_within
 }
 
 /// As [`next_look`], of an instance that does not stay silent.
@@ -92,12 +87,13 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
 mod tests {
     use super::*;
     use crate::event::Registration;
-    use crate::finding::{Finding, FindingCode};
+    use crate::finding::{Finding, FindingCode, Override};
     use crate::id::{Digest, InstanceId, InstanceKey};
     use crate::instance::Running;
     use crate::reconcile::reconcile;
     use crate::tier::{Kind, SubscriptionStatus, Tier};
     use crate::version::Version;
+    use crate::world::Outage;
     use alloc::vec::Vec;
 
     fn at(hours: i64) -> Timestamp {
@@ -158,6 +154,43 @@ mod tests {
             30 * 24,
             "CO-12, half of the way to CO-11",
         );
+    }
+
+    /// From look to look a finding is reached in the first instant beyond its window, whatever stood still meanwhile.
+    fn check_reached(change: impl Fn(&mut Instance, &mut World), code: FindingCode, hours: i64) {
+        let (mut instance, mut world) = (instance(), World::default());
+        change(&mut instance, &mut world);
+        let mut now = at(0);
+        for _ in 0..1_000 {
+            for event in reconcile(&instance, &world, now) {
+                instance.apply(&event, now);
+            }
+            if instance.finding(code).is_some() {
+                break;
+            }
+            now = next_look(&instance, &world, now).unwrap() + Span::from_millis(1);
+        }
+        assert_eq!(now, at(hours) + Span::from_millis(1), "{code}");
+    }
+
+    #[test]
+    fn co_5_co_7_fo_3_what_stood_still_puts_an_end_off_and_never_hides_it() {
+        let (silent, entitled) = (FindingCode::NotReporting, FindingCode::EntitlementViolation);
+        let silenced = |code, from, until| Override { code, from: at(from), until: at(until) };
+        let outage = |from, until| Outage { from: at(from), until: at(until) };
+        check_reached(|_, _| {}, silent, 48);
+        check_reached(|_, world| world.outages = [outage(10, 20), outage(30, 41)].to_vec(), silent, 69);
+        check_reached(|instance, _| instance.overrides.push(silenced(silent, 40, 90)), silent, 98);
+        let notice = |instance: &mut Instance| {
+            instance.reported = at(24 * 365);
+            instance.domains.push("EDU".parse().unwrap());
+        };
+        check_reached(|instance, _| notice(instance), entitled, 48);
+        let change = |instance: &mut Instance, _: &mut World| {
+            notice(instance);
+            instance.overrides.push(silenced(entitled, 12, 100));
+        };
+        check_reached(change, entitled, 136);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::constitution::StandingOrder;
 use crate::entitlement::IssuedToken;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, Finding, FindingCode, Override};
@@ -21,15 +22,17 @@ use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{Warning, Window};
 
+mod memory;
+
 pub use crate::obligation::{Countdown, Due, Left, Paid, Wish};
 
-/// Finished attempts remembered on the instance; the ledger holds them all.
+/// Finished attempts remembered on the instance, those that brought what runs before all others; the ledger holds them all.
 pub const ATTEMPTS_MAX: usize = 32;
 /// Rollouts remembered that offered the instance something; the ledger holds them all.
 pub const OFFERED_MAX: usize = 32;
 /// Failed releases remembered for RO-9.
 pub const FAILURES_MAX: usize = 16;
-/// Overrides remembered; the ledger holds them all.
+/// Overrides remembered, and so how many may count at once; the ledger holds them all.
 pub const OVERRIDES_MAX: usize = 16;
 /// Violations remembered for CO-13; the constitution asks for fewer.
 pub const VIOLATIONS_MAX: usize = 64;
@@ -228,13 +231,13 @@ pub struct Instance {
     pub left: Option<Left>,
     /// Rollouts that ever offered it an update, oldest first, the last [`OFFERED_MAX`].
     pub offered: Vec<RolloutId>,
-    /// Its finished attempts, oldest first, the last [`ATTEMPTS_MAX`].
+    /// Its finished attempts, oldest first, up to [`ATTEMPTS_MAX`].
     pub attempts: Vec<FinishedAttempt>,
     /// Releases that failed here.
     pub failures: Vec<Failure>,
     /// What is found against it.
     pub findings: Vec<Finding>,
-    /// Findings that the Founder silenced, and until when (FO-3); the last [`OVERRIDES_MAX`].
+    /// Findings that the Founder silenced, and until when (FO-3); up to [`OVERRIDES_MAX`].
     #[serde(default)]
     pub overrides: Vec<Override>,
     /// When findings opened, the last [`VIOLATIONS_MAX`], until an order of the Founder settles them (CO-13).
@@ -245,6 +248,9 @@ pub struct Instance {
     pub warnings: Vec<Warning>,
     /// What lies before the Founder about it.
     pub escalations: Vec<Escalation>,
+    /// The Founder was told that its drift is beyond the freeze and that no order takes it: once, while it goes on (CO-13).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub freeze_told: bool,
     /// Suspended by the Founder's order: only his `restore` lifts it (LC-19).
     pub held: bool,
     /// Restored, and not yet shaken hands afresh (LC-17).
@@ -308,6 +314,7 @@ impl Instance {
             violations: Vec::new(),
             warnings: Vec::new(),
             escalations: Vec::new(),
+            freeze_told: false,
             held: false,
             handshake_required: false,
             unstated: false,
@@ -360,21 +367,19 @@ impl Instance {
         silent.fold(Span::ZERO, |sum, silent| sum + silent)
     }
 
+    /// How long the oldest deactivation notice has run, less the time it was silenced (CO-5, FO-3).
+    #[must_use]
+    pub fn notice_ran(&self, now: Timestamp) -> Option<Span> {
+        let code = FindingCode::EntitlementViolation;
+        let ran = |since| now.since(since) - self.silenced_since(code, since, now);
+        self.notices.iter().map(|notice| ran(notice.since)).max()
+    }
+
     /// What it ran before the version that runs now, if the record knows. An attempt that stalled, and ended well
     /// after all, counts too: the version runs.
     #[must_use]
     pub fn previous(&self) -> Option<Version> {
         self.installation().map(|attempt| attempt.from)
-    }
-
-    /// The attempt that brought the version that runs now, if the record knows it.
-    #[must_use]
-    pub fn installation(&self) -> Option<&FinishedAttempt> {
-        self.attempts.iter().rev().find(|attempt| {
-            attempt.action == Action::Update
-                && attempt.release == self.running.platform
-                && attempt.from != self.running.platform
-        })
     }
 
     /// Folds one event into the instance; `at` is when it was decided.
@@ -439,6 +444,7 @@ impl Instance {
             }
             InstanceEvent::DueEnded { why, .. } => {
                 let due = self.due.take();
+                self.freeze_told = false;
                 self.forget_warnings(&[
                     Window::Update,
                     Window::Security,
@@ -482,12 +488,9 @@ impl Instance {
             }
             InstanceEvent::OverrideSet { code, until } => {
                 self.forgive();
-                for earlier in self.overrides.iter_mut().filter(|given| given.code == *code) {
-                    // One override at a time: no time stands still twice.
-                    earlier.until = earlier.until.min(at - Span::from_millis(1));
-                }
-                let given = Override { code: *code, from: at, until: *until };
-                keep_last(&mut self.overrides, given, OVERRIDES_MAX);
+                self.remember_override(*code, at, *until);
+                // At its end the matter is open again.
+                self.freeze_told &= *code != FindingCode::VersionDrift;
             }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 self.activations.push(Activation { domain: domain.clone(), since: at });
@@ -540,6 +543,7 @@ impl Instance {
                 self.forgive();
             }
             InstanceEvent::Escalated { rule, facts } => {
+                self.freeze_told |= rule == StandingOrder::DriftFreeze.rule();
                 self.escalations.push(Escalation::new(rule, facts, at));
             }
             InstanceEvent::EscalationAcknowledged { rule } => {
@@ -602,6 +606,7 @@ impl Instance {
             self.notices.clear();
             self.failures.clear();
             self.previous_key = None;
+            self.freeze_told = false;
             self.handshake_required = to == State::Suspended;
             self.unstated = to == State::Suspended;
             // What a status list has called invalid never counts again (EN-6).
@@ -622,10 +627,7 @@ impl Instance {
 
     fn finish_attempt(&mut self, outcome: Outcome, at: Timestamp) {
         let Some(attempt) = self.attempt.take() else { return };
-        if self.attempts.len() >= ATTEMPTS_MAX {
-            self.attempts.remove(0);
-        }
-        self.attempts.push(FinishedAttempt {
+        self.remember_attempt(FinishedAttempt {
             release: attempt.release,
             rollout: attempt.rollout,
             action: attempt.action,

@@ -16,6 +16,7 @@ use crate::instance::{Countdown, Instance, OfferEnd, Outcome};
 use crate::lifecycle::{Cause, State, transition_by};
 use crate::module;
 use crate::rollout::{Rollout, RolloutStatus};
+use crate::silence;
 use crate::standing;
 use crate::tier::SubscriptionStatus;
 use crate::time::Timestamp;
@@ -58,7 +59,7 @@ fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent>
     if instance.state == State::Revoked {
         return Vec::new();
     }
-    let stages = [stall, obligations, notices, findings, violations, offers, standing, warnings];
+    let stages = [stall, obligations, notices, findings, violations, frozen, offers, standing, warnings];
     stages
         .iter()
         .map(|stage| stage(instance, world, now))
@@ -189,6 +190,18 @@ fn violations(instance: &Instance, world: &World, now: Timestamp) -> Vec<Instanc
     instance.escalation("CO-13", &facts).into_iter().collect()
 }
 
+/// Drift beyond the freeze where no standing order takes the instance: the Founder is told, once (CO-2, CO-13).
+fn frozen(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+    let order = StandingOrder::DriftFreeze;
+    let stands = world.constitution.standing_orders.contains(&order);
+    if instance.freeze_told || stands || !order.holds(instance, now) {
+        return Vec::new();
+    }
+    let facts =
+        alloc::format!("drift is beyond the freeze, and no standing order {order} takes the instance");
+    instance.escalation(order.rule(), &facts).into_iter().collect()
+}
+
 /// Whether a finding's condition holds.
 fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timestamp) -> bool {
     let law = &world.constitution;
@@ -206,17 +219,11 @@ fn condition(code: FindingCode, instance: &Instance, world: &World, now: Timesta
             .matrix
             .runtimes(instance.running.platform.line())
             .is_some_and(|range| !range.contains(instance.running.runtime)),
-        FindingCode::NotReporting => {
-            let since = instance.reported;
-            let silenced = instance.silenced_since(code, since, now);
-            let silent = now.since(since) - world.unreachable_since(since, now) - silenced;
-            silent > law.compliance_report_within
-        }
+        FindingCode::NotReporting => silence::is_too_long(instance, world, now),
         FindingCode::UnauthorisedFork => is_fork(instance, world),
         FindingCode::EntitlementViolation => {
             let limit = law.entitlement_deactivate_within;
-            let ran = |since| now.since(since) - instance.silenced_since(code, since, now);
-            instance.notices.iter().any(|notice| ran(notice.since) > limit)
+            instance.notice_ran(now).is_some_and(|ran| ran > limit)
         }
         FindingCode::VersionChainBroken => false,
     }

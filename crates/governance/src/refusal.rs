@@ -243,6 +243,14 @@ pub enum Reason {
         /// When it ends.
         until: Timestamp,
     },
+    /// FO-3.
+    #[error(
+        "{most} overrides of this instance are in force or still count for what is found, and no more are remembered"
+    )]
+    OverridesExhausted {
+        /// How many are remembered.
+        most: usize,
+    },
     /// FO-5.
     #[error("the constitution contradicts itself: {detail}")]
     ConstitutionContradicts {
@@ -423,6 +431,9 @@ impl Reason {
             Self::Installing { .. } => ("installing", "LC-9", "wait until it has ended, or stalled"),
             Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
+            Self::OverridesExhausted { .. } => {
+                ("overrides-exhausted", "FO-3", "prolong one that is in force, or have a finding cured")
+            }
             Self::ConstitutionContradicts { .. } => {
                 ("constitution-contradicts", "FO-5", "mend the parameters and sign again")
             }

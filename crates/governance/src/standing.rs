@@ -20,7 +20,7 @@ const MINUTE_MS: i64 = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Taken {
-    /// Which minute: its first instant.
+    /// Which minute: its last instant, so that nothing of a day is forgotten before its end.
     pub minute: Timestamp,
     /// How many.
     pub instances: u64,
@@ -48,7 +48,8 @@ impl Brake {
     }
 
     pub(crate) fn take(&mut self, at: Timestamp) {
-        let minute = Timestamp::from_millis(at.as_millis() / MINUTE_MS * MINUTE_MS);
+        let minutes = at.as_millis().saturating_add(MINUTE_MS - 1) / MINUTE_MS;
+        let minute = Timestamp::from_millis(minutes * MINUTE_MS);
         self.taken.retain(|taken| at.since(taken.minute) <= DAY);
         match self.taken.last_mut().filter(|taken| taken.minute == minute) {
             Some(taken) => taken.instances += 1,
@@ -85,6 +86,12 @@ impl StandingOrder {
     /// Whether it applies to the instance now, room or not.
     #[must_use]
     pub fn applies(self, instance: &Instance, world: &World, now: Timestamp) -> bool {
+        world.constitution.standing_orders.contains(&self) && self.holds(instance, now)
+    }
+
+    /// Whether it would apply, did it stand in the constitution.
+    #[must_use]
+    pub fn holds(self, instance: &Instance, now: Timestamp) -> bool {
         let finding = match self {
             Self::DriftFreeze => FindingCode::VersionDrift,
             Self::UnauthorisedFork => FindingCode::UnauthorisedFork,
@@ -96,10 +103,7 @@ impl StandingOrder {
             }
             Self::UnauthorisedFork => instance.finding(finding).is_some(),
         };
-        holds
-            && world.constitution.standing_orders.contains(&self)
-            && !instance.is_silenced(finding, now)
-            && transition_by(instance.state, self.cause()).is_some()
+        holds && !instance.is_silenced(finding, now) && transition_by(instance.state, self.cause()).is_some()
     }
 }
 
@@ -146,5 +150,19 @@ mod tests {
         let constitution = Constitution { standing_orders_share: none, ..Constitution::default() };
         let world = World { constitution, ..World::default() };
         assert_eq!(world.brake.room(&world, at(0)), 1);
+    }
+
+    #[test]
+    fn co_14_a_day_is_never_shorter_than_a_day() {
+        let taken = Timestamp::from_millis(10 * MINUTE_MS + 59_900);
+        let mut world = World::default();
+        world.brake.take(taken);
+        let at = |millis: i64| taken + Span::from_millis(millis);
+        assert_eq!(world.brake.room(&world, taken), 0);
+        assert_eq!(world.brake.room(&world, at(DAY.as_millis() - 60_000)), 0);
+        assert_eq!(world.brake.room(&world, at(DAY.as_millis())), 0);
+        // Counted by the minute, it may be longer, by less than a minute.
+        assert_eq!(world.brake.room(&world, at(DAY.as_millis() + 100)), 0);
+        assert_eq!(world.brake.room(&world, at(DAY.as_millis() + 101)), 1);
     }
 }

@@ -105,8 +105,8 @@ pub fn open(instance: &Instance, world: &World, now: Timestamp) -> Vec<Open> {
     if instance.subscription.status == SubscriptionStatus::Lapsed {
         add(Window::Subscription, now.since(instance.subscription.since), law.subscription_lapse_grace);
     }
-    if let Some(oldest) = instance.notices.iter().map(|notice| notice.since).min() {
-        add(Window::Deactivation, now.since(oldest), law.entitlement_deactivate_within);
+    if let Some(ran) = instance.notice_ran(now) {
+        add(Window::Deactivation, ran, law.entitlement_deactivate_within);
     }
     let ages = instance.findings.iter().filter(|finding| !instance.is_silenced(finding.code, now));
     if let Some(age) = ages.map(|finding| instance.age(finding, now)).max() {

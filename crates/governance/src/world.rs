@@ -14,11 +14,14 @@ use crate::finding::Escalation;
 use crate::id::{Digest, RolloutId};
 use crate::instance::Instance;
 use crate::module::Catalogue;
+use crate::outage;
 use crate::release::{Class, Matrix, Release, Restriction, Weight, check_step};
 use crate::rollout::{OpenPhase, Phase, Rollout, RolloutStatus, phase_law};
 use crate::standing::Brake;
 use crate::time::{Span, Timestamp};
 use crate::version::{Line, Version};
+
+pub use crate::outage::Outage;
 
 /// A release as published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,19 +79,6 @@ pub struct Freeze {
     pub until: Timestamp,
 }
 
-/// A time in which the plane could not be reached (CO-7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outage {
-    /// From when.
-    pub from: Timestamp,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-/// Outages remembered; the ledger holds them all.
-pub const OUTAGES_MAX: usize = 64;
-
 /// Everything that a decision rests on besides the instance itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +114,7 @@ pub struct World {
     pub rollouts: Vec<Rollout>,
     /// Freezes set so far.
     pub freezes: Vec<Freeze>,
-    /// When the plane could not be reached, in order, the last [`OUTAGES_MAX`].
+    /// When the plane could not be reached, in order, those of the last year, up to [`OUTAGES_MAX`](outage::OUTAGES_MAX).
     #[serde(default)]
     pub outages: Vec<Outage>,
     /// Serial numbers of people's certificates that count no more (AU-2).
@@ -177,6 +167,44 @@ impl World {
         })
     }
 
+    /// The rollouts that a sweep must judge: the open ones, and those that are done and may be offered still (RO-3, RO-5).
+    ///
+    /// Of those that are done an older one is left alone once a newer one of its line reaches everybody whom it could.
+    pub fn watched(&self) -> impl Iterator<Item = &Rollout> {
+        self.rollouts.iter().filter(|rollout| {
+            rollout.is_open() || (rollout.status == RolloutStatus::Done && !self.is_replaced(rollout))
+        })
+    }
+
+    /// Whether a newer rollout of the line is done that leaves the older one nobody to be offered to: it is for everyone, on
+    /// every runtime that the older is for, by every step within the line, and not paused.
+    fn is_replaced(&self, older: &Rollout) -> bool {
+        self.rollouts.iter().any(|newer| {
+            newer.status == RolloutStatus::Done
+                && newer.adds()
+                && newer.release > older.release
+                && newer.release.line() == older.release.line()
+                && newer.restriction == Restriction::default()
+                && self.goes_wherever(newer.release, older.release)
+        })
+    }
+
+    /// Whether the newer of two releases of a line may be applied wherever the older may.
+    fn goes_wherever(&self, newer: Version, older: Version) -> bool {
+        let (Some(newer), Some(older)) = (self.release(newer), self.release(older)) else { return false };
+        let runs_on_all = match (newer.ships_runtime, older.ships_runtime) {
+            (Some(_), _) => true,
+            (None, Some(_)) => false,
+            (None, None) => newer.runtime.min <= older.runtime.min && older.runtime.max <= newer.runtime.max,
+        };
+        // What leads into the line from another is not replaced by what merely follows it there (RL-6).
+        let leads_in = match &older.from {
+            Some(from) => from.iter().any(|version| version.line() != older.version.line()),
+            None => older.class == Class::Major && newer.class != Class::Major,
+        };
+        newer.from.is_none() && runs_on_all && !leads_in
+    }
+
     /// The version of the line below which nobody goes, if one is set (RL-9).
     #[must_use]
     pub fn floor(&self, line: Line) -> Option<Version> {
@@ -227,13 +255,6 @@ impl World {
     #[must_use]
     pub fn is_frozen(&self, now: Timestamp) -> bool {
         self.freezes.iter().any(|freeze| freeze.from <= now && now <= freeze.until)
-    }
-
-    /// How much of the time since then the plane could not be reached (CO-7).
-    #[must_use]
-    pub fn unreachable_since(&self, since: Timestamp, now: Timestamp) -> Span {
-        let overlap = |outage: &Outage| outage.until.min(now).since(outage.from.max(since));
-        self.outages.iter().map(overlap).fold(Span::ZERO, |sum, length| sum + length)
     }
 
     /// Whether the release may be the instance's next step: later, by a legal edge, on a runtime that fits (RL-5, RL-6).
@@ -336,8 +357,7 @@ impl World {
                 self.freezes.push(Freeze { from: *from, until: *until });
             }
             WorldEvent::OutageRecorded { from, until } => {
-                self.outages.push(Outage { from: *from, until: *until });
-                self.outages.drain(..self.outages.len().saturating_sub(OUTAGES_MAX));
+                outage::remember(&mut self.outages, Outage { from: *from, until: *until });
             }
             WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
             WorldEvent::FederationEscalated { rule, facts } => {

@@ -12,8 +12,8 @@ use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
 use governance::{
-    Class, Digest, Instance, InstanceId, InstanceKey, Kind, Package, Registration, Release, Restriction,
-    Running, Span, State, Tier, Timestamp, Version, VersionRange, World,
+    Class, Digest, FindingCode, Instance, InstanceId, InstanceKey, Kind, Package, Registration, Release,
+    Restriction, Running, Span, State, Tier, Timestamp, Version, VersionRange, World,
 };
 
 fn at(hours: i64) -> Timestamp {
@@ -148,6 +148,31 @@ fn co_7_the_clocks_are_explained_the_soonest_first() {
     let told = explain(&instance, &world, at(49));
     assert_eq!(told.findings[0].rule, "CO-7");
     assert!(told.to_string().contains("to clear it, send a signed version statement"), "{told}");
+}
+
+#[test]
+fn co_5_co_7_fo_3_what_is_overridden_stands_still_in_what_is_explained() {
+    let (mut world, mut instance) = one();
+    instance.domains.push("EDU".parse().unwrap());
+    sweep(&mut world, &mut instance, at(0));
+    decided(&mut world, &WorldCommand::RecordOutage { from: at(1), until: at(5) }, at(5));
+    let line = |instance: &Instance, rule: &str, hour| {
+        let told = explain(instance, &world, at(hour));
+        let found = told.deadlines.into_iter().find(|it| it.rule == rule).unwrap();
+        (found.left, found.ends)
+    };
+    assert_eq!(line(&instance, "CO-7", 8), (Span::hours(44), Some(at(52))));
+    assert_eq!(line(&instance, "CO-5", 8), (Span::hours(40), Some(at(48))));
+    for finding in [FindingCode::NotReporting, FindingCode::EntitlementViolation] {
+        let until = at(30);
+        for event in decide(&instance, &Command::OrderOverride { finding, until }, &world, at(10)).unwrap() {
+            instance.apply(&event, at(10));
+        }
+    }
+    assert_eq!(line(&instance, "CO-7", 20), (Span::hours(42), None));
+    assert_eq!(line(&instance, "CO-5", 20), (Span::hours(38), None));
+    assert_eq!(line(&instance, "CO-7", 40), (Span::hours(32), Some(at(72))));
+    assert_eq!(line(&instance, "CO-5", 40), (Span::hours(28), Some(at(68))));
 }
 
 #[test]

@@ -185,3 +185,41 @@ fn co_7_an_outage_is_lawful_where_nothing_was_decided_inside() {
     f.forge(Event::World(WorldEvent::OutageRecorded { from, until: f.at }));
     caught(&f, "CO-7");
 }
+
+#[test]
+fn co_2_co_13_drift_that_no_standing_order_takes_is_lawfully_escalated_once_and_not_before() {
+    let mut f = fleet();
+    let replaces = f.world.constitution_digest.unwrap();
+    let day = Span::hours(24);
+    let parameters = Constitution {
+        standing_orders: Vec::new(),
+        drift_threshold: day,
+        drift_freeze: day.times(2),
+        minor_window: day,
+        ..Constitution::default()
+    };
+    let (constitution, _) = f.constitution(parameters);
+    let effective = f.at;
+    f.order(OrderAction::Amend { constitution, replaces, effective });
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    let drifting = f.offered()[0];
+    let told = |f: &Federation| {
+        let open = &f.instances[&id_of(drifting)].escalations;
+        open.iter().filter(|open| open.rule == "CO-2").count()
+    };
+    for hours in [25, 20, 4] {
+        assert_eq!(told(&f), 0, "after {hours} hours");
+        f.wait(Span::hours(hours));
+        reports(&mut f);
+        f.sweep();
+    }
+    assert_eq!(told(&f), 1);
+    f.wait(Span::hours(1));
+    f.sweep();
+    assert_eq!(told(&f), 1);
+    lawful(&f);
+    let facts = "drift is beyond the freeze, and no standing order drift-freeze takes the instance".into();
+    f.forge(Event::Instance(id_of(drifting), InstanceEvent::Escalated { rule: "CO-2".into(), facts }));
+    caught(&f, "CO-2");
+}

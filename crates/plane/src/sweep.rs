@@ -5,7 +5,7 @@
 use governance::decide::{WorldCommand, decide_world};
 use governance::reconcile::is_due;
 use governance::rollout::advance;
-use governance::{Census, InstanceId, RolloutId, RolloutStatus, State, World};
+use governance::{Census, InstanceId, RolloutId, State, World};
 
 use crate::decision::{By, Extra};
 use crate::ports::{InstanceFilter, PAGE_MAX, Store};
@@ -74,7 +74,8 @@ impl<S: Store> Plane<S> {
     /// Advances every rollout that can still move; gives how many did.
     async fn sweep_rollouts(&self) -> Result<usize, PlaneError> {
         let mut moved = 0;
-        for id in watched(&self.seen().world) {
+        let watched: Vec<RolloutId> = self.seen().world.watched().map(|rollout| rollout.id).collect();
+        for id in watched {
             // Nothing is decided about an instance between the census and the verdict on it.
             let _gate = self.gate.write().await;
             let (seen, now) = self.law_of_the_day().await?;
@@ -117,19 +118,4 @@ impl<S: Store> Plane<S> {
         let (resigned, cleaned) = (self.repository.resign_if_due(now), self.repository.incoming_clean(now));
         resigned.and(cleaned).map(|_| ()).map_err(|error| PlaneError::Unavailable(error.to_string()))
     }
-}
-
-/// The rollouts that a sweep must look at: the open ones, and of those that are done the latest of each line.
-fn watched(world: &World) -> Vec<RolloutId> {
-    let newest_done = |release: governance::Version| {
-        !world.rollouts.iter().any(|other| {
-            other.status == RolloutStatus::Done
-                && other.release.line() == release.line()
-                && other.release > release
-        })
-    };
-    let watch = world.rollouts.iter().filter(|rollout| {
-        rollout.is_open() || (rollout.status == RolloutStatus::Done && newest_done(rollout.release))
-    });
-    watch.map(|rollout| rollout.id).collect()
 }

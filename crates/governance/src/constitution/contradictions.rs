@@ -10,6 +10,11 @@ use super::Constitution;
 use crate::instance::VIOLATIONS_MAX;
 use crate::time::Span;
 
+/// Certificates, tokens and signatures tell time in whole seconds: what is shorter is over when it begins.
+const SECOND: Span = Span::from_millis(1_000);
+/// An instance makes a statement at least so often (CO-7), and is audited at least so often (§7).
+const DAY: Span = Span::hours(24);
+
 /// Why a constitution contradicts itself, naming the parameters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{parameter} is {found}: {rule}")]
@@ -52,21 +57,26 @@ impl Constitution {
     /// Times that cannot be nothing.
     fn lengths(&self, found: &mut Found) {
         for (parameter, span) in [
-            ("identity.certificate_lifetime", self.identity_certificate_lifetime),
-            ("enrolment.lifetime", self.enrolment_lifetime),
-            ("request.clock_skew", self.request_clock_skew),
             ("security.deadline", self.security_deadline),
             ("minor.window", self.minor_window),
             ("major.window", self.major_window),
             ("drift.threshold", self.drift_threshold),
             ("compliance.suspend_after", self.compliance_suspend_after),
-            ("compliance.report_within", self.compliance_report_within),
             ("compliance.audit_every", self.compliance_audit_every),
-            ("entitlement.token_lifetime", self.entitlement_token_lifetime),
             ("escalation.within", self.escalation_within),
             ("upgrade.stall_after", self.upgrade_stall_after),
         ] {
             found.must(span > Span::ZERO, parameter, &span, "it must be longer than nothing");
+        }
+        for (parameter, span) in [
+            ("identity.certificate_lifetime", self.identity_certificate_lifetime),
+            ("enrolment.lifetime", self.enrolment_lifetime),
+            ("request.clock_skew", self.request_clock_skew),
+            ("entitlement.token_lifetime", self.entitlement_token_lifetime),
+        ] {
+            let rule =
+                "it must be a second or longer: certificates, tokens and requests tell time in whole seconds";
+            found.must(span >= SECOND, parameter, &span, rule);
         }
         for (parameter, span) in [
             ("minor.rollback_window", self.minor_rollback_window),
@@ -124,6 +134,12 @@ impl Constitution {
         let rule = "it must be from 1 to 64: no violations are no reason to escalate, and no more are remembered (CO-13)";
         let remembered = u32::try_from(VIOLATIONS_MAX).unwrap_or(u32::MAX);
         found.must((1..=remembered).contains(&violations), "escalation.violations", &violations, rule);
+        let within = self.compliance_report_within;
+        let rule = "it must be 24h or longer: an instance may leave so much between two statements (CO-7)";
+        found.must(within >= DAY, "compliance.report_within", &within, rule);
+        let every = self.compliance_audit_every;
+        let rule = "it must be 24h or shorter: every instance is audited at least daily (§7)";
+        found.must(every <= DAY, "compliance.audit_every", &every, rule);
         let orders = &self.standing_orders;
         let twice =
             orders.iter().enumerate().find(|(index, order)| orders.iter().take(*index).any(|o| o == *order));
@@ -136,6 +152,9 @@ impl Constitution {
     fn calls(&self, found: &mut Found) {
         let instance = self.rate_instance;
         found.must(instance > 0, "rate.instance", &instance, "an instance must be able to call at all");
+        let address = self.rate_address;
+        let rule = "it cannot be smaller than rate.instance: an instance calls from an address (HS-7)";
+        found.must(address >= instance, "rate.address", &address, rule);
     }
 }
 
@@ -156,6 +175,7 @@ mod tests {
     }
 
     const ZERO: Span = Span::ZERO;
+    const MOMENT: Span = Span::from_millis(1);
     const fn days(days: i64) -> Span {
         Span::hours(days * 24)
     }
@@ -182,6 +202,16 @@ mod tests {
         check(|law| law.standing_orders = [StandingOrder::DriftFreeze; 2].to_vec(), &["standing_orders"]);
         check(|law| law.standing_orders = Vec::new(), &[]);
         check(|law| law.rate_instance = 0, &["rate.instance"]);
+        check(|law| law.rate_address = law.rate_instance - 1, &["rate.address"]);
+        check(|law| law.rate_address = 0, &["rate.address"]);
+        check(|law| law.compliance_report_within = days(1) - MOMENT, &["compliance.report_within"]);
+        check(|law| law.compliance_report_within = ZERO, &["compliance.report_within"]);
+        check(|law| law.compliance_audit_every = days(1) + MOMENT, &["compliance.audit_every"]);
+        check(|law| law.compliance_audit_every = ZERO, &["compliance.audit_every"]);
+        check(|law| law.identity_certificate_lifetime = SECOND - MOMENT, &["identity.certificate_lifetime"]);
+        check(|law| law.enrolment_lifetime = SECOND - MOMENT, &["enrolment.lifetime"]);
+        check(|law| law.request_clock_skew = ZERO, &["request.clock_skew"]);
+        check(|law| law.entitlement_token_lifetime = MOMENT, &["entitlement.token_lifetime"]);
     }
 
     #[test]
@@ -190,7 +220,10 @@ mod tests {
         // At least one is in canary whatever the share (RO-1), and a bound of 1 is a way to say that nothing halts.
         check(|law| law.rollout_canary_share = pct(0), &[]);
         check(|law| law.rollout_canary_failure_bound = pct(100), &[]);
-        check(|law| law.compliance_report_within = Span::hours(2), &[]);
+        check(|law| law.compliance_report_within = days(1), &[]);
+        check(|law| law.compliance_audit_every = Span::hours(1), &[]);
+        check(|law| law.enrolment_lifetime = SECOND, &[]);
+        check(|law| law.rate_address = law.rate_instance, &[]);
         check(|law| law.rollout_evidence = pct(0), &[]);
         check(|law| law.rollout_canary_share = pct(25), &[]);
         check(|law| law.rollout_canary_failure_bound = pct(0), &[]);

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use super::{Deadline, Facts, FindingExplained};
 use crate::constitution::StandingOrder;
+use crate::finding::FindingCode;
 use crate::lifecycle::State;
+use crate::silence;
 use crate::time::Span;
 use crate::warning::{self, Open, Window};
 
@@ -25,16 +27,10 @@ pub(super) fn deadlines(facts: &Facts<'_>) -> Vec<Deadline> {
         found.push(deadline(facts, "LC-5", &what, left, true, "it counts as failed"));
     }
     if here.state != State::Registered && !here.handshake_required {
-        let away = facts.world.unreachable_since(here.reported, now);
-        let left = law.compliance_report_within - (now.since(here.reported) - away);
-        found.push(deadline(
-            facts,
-            "CO-7",
-            "the next version statement",
-            left,
-            true,
-            "not-reporting is found",
-        ));
+        let left = law.compliance_report_within - silence::silent(here, facts.world, now);
+        let runs = !here.is_silenced(FindingCode::NotReporting, now);
+        let what = "the next version statement";
+        found.push(deadline(facts, "CO-7", what, left, runs, "not-reporting is found"));
     }
     found.sort_by_key(|deadline| (deadline.ends.is_none(), deadline.ends));
     found
@@ -77,13 +73,14 @@ fn of_window(facts: &Facts<'_>, open: &Open) -> Deadline {
             "CO-2",
             String::from("drift"),
             drifts,
-            "nothing: the constitution has no standing order drift-freeze",
+            "the Founder is told: the constitution has no standing order drift-freeze",
         ),
         Window::Subscription => {
             ("CO-10", String::from("the grace of the lapsed subscription"), true, "it is suspended")
         }
         Window::Deactivation => {
-            ("CO-5", String::from("the deactivation notice"), true, "entitlement-violation is found")
+            let runs = !facts.instance.is_silenced(FindingCode::EntitlementViolation, facts.now);
+            ("CO-5", String::from("the deactivation notice"), runs, "entitlement-violation is found")
         }
         Window::Finding => ("CO-11", String::from("the oldest finding"), true, "it is suspended"),
     };

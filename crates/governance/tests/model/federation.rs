@@ -48,7 +48,7 @@ pub fn law() -> Constitution {
         advisory_stability: halves(2),
         advisory_compatibility: halves(2),
         compliance_suspend_after: halves(4),
-        compliance_report_within: halves(2),
+        compliance_report_within: halves(4),
         compliance_audit_every: halves(2),
         subscription_lapse_grace: halves(2),
         escalation_within: halves(8),

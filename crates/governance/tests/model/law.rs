@@ -234,8 +234,21 @@ pub fn check_rest(fleet: &mut Fleet) {
             State::Suspended => !record.due.is_some_and(|due| due.is_running()),
         };
         must(fleet, holds, "LC: a state beside what it stands for");
+        check_freeze(fleet, record);
     }
     check_clocks(fleet);
+}
+
+/// CO-2, CO-13: whoever drifted beyond the freeze is before the Founder, where no order takes him.
+fn check_freeze(fleet: &mut Fleet, record: &Instance) {
+    let (code, order) = (FindingCode::VersionDrift, governance::StandingOrder::DriftFreeze);
+    let grave = record.due.and_then(|due| due.drift).is_some_and(|drift| drift.is_grave(NOW));
+    let found = grave && record.finding(code).is_some() && !record.is_silenced(code, NOW);
+    let idle = !matches!(record.state, State::Revoked | State::UpgradeInProgress);
+    // What is open from a drift before stands for this one too.
+    let open = record.escalations.iter().any(|open| open.rule == order.rule());
+    let told = open || record.freeze_told || fleet.world.constitution.standing_orders.contains(&order);
+    must(fleet, told || !(found && idle), "CO-13: drift beyond the freeze and nobody is told");
 }
 
 /// RO-7, LC-19, FO-3: what must hold when time passes.

@@ -12,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 
 use governance::{
-    Clock, Countdown, Digest, FindingCode, Instance, RolloutStatus, Span, State, StatementHead, Timestamp,
-    Version, World,
+    Clock, Countdown, Digest, FindingCode, Instance, RolloutStatus, Span, StandingOrder, State,
+    StatementHead, Timestamp, Version, World,
 };
 use serde::Serialize;
 
@@ -121,13 +121,6 @@ impl Fleet {
                 self.prints[index + 1] = print_of(&seen_by_decisions(unit, self.left));
             }
         }
-    }
-
-    /// The fingerprint.
-    pub fn print(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
     }
 
     /// One tick passes.
@@ -314,12 +307,12 @@ fn abstract_unit(unit: &mut Unit, world: &World) {
 }
 
 /// What decisions read of an instance, and so what tells two states apart. Warnings, escalations and what is counted for
-/// them are written and read by nothing else; an offer's deadline follows from the clocks.
+/// them are written and read by nothing else, but for the one of the drift freeze; an offer's deadline follows from the clocks.
 fn seen_by_decisions(unit: &Unit, left: u8) -> Unit {
     let mut unit = unit.clone();
     let record = &mut unit.record;
     record.warnings.clear();
-    record.escalations.clear();
+    record.escalations.retain(|open| open.rule == StandingOrder::DriftFreeze.rule());
     record.violations.clear();
     record.offered.clear();
     record.offer.iter_mut().for_each(|offer| offer.deadline = None);

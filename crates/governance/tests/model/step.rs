@@ -134,7 +134,7 @@ impl Fleet {
             self.runtime_steps(index, steps);
             self.authority_steps(index, steps);
         }
-        steps.retain(|step| step.cost() <= self.left);
+        steps.retain(|step| step.cost() <= self.left && (step.cost() == 0 || (scope.only)(*step)));
     }
 
     fn world_steps(&self, releases: &[(Version, Class)], steps: &mut Vec<Step>) {
@@ -460,16 +460,17 @@ impl Moving<'_> {
             let instances = there.count() as u64;
             self.world(&WorldCommand::CountFleet { instances });
         }
-        for index in 0..self.fleet.world.rollouts.len() {
+        let watched: Vec<_> = self.fleet.world.watched().map(|rollout| rollout.id).collect();
+        for id in watched {
             let world = Arc::clone(&self.fleet.world);
-            let rollout = &world.rollouts[index];
+            let Some(rollout) = world.rollout(id) else { continue };
             let events = advance(rollout, self.fleet.census(rollout), &world, NOW);
             if events.is_empty() {
                 continue;
             }
             changed = true;
             self.apply_world(&events);
-            let rollout = &self.fleet.world.rollouts[index];
+            let Some(rollout) = self.fleet.world.rollout(id) else { continue };
             let again = advance(rollout, self.fleet.census(rollout), &self.fleet.world, NOW);
             law::must(self.fleet, again.is_empty(), "advance is idempotent");
         }

@@ -152,8 +152,9 @@ impl Timeline {
                 InstanceEvent::FindingOpened { code } => {
                     assert!(instance.finding(*code).is_none(), "opened twice: {code}");
                     if *code == FindingCode::NotReporting {
-                        let away = self.world.unreachable_since(instance.reported, self.now);
-                        let silent = self.now.since(instance.reported) - away;
+                        let outages = self.world.outages.iter();
+                        let away = outages.map(|it| it.until.since(it.from.max(instance.reported)));
+                        let silent = away.fold(self.now.since(instance.reported), |sum, away| sum - away);
                         assert!(silent > self.world.constitution.compliance_report_within, "CO-7");
                     }
                     if matches!(code, FindingCode::VersionDrift | FindingCode::SecurityPatchOverdue) {

@@ -178,7 +178,7 @@ async fn hs_7_a_noisy_instance_is_told_to_wait_and_others_are_not() {
 
 #[tokio::test]
 async fn hs_7_an_address_is_limited_per_kind_of_call() {
-    let world = World::start_with(|law, _| law.rate_address = 3).await;
+    let world = World::start_with(|law, _| (law.rate_address, law.rate_instance) = (3, 3)).await;
     let who = Who::fresh();
     let raw = || Raw::post("/v1/instances/x/check-in", "{}");
     for _ in 0..3 {

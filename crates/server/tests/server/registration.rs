@@ -64,9 +64,9 @@ async fn hs_1_what_is_refused_uses_nothing_up() {
 
 #[tokio::test]
 async fn hs_1_an_enrolment_expires() {
-    let world = World::start_with(|law, _| law.enrolment_lifetime = Span::from_millis(1)).await;
+    let world = World::start_with(|law, _| law.enrolment_lifetime = Span::from_millis(1_000)).await;
     let secret = world.enrol().await;
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_020)).await;
     let who = Who::fresh();
     refused(world.client(&who).register(&registration(&secret, &who.key)).await, 403, "enrolment-expired");
 }

@@ -129,7 +129,7 @@ async fn lc_17_a_restored_instance_renews_and_may_be_reactivated() {
 /// Whatever crosses with a change of the key, what is on record is proved by the key on record at that point.
 #[tokio::test]
 async fn au_2_calls_that_cross_with_a_change_of_the_key_leave_a_lawful_record() {
-    let world = World::start_with(|law, _| law.rate_instance = 1_000).await;
+    let world = World::start_with(|law, _| (law.rate_instance, law.rate_address) = (1_000, 1_000)).await;
     for _ in 0..4 {
         let (id, who) = world.active().await;
         let mut calls = tokio::task::JoinSet::new();

@@ -44,6 +44,7 @@ pub const REFUSALS: &[&str] = &[
     "no-migration-guide",
     "catalogue-broken",
     "override-void",
+    "overrides-exhausted",
     "constitution-contradicts",
     "amendment-detached",
     "amendment-too-early",

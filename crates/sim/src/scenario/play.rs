@@ -277,10 +277,9 @@ impl<'s> Play<'s> {
 
     fn advance(&mut self) -> bool {
         let mut changed = false;
-        for index in 0..self.world.rollouts.len() {
-            let Some(rollout) = self.world.rollouts.get(index).filter(|rollout| moves(rollout.status)) else {
-                continue;
-            };
+        let watched: Vec<RolloutId> = self.world.watched().map(|rollout| rollout.id).collect();
+        for id in watched {
+            let Some(rollout) = self.world.rollout(id) else { continue };
             let events = advance(rollout, self.census(rollout), &self.world, self.now);
             changed |= !events.is_empty();
             self.apply_world(&events);
@@ -295,7 +294,7 @@ impl<'s> Play<'s> {
     }
 
     fn count_inside(&mut self) {
-        for rollout in self.world.rollouts.iter().filter(|rollout| moves(rollout.status)) {
+        for rollout in self.world.rollouts.iter().filter(|rollout| adds_somebody(rollout.status)) {
             let inside = self.inside.entry(rollout.id).or_default();
             for (index, unit) in self.fleet.iter().enumerate() {
                 let is_inside = |record: &Instance| {
@@ -405,7 +404,7 @@ impl<'s> Play<'s> {
     }
 }
 
-/// Whether a sweep may move a rollout that stands here.
-const fn moves(status: RolloutStatus) -> bool {
+/// Whether somebody may come to be inside a rollout that stands here.
+const fn adds_somebody(status: RolloutStatus) -> bool {
     matches!(status, RolloutStatus::Queued | RolloutStatus::Running | RolloutStatus::Done)
 }

@@ -6,7 +6,8 @@ use governance::decide::{Command, Renewal};
 use governance::horizon;
 use governance::instance::Offer;
 use governance::{
-    Action, Class, FindingCode, Instance, Registration, Running, State, SubscriptionStatus, Tier, standing,
+    Action, Class, FindingCode, Instance, Registration, Running, State, SubscriptionStatus, Tier, silence,
+    standing,
 };
 
 use super::book::{DAY, Hour};
@@ -404,7 +405,7 @@ impl Act<'_, '_> {
         let daily = Some(self.pulse.daily).filter(|at| *at > scene.hour).unwrap_or(NEVER);
         let window = match scene.pace {
             Pace::Calendar => {
-                let silence = horizon::silence_until(self.instance().reported, scene.world);
+                let silence = silence::until(self.instance(), scene.world, scene.now);
                 let silence = (silence >= scene.now).then(|| scene.book.beyond(silence));
                 look.min(silence.unwrap_or(NEVER))
             }

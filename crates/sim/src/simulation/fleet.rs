@@ -377,18 +377,11 @@ impl<'o> Fleet<'o> {
         }
     }
 
-    /// The rollouts that can still move: the open ones, and of those that are done the latest of each line.
+    /// The rollouts that can still move, by number.
     fn moving(&self) -> Vec<usize> {
-        let rollouts = &self.world.rollouts;
-        let watched = rollouts.iter().enumerate().filter(|(_, rollout)| match rollout.status {
-            RolloutStatus::Done => !rollouts.iter().any(|other| {
-                other.status == RolloutStatus::Done
-                    && other.release.line() == rollout.release.line()
-                    && other.release > rollout.release
-            }),
-            _ => rollout.is_open(),
-        });
-        watched.map(|(number, _)| number).collect()
+        let watched: BTreeSet<_> = self.world.watched().map(|rollout| rollout.id).collect();
+        let rollouts = self.world.rollouts.iter().enumerate();
+        rollouts.filter(|(_, rollout)| watched.contains(&rollout.id)).map(|(number, _)| number).collect()
     }
 
     /// Advances every rollout for which anything is due.

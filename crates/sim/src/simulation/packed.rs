@@ -241,7 +241,7 @@ impl Packed {
     }
 
     fn pack_attempts(&mut self, attempts: &[FinishedAttempt], book: &Book, changed: Changed) -> bool {
-        // Of a list that is full the first make room for the last.
+        // Of a list that is full one makes room for the last.
         let grows = attempts.len() < ATTEMPTS_MAX && self.attempts.len() <= attempts.len();
         match changed {
             Changed::Everything => {
@@ -306,6 +306,7 @@ impl Packed {
             unstated,
             tokens,
             tokens_made,
+            freeze_told,
             serial,
         } = instance;
         let usual = previous_key.is_none()
@@ -319,6 +320,7 @@ impl Packed {
             && tokens.is_empty()
             && *tokens_made == 0
             && subscription.until.is_none()
+            && !freeze_told
             && wish.is_none()
             && interrupted.is_none()
             && left.is_none()
@@ -444,6 +446,7 @@ impl Packed {
         into.unstated = false;
         into.tokens.clear();
         into.tokens_made = 0;
+        into.freeze_told = false;
         into.wish = None;
         into.interrupted = None;
         into.left = None;

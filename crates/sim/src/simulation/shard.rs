@@ -2,9 +2,8 @@
 //!
 //! Never sees another shard's instance, so that it does not matter which thread does which shard, or when.
 
-use governance::horizon::silence_until;
 use governance::reconcile::is_due;
-use governance::{Census, Counts, WorldEvent};
+use governance::{Census, Counts, WorldEvent, silence};
 
 use super::alike::{self, Alike, Likeness, Shares};
 use super::book::{Book, DAY, Hour};
@@ -121,7 +120,7 @@ impl Shard {
         if pulse.quiet <= scene.hour || pulse.daily > scene.hour || fault(scene, index).0.is_some() {
             return false;
         }
-        let silence = scene.book.beyond(silence_until(scene.now, scene.world));
+        let silence = scene.book.beyond(silence::until_after(scene.now, scene.world));
         pulse.sequence += 1;
         pulse.steps += 1;
         pulse.stated = scene.hour;

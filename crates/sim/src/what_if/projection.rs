@@ -8,8 +8,8 @@ use governance::decide::{Command, Statement, decide};
 use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
-    Cause, Digest, Instance, InstanceEvent, LayerContent, RolloutId, RolloutStatus, Running, Span, State,
-    StatementHead, Timestamp, Version, World, WorldEvent, lifecycle,
+    Cause, Digest, Instance, InstanceEvent, LayerContent, RolloutId, Running, Span, State, StatementHead,
+    Timestamp, Version, World, WorldEvent, lifecycle,
 };
 
 use super::{Conduct, Event, Fleet};
@@ -212,7 +212,8 @@ impl Projection {
             for index in 0..self.fleet.len() {
                 changed |= self.reconcile(index);
             }
-            for id in watched(&self.world) {
+            let watched: Vec<RolloutId> = self.world.watched().map(|rollout| rollout.id).collect();
+            for id in watched {
                 changed |= self.advance(id);
             }
             if !changed {
@@ -232,22 +233,6 @@ impl Projection {
         self.apply_world(&events);
         !events.is_empty()
     }
-}
-
-/// The rollouts that a sweep must look at: the open ones, and of those that are done the latest of each line.
-fn watched(world: &World) -> Vec<RolloutId> {
-    let is_newest = |release: Version| {
-        let newer = |other: &governance::Rollout| {
-            other.status == RolloutStatus::Done
-                && other.release.line() == release.line()
-                && other.release > release
-        };
-        !world.rollouts.iter().any(newer)
-    };
-    let watch = world.rollouts.iter().filter(|rollout| {
-        rollout.is_open() || (rollout.status == RolloutStatus::Done && is_newest(rollout.release))
-    });
-    watch.map(|rollout| rollout.id).collect()
 }
 
 /// The move as people read it, where it leads into or out of a state that is no good.
