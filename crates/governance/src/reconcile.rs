@@ -28,7 +28,7 @@ pub(crate) use offer::retry_wait;
 use offer::offers;
 
 /// Rounds after which nothing can be due any more; each round settles one stage.
-const ROUNDS_MAX: usize = 32;
+pub const ROUNDS_MAX: usize = 32;
 
 /// Everything due for the instance now, in order; nothing when all is as it should be.
 #[must_use]
@@ -54,8 +54,10 @@ pub fn reconcile(instance: &Instance, world: &World, now: Timestamp) -> Vec<Inst
     settled
 }
 
-/// The events of the first stage that has any.
-fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
+/// The first part of what [`reconcile`] finds: the events of the first stage that has any. For whoever owns the record and puts
+/// each part on it before asking for the next, so that nothing is copied; nothing is left after [`ROUNDS_MAX`] of them.
+#[must_use]
+pub fn due(instance: &Instance, world: &World, now: Timestamp) -> Vec<InstanceEvent> {
     if instance.state == State::Revoked {
         return Vec::new();
     }

@@ -264,11 +264,14 @@ fn in_7_a_due_that_rests_on_no_offer_is_found() {
     breaks(
         "IN-7",
         Some(|instance, events| {
-            // The offer is withdrawn from the record behind the finding's back.
-            let opens = events.iter().any(|event| {
-                let lacks = [FindingCode::VersionDrift, FindingCode::SecurityPatchOverdue];
-                matches!(event, InstanceEvent::FindingOpened { code } if lacks.contains(code))
-            });
+            // The offer is withdrawn from the record behind the finding's back, and the finding is kept open.
+            let lacks = [FindingCode::VersionDrift, FindingCode::SecurityPatchOverdue];
+            let opens = events
+                .iter()
+                .any(|event| matches!(event, InstanceEvent::FindingOpened { code } if lacks.contains(code)));
+            events.retain(
+                |event| !matches!(event, InstanceEvent::FindingClosed { code } if lacks.contains(code)),
+            );
             if opens && let Some(due) = instance.due {
                 events.push(InstanceEvent::DueEnded { release: due.release, why: OfferEnd::Ended });
             }

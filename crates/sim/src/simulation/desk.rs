@@ -1,10 +1,10 @@
 //! Where one instance lies open: commands go through the law here, and nothing is put on record unchecked.
 //!
-//! Decides nothing: `decide` judges, `reconcile` finds what is due, `apply` folds, the invariants look on.
+//! Decides nothing: `decide` judges, `due`, the parts of `reconcile`, finds what is due, `apply` folds, the invariants look on.
 
 use governance::constitution::StandingOrder;
 use governance::decide::{Command, Statement, decide};
-use governance::reconcile::{federation_events, reconcile};
+use governance::reconcile::{ROUNDS_MAX, due, federation_events};
 use governance::{
     Action, Authority, Counts, Digest, Instance, InstanceEvent, Outcome, Running, StatementHead, Timestamp,
     Version, World, WorldEvent, standing,
@@ -276,16 +276,28 @@ impl Desk {
     /// waits for room, is put off until the federation's own part of the hour, and decided there one after the other.
     fn settle(&mut self, scene: &Scene<'_>, counting: &mut Counting<'_>) -> Result<(), Broken> {
         counting.tally.audits += 1;
-        let events = reconcile(&self.instance, scene.world, scene.now);
-        let takes = events.iter().any(|event| {
-            matches!(event, InstanceEvent::Moved { cause, .. } if StandingOrder::of(*cause).is_some())
-        });
-        if takes && !scene.alone {
-            self.is_put_off = true;
-            return Ok(());
+        let mut taken = Vec::new();
+        for round in 0..ROUNDS_MAX {
+            let events = due(&self.instance, scene.world, scene.now);
+            let is_last = events.is_empty();
+            if is_last && round > 0 {
+                break;
+            }
+            let takes = events.iter().any(|event| {
+                matches!(event, InstanceEvent::Moved { cause, .. } if StandingOrder::of(*cause).is_some())
+            });
+            if takes && !scene.alone {
+                self.is_put_off = true;
+                return Ok(());
+            }
+            if takes {
+                taken.clone_from(&events);
+            }
+            self.put(events, Authority::Federation, scene, counting)?;
+            if is_last {
+                break;
+            }
         }
-        let taken = if takes { events.clone() } else { Vec::new() };
-        self.put(events, Authority::Federation, scene, counting)?;
         self.is_settled = true;
         self.is_put_off = !scene.alone && standing::is_braked(&self.instance, scene.world, scene.now);
         if scene.alone {
