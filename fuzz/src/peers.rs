@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 use governance::Timestamp;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
-use proof::request::Algorithm;
 use proof::Sign as _;
+use proof::request::Algorithm;
 use rustls::pki_types::{CertificateDer, ServerName};
 use trust::ca::read_csr;
 use trust::request::{SignedHead, Target};
 use trust::{Peer, RootCa, classify, identity};
 
-use crate::documents::base_has_one_text;
+use crate::documents::base_is_in_the_profile;
 use crate::json;
 use crate::seeds::{Authority, NOW_MILLIS, key};
 
@@ -96,13 +96,16 @@ pub fn request_head(data: &[u8]) -> bool {
     let body = lines.collect::<Vec<_>>().join(&b'\n');
     let holds = facts.digest == governance::Digest::of(&body) && head.verify(key(1).public_key()).is_ok();
     let by_channel = head.verify_on_channel(key(1).public_key(), &[7; 32]).is_ok();
-    assert!(!by_channel || facts.algorithm == Algorithm::HmacSha256, "proved in another way than it is signed");
+    assert!(
+        !by_channel || facts.algorithm == Algorithm::HmacSha256,
+        "proved in another way than it is signed"
+    );
     // What is signed under a channel's key is nobody's proof.
     let Some(request) = head.with_body(body) else {
         assert!(!holds, "kept by nobody, though it holds");
         return true;
     };
-    assert!(base_has_one_text(&request.base), "a base outside the profile was rebuilt");
+    assert!(base_is_in_the_profile(&request.base), "a base outside the profile was rebuilt");
     assert_eq!(request.verify(key(1).public_key()).is_ok(), holds);
     true
 }

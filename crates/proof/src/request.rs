@@ -1,7 +1,7 @@
 //! Signed requests (HS-6): the signature base of RFC 9421 and the content digest of RFC 9530, for one profile only.
 //!
 //! Never decides whether a request is fresh or its nonce unspent: it says what was signed. Never accepts a base that
-//! this profile would not have written: one request has one text.
+//! this profile would not have written, but for the order of its parameters.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -19,8 +19,8 @@ pub const LABEL: &str = "sig1";
 pub const BASE_BYTES_MAX: usize = 8 * 1024;
 /// The covered components, in their order, as they stand in `Signature-Input`.
 const COVERED: &str = r#"("@method" "@authority" "@target-uri" "content-digest")"#;
-/// What ends the signature parameters.
-const TAG: &str = r#";tag="fedplane""#;
+/// What the signature is for.
+const TAG: &str = "fedplane";
 /// No instant has more digits than this, in seconds (the year 9999).
 const CREATED_DIGITS_MAX: usize = 12;
 
@@ -132,7 +132,7 @@ impl RequestHead<'_> {
         let nonce = url_encode(&self.nonce);
         let algorithm = algorithm.as_str();
         alloc::format!(
-            "{COVERED};created={created};nonce=\"{nonce}\";keyid=\"{key}\";alg=\"{algorithm}\"{TAG}"
+            "{COVERED};created={created};nonce=\"{nonce}\";keyid=\"{key}\";alg=\"{algorithm}\";tag=\"{TAG}\""
         )
     }
 }
@@ -225,23 +225,45 @@ struct Params {
     algorithm: Algorithm,
 }
 
+/// Each of the five parameters once, in any order (RFC 9421 §2.3): other implementations have orders of their own.
 fn parse_params(params: &str) -> Result<Params, RequestError> {
     use RequestError::Base;
-    let rest = params.strip_prefix(COVERED).ok_or(Base("the covered components"))?;
-    let rest = rest.strip_prefix(";created=").ok_or(Base("created"))?;
-    let (created, rest) = rest.split_once(";nonce=\"").ok_or(Base("nonce"))?;
-    let (nonce, rest) = rest.split_once("\";keyid=\"").ok_or(Base("keyid"))?;
-    let (key, rest) = rest.split_once('"').ok_or(Base("keyid"))?;
-    let algorithm = rest.strip_suffix(TAG).and_then(|rest| rest.strip_prefix(";alg=\"")?.strip_suffix('"'));
+    let mut rest = params.strip_prefix(COVERED).ok_or(Base("the covered components"))?;
+    let (mut created, mut nonce, mut key, mut algorithm, mut tag) = (None, None, None, None, None);
+    while !rest.is_empty() {
+        let (name, after) =
+            rest.strip_prefix(';').and_then(|rest| rest.split_once('=')).ok_or(Base("the parameters"))?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(text) => text.split_once('"').ok_or(Base("the parameters"))?,
+            None => after.split_at(after.find(';').unwrap_or(after.len())),
+        };
+        // Seconds are a number, all else are texts: a quote is where the form has one.
+        let quoted = rest.len() - after.len() == name.len() + value.len() + 4;
+        let (slot, what, is_text) = match name {
+            "created" => (&mut created, "created", false),
+            "nonce" => (&mut nonce, "nonce", true),
+            "keyid" => (&mut key, "keyid", true),
+            "alg" => (&mut algorithm, "alg", true),
+            "tag" => (&mut tag, "tag", true),
+            _ => return Err(Base("the parameters")),
+        };
+        if slot.replace(value).is_some() || quoted != is_text {
+            return Err(Base(what));
+        }
+        rest = after;
+    }
     let algorithm = match algorithm {
         Some("ed25519") => Algorithm::Ed25519,
         Some("hmac-sha256") => Algorithm::HmacSha256,
-        _ => return Err(Base("alg and tag")),
+        _ => return Err(Base("alg")),
     };
+    if tag != Some(TAG) {
+        return Err(Base("tag"));
+    }
     Ok(Params {
-        created: parse_created(created).ok_or(Base("created"))?,
-        nonce: url_decode_exact(nonce).ok_or(Base("nonce"))?,
-        key: key.parse().map_err(|_| Base("keyid"))?,
+        created: created.and_then(parse_created).ok_or(Base("created"))?,
+        nonce: nonce.and_then(url_decode_exact).ok_or(Base("nonce"))?,
+        key: key.and_then(|key| key.parse().ok()).ok_or(Base("keyid"))?,
         algorithm,
     })
 }
@@ -439,12 +461,36 @@ mod tests {
         check("created=", "created=+", "created");
         check("created=17672", "created=1767225600000", "created");
         check("nonce=\"B", "nonce=\"", "nonce");
-        check("ed25519", "rsa-v1_5-sha256", "alg and tag");
-        check("tag=\"fedplane\"", "tag=\"other\"", "alg and tag");
-        check("tag=\"fedplane\"", "tag=\"fedplane\";x", "alg and tag");
+        check("ed25519", "rsa-v1_5-sha256", "alg");
+        check("tag=\"fedplane\"", "tag=\"other\"", "tag");
+        check("tag=\"fedplane\"", "tag=\"fedplane\";x", "the parameters");
+        check("tag=\"fedplane\"", "tag=\"fedplane\";x=1", "the parameters");
+        check("tag=\"fedplane\"", "tag=\"fedplane\";tag=\"fedplane\"", "tag");
+        check("tag=\"fedplane\"", "tag=fedplane", "tag");
+        check(";tag=\"fedplane\"", "", "tag");
+        check("tag=\"fedplane\"", "tag=\"fedplane", "the parameters");
+        check("created=1767225600", "created=\"1767225600\"", "created");
+        check(";keyid", " ;keyid", "the parameters");
         check("\n\"content-digest\"", "\n\"x\": y\n\"content-digest\"", "content-digest");
         assert_eq!(RequestFacts::parse(&alloc::format!("{base}\n")), Err(RequestError::Base("the end")));
         assert_eq!(RequestFacts::parse(""), Err(RequestError::Base("@method")));
+    }
+
+    #[test]
+    fn hs_6_the_parameters_stand_in_any_order() {
+        let request = signed();
+        let base = request.base.clone();
+        let (head, params) = base.split_once(";created=").unwrap();
+        let mut params: Vec<&str> = params.split(';').collect();
+        params.reverse();
+        let created = params.pop().unwrap();
+        params.insert(2, "created=PLACE");
+        let other = alloc::format!("{head};{}", params.join(";")).replace("PLACE", created);
+        assert_ne!(other, base);
+        assert_eq!(RequestFacts::parse(&other), RequestFacts::parse(&base));
+        // Signed in one order, it is not signed in the other.
+        let moved = SignedRequest { base: other, ..request };
+        assert_eq!(moved.verify(key().public_key()), Err(RequestError::Signature));
     }
 
     #[test]

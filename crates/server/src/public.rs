@@ -87,6 +87,7 @@ pub(crate) fn router(
         .route("/keys.json", get(keys))
         .route("/constitution.json", get(constitution))
         .route("/bundle.pem", get(bundle))
+        .route("/bundle.json", get(spiffe_bundle))
         .route("/jwks.json", get(jwks))
         .route("/status/{id}", get(status_list))
         .route("/checkpoint", get(checkpoint))
@@ -139,6 +140,17 @@ async fn constitution(State(public): State<Public>) -> Result<Response, Failure>
 
 async fn bundle(State(public): State<Public>) -> Response {
     document(PEM, public.0.plane.federation().bundle.clone())
+}
+
+/// Seconds after which whoever federates reads the bundle again: the root CA lasts for years.
+const BUNDLE_REFRESH_SECONDS: u64 = 3_600;
+
+/// The trust bundle in SPIFFE's own form (ID-1).
+async fn spiffe_bundle(State(public): State<Public>) -> Result<Response, Failure> {
+    let plane = &public.0.plane;
+    let root = trust::RootCa::from_pem(&plane.federation().bundle)?;
+    let sequence = plane.keys().document.serial;
+    Ok(document(JWKS, root.to_spiffe_bundle(sequence, BUNDLE_REFRESH_SECONDS)?))
 }
 
 /// The keys that tokens verify with (EN-6).

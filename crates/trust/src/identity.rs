@@ -3,9 +3,12 @@
 //! Never asks what the peer may do, and never looks at revocation: whoever holds the record does. Never believes an
 //! person or a server that the root CA itself did not sign.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use governance::{InstanceId, Person, Timestamp, TrustDomain};
 use proof::PublicKey;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use serde::Serialize;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::oid::Oid;
@@ -192,6 +195,34 @@ impl RootCa {
     #[must_use]
     pub const fn trust_domain(&self) -> &TrustDomain {
         &self.trust_domain
+    }
+
+    /// The trust bundle as SPIFFE federations exchange it: a JWK set whose one key is for X.509-SVIDs (SPIFFE Trust Domain and
+    /// Bundle §4), to be read again after so many seconds.
+    ///
+    /// # Errors
+    /// When the certificate's key is no Ed25519 key, which [`RootCa::from_pem`] excludes.
+    pub fn to_spiffe_bundle(&self, sequence: u64, refresh_seconds: u64) -> Result<String, IdentityError> {
+        /// RFC 7517, RFC 8037.
+        #[derive(Serialize)]
+        struct Key {
+            #[serde(flatten)]
+            key: PublicKey,
+            #[serde(rename = "use")]
+            usage: &'static str,
+            x5c: [String; 1],
+        }
+        let key = Key {
+            key: public_key(&self.certificate)?,
+            usage: "x509-svid",
+            x5c: [STANDARD.encode(&self.certificate)],
+        };
+        let bundle = serde_json::json!({
+            "keys": [key],
+            "spiffe_sequence": sequence,
+            "spiffe_refresh_hint": refresh_seconds,
+        });
+        Ok(bundle.to_string())
     }
 }
 

@@ -59,6 +59,7 @@ async fn anyone_reads_what_is_signed_and_nothing_else() {
         ("/keys.json", bytes_of(&world.path("keys.json")), "max-age=60"),
         ("/constitution.json", bytes_of(&world.path("constitution.sig")), "max-age=60"),
         ("/bundle.pem", world.root_ca.certificate_pem().into_bytes(), "max-age=60"),
+        ("/bundle.json", world.root.to_spiffe_bundle(1, 3_600).unwrap().into_bytes(), "max-age=60"),
         ("/tuf/metadata/1.root.json", bytes_of(&world.path("tuf/metadata/1.root.json")), "immutable"),
         ("/tuf/metadata/timestamp.json", bytes_of(&world.path("tuf/metadata/timestamp.json")), "no-cache"),
     ];
