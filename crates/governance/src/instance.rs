@@ -37,6 +37,19 @@ pub const OVERRIDES_MAX: usize = 16;
 /// Violations remembered for CO-13; the constitution asks for fewer.
 pub const VIOLATIONS_MAX: usize = 64;
 
+/// Certificates remembered; one is renewed at half of its life.
+pub const CERTIFICATES_MAX: usize = 16;
+
+/// A certificate of the instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Its serial number, in lower-case hexadecimal.
+    pub serial: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
 /// What an instance runs, as it last signed (ID-2, ID-5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -258,6 +271,9 @@ pub struct Instance {
     /// Restored, and not heard since what it runs (LC-17).
     #[serde(default)]
     pub unstated: bool,
+    /// Its certificates whose time is not over, the last [`CERTIFICATES_MAX`]: should it be revoked, they go on the CRL (LC-19).
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
     /// The last token over each of its rights (EN-4, EN-5).
     #[serde(default)]
     pub tokens: Vec<IssuedToken>,
@@ -318,6 +334,7 @@ impl Instance {
             held: false,
             handshake_required: false,
             unstated: false,
+            certificates: Vec::new(),
             tokens: Vec::new(),
             tokens_made: 0,
             serial: 1,
@@ -394,7 +411,11 @@ impl Instance {
                 self.reported = at;
                 self.handshake_required = false;
             }
-            InstanceEvent::CertificateIssued { .. } => {}
+            InstanceEvent::CertificateIssued { serial, not_after, .. } => {
+                self.certificates.retain(|certificate| certificate.not_after >= at);
+                let issued = Certificate { serial: serial.clone(), not_after: *not_after };
+                keep_last(&mut self.certificates, issued, CERTIFICATES_MAX);
+            }
             InstanceEvent::Reported { head, running, domains } => {
                 self.head = Some(*head);
                 self.previous_key = None;

@@ -10,6 +10,7 @@ pub mod ports;
 pub mod publication;
 pub mod pulse;
 pub mod rejection;
+mod revocations;
 pub mod rollouts;
 pub mod sweep;
 mod tokens;

@@ -14,12 +14,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use governance::{Span, Timestamp};
 use http_body_util::BodyExt as _;
 use ledger::tile::{TileId, TileKind};
 use listener::{Connection, Share, Shares, counted};
 use plane::publication::CHECKPOINT;
 use store::Folder;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
@@ -37,6 +38,7 @@ const MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
 
 const JSON: &str = "application/json";
+const CRL: &str = "application/pkix-crl";
 const JWKS: &str = "application/jwk-set+json";
 const STATUS_LIST: &str = "application/statuslist+jwt";
 const PEM: &str = "application/x-pem-file";
@@ -54,6 +56,7 @@ struct Files {
     addresses: Rates<IpAddr>,
     downloads: Arc<Semaphore>,
     downloads_each: Arc<Shares>,
+    revocations: Mutex<Revocations>,
 }
 
 /// Of the files read at once, one address reads one in so many at most.
@@ -81,6 +84,7 @@ pub(crate) fn router(
         addresses: Rates::new(limits.addresses),
         downloads: Arc::new(Semaphore::new(limits.downloads.min(Semaphore::MAX_PERMITS))),
         downloads_each: Shares::new(limits.downloads.div_ceil(DOWNLOADS_EACH)),
+        revocations: Mutex::new(None),
     }));
     Router::new()
         .route("/livez", get(live))
@@ -88,6 +92,7 @@ pub(crate) fn router(
         .route("/constitution.json", get(constitution))
         .route("/bundle.pem", get(bundle))
         .route("/bundle.json", get(spiffe_bundle))
+        .route("/crl.der", get(revocation_list))
         .route("/jwks.json", get(jwks))
         .route("/status/{id}", get(status_list))
         .route("/checkpoint", get(checkpoint))
@@ -151,6 +156,29 @@ async fn spiffe_bundle(State(public): State<Public>) -> Result<Response, Failure
     let root = trust::RootCa::from_pem(&plane.federation().bundle)?;
     let sequence = plane.keys().document.serial;
     Ok(document(JWKS, root.to_spiffe_bundle(sequence, BUNDLE_REFRESH_SECONDS)?))
+}
+
+/// How long a list of revoked certificates is served before it is made anew: a revocation is in it after this time.
+const REVOCATIONS_EVERY: Span = Span::from_millis(2_000);
+
+/// A list of revoked certificates, and when it was made.
+type Revocations = Option<(Timestamp, Vec<u8>)>;
+
+/// The certificate revocation list of the instance CA (LC-19). Made for one of those who ask at once.
+async fn revocation_list(State(public): State<Public>) -> Result<Response, Failure> {
+    let Files { plane, revocations, .. } = &*public.0;
+    let mut kept = revocations.lock().await;
+    let now = plane.now();
+    let list = match kept.as_ref() {
+        Some((made, list)) if now.since(*made) <= REVOCATIONS_EVERY => list.clone(),
+        _ => {
+            let list = plane.revocation_list().await?;
+            *kept = Some((now, list.clone()));
+            list
+        }
+    };
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(CRL)), (header::CACHE_CONTROL, FRESH)];
+    Ok((headers, list).into_response())
 }
 
 /// The keys that tokens verify with (EN-6).

@@ -40,6 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         issued.chain.first().map(|leaf| pem::encode_certificates([leaf])).ok_or(usage)?,
     )?;
     write("instance.id", format!("spiffe://fed.example/instance/{id}"))?;
+    let gone = [(issued.serial.clone(), now)];
+    for (name, revoked) in [("none.crl", [].as_slice()), ("instance.crl", gone.as_slice())] {
+        fs::write(folder.join(name), instances.revocation_list(revoked, now, now + Span::hours(24))?)?;
+    }
     let key = SigningKey::generate()?;
     let person = Person::operator("admin".parse()?);
     write("operator.pem", root.issue_person(&person, key.public_key(), validity(24))?.to_pem())?;

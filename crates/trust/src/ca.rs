@@ -9,8 +9,9 @@ use std::time::Duration;
 use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
 use proof::{PublicKey, Sign as _};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType,
+    SerialNumber, SignatureAlgorithm,
 };
 use rustls::pki_types::CertificateDer;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -252,6 +253,44 @@ impl Issuer {
         Ok(params)
     }
 
+    /// The list of certificates that it has issued and that count no more (RFC 5280 §5), in DER; good until `next`.
+    ///
+    /// # Errors
+    /// When a serial number is none, or the list cannot be made.
+    pub fn revocation_list(
+        &self,
+        revoked: &[(String, Timestamp)],
+        now: Timestamp,
+        next: Timestamp,
+    ) -> Result<Vec<u8>, CaError> {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        let revoked_certs = revoked
+            .iter()
+            .map(|(serial, at)| {
+                let number =
+                    unhex(serial).ok_or_else(|| CaError::Encode(format!("serial number {serial}")))?;
+                Ok(RevokedCertParams {
+                    serial_number: SerialNumber::from_slice(&number),
+                    revocation_time: epoch + since_epoch(*at),
+                    reason_code: None,
+                    invalidity_date: None,
+                })
+            })
+            .collect::<Result<Vec<_>, CaError>>()?;
+        let params = CertificateRevocationListParams {
+            this_update: epoch + since_epoch(now),
+            next_update: epoch + since_epoch(next),
+            // It rises with time, and so across restarts and servers.
+            crl_number: SerialNumber::from(now.as_millis().unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let issuer =
+            rcgen::Issuer::from_ca_cert_der(&self.certificate, RcgenKey(&self.key)).map_err(encode)?;
+        Ok(params.signed_by(&issuer).map_err(encode)?.der().to_vec())
+    }
+
     fn issue(
         &self,
         mut params: CertificateParams,
@@ -348,12 +387,24 @@ fn set_validity(
     if not_after < not_before {
         return Err(CaError::Validity { not_before, not_after });
     }
-    let seconds = |at: Timestamp| Duration::from_secs(at.as_seconds().unsigned_abs());
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + seconds(not_before);
-    params.not_after = epoch + seconds(not_after);
+    params.not_before = epoch + since_epoch(not_before);
+    params.not_after = epoch + since_epoch(not_after);
     let whole = |at: Timestamp| Timestamp::from_millis(at.as_seconds() * 1000);
     Ok((whole(not_before), whole(not_after)))
+}
+
+/// From 1970 on, in whole seconds, as X.509 has it.
+const fn since_epoch(at: Timestamp) -> Duration {
+    Duration::from_secs(at.as_seconds().unsigned_abs())
+}
+
+/// The bytes of a text in hexadecimal.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let whole =
+        !text.is_empty() && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if whole { (0..text.len()).step_by(2).map(digit).collect() } else { None }
 }
 
 /// Sixteen random bytes that read as a positive number of full length.

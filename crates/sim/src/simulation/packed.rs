@@ -304,6 +304,7 @@ impl Packed {
             held,
             handshake_required,
             unstated,
+            certificates,
             tokens,
             tokens_made,
             freeze_told,
@@ -317,6 +318,7 @@ impl Packed {
             && notices.is_empty()
             && overrides.is_empty()
             && !unstated
+            && certificates.is_empty()
             && tokens.is_empty()
             && *tokens_made == 0
             && subscription.until.is_none()
@@ -444,6 +446,7 @@ impl Packed {
         into.serial = u64::from(self.serial);
         into.previous_key = None;
         into.unstated = false;
+        into.certificates.clear();
         into.tokens.clear();
         into.tokens_made = 0;
         into.freeze_told = false;

@@ -1,0 +1,40 @@
+//! The certificates that count no more although their time is not over, as others read it (LC-19).
+//!
+//! The plane itself needs no list: it looks at the record of whoever calls.
+
+use governance::{Instance, InstanceId, Span, State, Timestamp};
+
+use crate::ports::{InstanceFilter, PAGE_MAX, Store};
+use crate::{Plane, PlaneError};
+
+/// For how long a list is good: whoever reads it fetches it anew long before.
+const LIST_LIFETIME: Span = Span::hours(24);
+
+impl<S: Store> Plane<S> {
+    /// The certificate revocation list of the instance CA (RFC 5280 §5), in DER, signed afresh.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn revocation_list(&self) -> Result<Vec<u8>, PlaneError> {
+        let now = self.now();
+        let filter = InstanceFilter { state: Some(State::Revoked), ..InstanceFilter::default() };
+        let mut revoked = Vec::new();
+        let mut after: Option<InstanceId> = None;
+        loop {
+            let page = self.store.instance_page(&filter, after, PAGE_MAX).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.id);
+            revoked.extend(page.iter().flat_map(|(instance, _)| certificates(instance, now)));
+        }
+        self.federation
+            .instance_ca
+            .revocation_list(&revoked, now, now + LIST_LIFETIME)
+            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+    }
+}
+
+/// What would still be believed by whoever looks at no list, and since when it counts no more.
+fn certificates(instance: &Instance, now: Timestamp) -> impl Iterator<Item = (String, Timestamp)> {
+    let open = instance.certificates.iter().filter(move |certificate| certificate.not_after >= now);
+    open.map(|certificate| (certificate.serial.clone(), instance.since))
+}
