@@ -223,3 +223,69 @@ fn co_2_co_13_drift_that_no_standing_order_takes_is_lawfully_escalated_once_and_
     f.forge(Event::Instance(id_of(drifting), InstanceEvent::Escalated { rule: "CO-2".into(), facts }));
     caught(&f, "CO-2");
 }
+
+/// What a person asked for is held to his role, and of a provider's to his own instances (AU-1, ID-3): the Federation's own
+/// keys make no difference.
+#[test]
+fn au_1_id_3_whoever_asked_for_it_must_be_one_who_may() {
+    let suspended = || InstanceEvent::Moved {
+        from: State::Active,
+        to: State::Suspended,
+        cause: Cause::OperatorSuspended,
+    };
+    let lapsed = || InstanceEvent::SubscriptionChanged {
+        tier: governance::Tier::Free,
+        status: governance::SubscriptionStatus::Lapsed,
+        until: None,
+    };
+    let asked = |actor: Option<&str>, event: InstanceEvent| {
+        let mut f = fleet();
+        f.decision(None, actor, vec![], vec![(id_of(1), event)]);
+        f
+    };
+    lawful(&asked(Some("operator/eve"), suspended()));
+    for actor in ["auditor/eve", "billing/eve", "founder-signer/eve", "operator/", "operator/a/b", "root"] {
+        caught(&asked(Some(actor), suspended()), "AU-1");
+    }
+    caught(&asked(None, suspended()), "AU-1");
+    // The instance is of no provider, and so of no provider's people either.
+    caught(&asked(Some("provider/acme/eve"), suspended()), "ID-3");
+    lawful(&asked(Some("billing/meter"), lapsed()));
+    caught(&asked(Some("provider/acme/eve"), lapsed()), "AU-1");
+    caught(&asked(Some("auditor/eve"), lapsed()), "AU-1");
+    // The red switch is the operators' alone; a certificate may be taken back by the Founder's signers too.
+    let world = |actor: &str, event: WorldEvent| {
+        let mut f = fleet();
+        f.decision(None, Some(actor), vec![event], vec![]);
+        f
+    };
+    let revoked = || WorldEvent::PersonRevoked { person: "operator/eve".into(), serial: "0a".into() };
+    lawful(&world("founder-signer/one", revoked()));
+    caught(&world("provider/acme/eve", revoked()), "AU-1");
+    caught(&world("founder-signer/one", WorldEvent::RedSwitchTurned { on: true }), "AU-1");
+}
+
+/// A token on record is one that the law gives, in its place and for its time (EN-4, EN-5, EN-6).
+#[test]
+fn en_4_en_5_a_token_that_nobody_is_entitled_to_is_found() {
+    let mut f = fleet();
+    let command = Command::Activate { domain: "COM".parse().unwrap() };
+    f.command(id_of(1), &command, None);
+    f.command(id_of(1), &Command::Entitle, None);
+    lawful(&f);
+    let token = |f: &Federation, index: u32, domain: Option<&str>, hours: i64| InstanceEvent::TokenIssued {
+        index,
+        domain: domain.map(|domain| domain.parse().unwrap()),
+        expires: f.at + Span::hours(hours),
+        content: governance::Digest::of(b"anything"),
+    };
+    for (index, domain, hours) in [(1, None, 24), (7, None, 24), (1, None, 24 * 365), (2, Some("EDU"), 24)] {
+        let mut f = fleet();
+        f.command(id_of(1), &command, None);
+        f.command(id_of(1), &Command::Entitle, None);
+        let event = token(&f, index, domain, hours);
+        f.forge(Event::Instance(id_of(1), event));
+        let breach = verified(&f).unwrap_err();
+        assert_eq!(breach.position, f.entries.len() as u64 - 1, "{breach}");
+    }
+}
