@@ -256,33 +256,8 @@ pub fn activation_status(instance: &Instance, domain: &DomainCode) -> TokenStatu
 mod tests {
     use super::*;
     use crate::decide::{Command, decide};
-    use crate::event::Registration;
-    use crate::id::InstanceKey;
-    use crate::instance::Running;
+    use crate::fixture::{at, instance};
     use crate::lifecycle::Cause;
-    use crate::tier::Kind;
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_millis(0) + Span::hours(hours)
-    }
-
-    fn instance() -> Instance {
-        let runs = Version::new(0, 1, 0);
-        let registration = Registration {
-            enrolment: Digest::of(b""),
-            kind: Kind::SaasShared,
-            tier: Tier::Free,
-            provider: None,
-            labels: Vec::new(),
-            endpoint: "https://a.example".parse().unwrap(),
-            key: InstanceKey::from_bytes([0; 32]),
-            running: Running { platform: runs, runtime: runs, layers: Vec::new() },
-            domains: Vec::new(),
-        };
-        let mut instance = Instance::registered(InstanceId::from_random([7; 16]), &registration, at(0));
-        instance.state = State::Active;
-        instance
-    }
 
     /// Decides, applies, and gives how many tokens were issued.
     fn ask(instance: &mut Instance, command: &Command, now: Timestamp) -> usize {

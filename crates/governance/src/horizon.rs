@@ -86,37 +86,12 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Registration;
     use crate::finding::{Finding, FindingCode, Override};
-    use crate::id::{Digest, InstanceId, InstanceKey};
-    use crate::instance::Running;
+    use crate::fixture::{at, instance};
     use crate::reconcile::reconcile;
-    use crate::tier::{Kind, SubscriptionStatus, Tier};
-    use crate::version::Version;
+    use crate::tier::SubscriptionStatus;
+
     use crate::world::Outage;
-    use alloc::vec::Vec;
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_millis(0) + Span::hours(hours)
-    }
-
-    fn instance() -> Instance {
-        let runs = Version::new(0, 1, 0);
-        let registration = Registration {
-            enrolment: Digest::of(b""),
-            kind: Kind::SaasShared,
-            tier: Tier::Free,
-            provider: None,
-            labels: Vec::new(),
-            endpoint: "https://a.example".parse().unwrap(),
-            key: InstanceKey::from_bytes([0; 32]),
-            running: Running { platform: runs, runtime: runs, layers: Vec::new() },
-            domains: Vec::new(),
-        };
-        let mut instance = Instance::registered(InstanceId::from_random([7; 16]), &registration, at(0));
-        instance.state = State::Active;
-        instance
-    }
 
     /// Up to the instant that is named nothing is due, and in the first hour beyond it something is.
     fn check(change: impl Fn(&mut Instance), hours: i64, what: &str) {

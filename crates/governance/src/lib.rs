@@ -16,6 +16,8 @@ pub mod entitlement;
 pub mod event;
 pub mod explain;
 pub mod finding;
+#[cfg(test)]
+mod fixture;
 pub mod horizon;
 pub mod id;
 pub mod instance;

@@ -56,17 +56,10 @@ fn stood_still(instance: &Instance, world: &World, now: Timestamp) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Registration;
     use crate::finding::Override;
-    use crate::id::{Digest, InstanceId, InstanceKey};
-    use crate::instance::Running;
-    use crate::tier::{Kind, Tier};
-    use crate::version::Version;
-    use crate::world::Outage;
+    use crate::fixture::{at, instance};
 
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_millis(0) + Span::hours(hours)
-    }
+    use crate::world::Outage;
 
     #[test]
     fn co_7_fo_3_no_time_stands_still_twice() {
@@ -83,19 +76,7 @@ mod tests {
     }
 
     fn check(outages: &[(i64, i64)], overrides: &[(i64, i64)], now: i64, silent: i64, until: i64) {
-        let runs = Version::new(0, 1, 0);
-        let registration = Registration {
-            enrolment: Digest::of(b""),
-            kind: Kind::SaasShared,
-            tier: Tier::Free,
-            provider: None,
-            labels: Vec::new(),
-            endpoint: "https://a.example".parse().unwrap(),
-            key: InstanceKey::from_bytes([0; 32]),
-            running: Running { platform: runs, runtime: runs, layers: Vec::new() },
-            domains: Vec::new(),
-        };
-        let mut instance = Instance::registered(InstanceId::from_random([7; 16]), &registration, at(0));
+        let mut instance = instance();
         let code = FindingCode::NotReporting;
         let given = |(from, until): &(i64, i64)| Override { code, from: at(*from), until: at(*until) };
         instance.overrides = overrides.iter().map(given).collect();

@@ -95,34 +95,14 @@ fn spared(attempts: &[FinishedAttempt], platform: Version) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{InstanceEvent, Registration};
+    use crate::event::InstanceEvent;
     use crate::finding::Finding;
-    use crate::id::{Digest, InstanceId, InstanceKey, RolloutId};
-    use crate::instance::{Outcome, Running};
+    use crate::fixture::{at, instance};
+    use crate::id::RolloutId;
+    use crate::instance::Outcome;
     use crate::rollout::Phase;
-    use crate::tier::{Kind, Tier};
+
     use crate::time::Span;
-
-    const FIRST: Version = Version::new(0, 1, 0);
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_millis(0) + Span::hours(hours)
-    }
-
-    fn instance() -> Instance {
-        let registration = Registration {
-            enrolment: Digest::of(b""),
-            kind: Kind::SaasShared,
-            tier: Tier::Free,
-            provider: None,
-            labels: Vec::new(),
-            endpoint: "https://a.example".parse().unwrap(),
-            key: InstanceKey::from_bytes([0; 32]),
-            running: Running { platform: FIRST, runtime: FIRST, layers: Vec::new() },
-            domains: Vec::new(),
-        };
-        Instance::registered(InstanceId::from_random([7; 16]), &registration, at(0))
-    }
 
     fn attempt(release: Version, from: Version, outcome: Outcome) -> FinishedAttempt {
         let rollout = RolloutId::from_random([u8::try_from(release.patch).unwrap(); 16]);
