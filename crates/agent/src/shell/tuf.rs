@@ -50,7 +50,7 @@ pub fn init(folder: &Path, root: &Path) -> Result<(), ShellError> {
     }
     let document = Document::<Root>::parse_as(&bytes, ANY).map_err(|error| untrusted(&error))?;
     root_self_signed(&document).map_err(|error| untrusted(&error))?;
-    Folder::open(folder)?.write(Role::Root.file_name(), &bytes)
+    Folder::open_bare(folder)?.write(Role::Root.file_name(), &bytes)
 }
 
 /// Brings the metadata of the top-level roles up to date (§5.3–5.6).
@@ -58,7 +58,7 @@ pub fn init(folder: &Path, root: &Path) -> Result<(), ShellError> {
 /// # Errors
 /// When any step of the workflow refuses; what passed before it is kept.
 pub async fn refresh(folder: &Path, url: &str) -> Result<(), ShellError> {
-    let (folder, public) = (Folder::open(folder)?, public(url)?);
+    let (folder, public) = (Folder::open_bare(folder)?, public(url)?);
     refreshed(&metadata(&folder, &public)).await.map(|_| ())
 }
 
@@ -68,7 +68,7 @@ pub async fn refresh(folder: &Path, url: &str) -> Result<(), ShellError> {
 /// # Errors
 /// When any step of the workflow refuses; the target's folder then is as it was.
 pub async fn download(folder: &Path, url: &str, wanted: &Wanted<'_>) -> Result<(), ShellError> {
-    let (folder, from) = (Folder::open(folder)?, public(url)?);
+    let (folder, from) = (Folder::open_bare(folder)?, public(url)?);
     let metadata = metadata(&folder, &from);
     let trusted = refreshed(&metadata).await?;
     let found = search(&metadata, &trusted, wanted.name).await?;

@@ -1,5 +1,6 @@
 //! §4: what metadata may and may not be.
 
+use proof::tuf::{canonical, sha256_hex};
 use serde_json::{Value, json};
 
 use crate::check;
@@ -10,6 +11,11 @@ fn twist(world: &World, change: impl FnOnce(&mut Value)) {
     let mut document: Value = serde_json::from_slice(&world.served("metadata/timestamp.json")).unwrap();
     change(&mut document);
     world.serve("metadata/timestamp.json", serde_json::to_vec(&document).unwrap());
+}
+
+/// The id that covers every member of a key.
+fn id_of(key: &Value) -> String {
+    sha256_hex(&canonical(key).unwrap())
 }
 
 /// A key under another id than its own.
@@ -64,14 +70,15 @@ fn metadata() {
         }),
         ("4.2", "a key of unknown type or scheme counts for nothing and does no harm", |world| {
             assert!(world.init());
-            world.at("root")["keys"]["odd"] =
-                json!({"keytype": "sphincs", "scheme": "sphincs", "keyval": {"public": "00"}});
-            world.role("timestamp")["keyids"].as_array_mut().unwrap().push(json!("odd"));
+            let odd = json!({"keytype": "sphincs", "scheme": "sphincs", "keyval": {"public": "00"}});
+            let id = id_of(&odd);
+            world.at("root")["keys"][&id] = odd;
+            world.role("timestamp")["keyids"].as_array_mut().unwrap().push(json!(id));
             world.publish(&["root", "timestamp"]);
             assert!(world.refresh());
             world.role("timestamp")["threshold"] = json!(2);
             world.publish(&["root"]);
-            let odd = renamed(&world.signers["timestamp"][0].clone(), "odd");
+            let odd = renamed(&world.signers["timestamp"][0].clone(), &id);
             world.signers.get_mut("timestamp").unwrap().push(odd);
             world.publish(&["timestamp"]);
             world.refuses("1 valid signatures by distinct keys of root 3, 2 needed");
@@ -88,22 +95,31 @@ fn metadata() {
         ("4.3", "a key under two ids counts once", |world| {
             assert!(world.init());
             let first = world.signers["timestamp"][0].clone();
-            world.at("root")["keys"]["alias"] = first.key.clone();
-            world.role("timestamp")["keyids"].as_array_mut().unwrap().push(json!("alias"));
+            let mut twin = first.key.clone();
+            twin["custom"] = json!("twin");
+            let id = id_of(&twin);
+            world.at("root")["keys"][&id] = twin;
+            world.role("timestamp")["keyids"].as_array_mut().unwrap().push(json!(id));
             world.role("timestamp")["threshold"] = json!(2);
-            world.signers.get_mut("timestamp").unwrap().push(renamed(&first, "alias"));
+            world.signers.get_mut("timestamp").unwrap().push(renamed(&first, &id));
             world.publish(&["root", "timestamp"]);
             world.refuses("1 valid signatures by distinct keys of root 2, 2 needed");
             assert_eq!(world.trusted(), "root 2");
         }),
-        ("4.3", "a key id is a name", |world| {
+        ("4.3", "a key id is the hash of its key, unknown members and all", |world| {
             assert!(world.init());
-            let signer = world.signer();
-            world.at("root")["keys"]["my-key"] = signer.key.clone();
-            world.role("timestamp")["keyids"] = json!(["my-key"]);
-            world.signers.insert("timestamp".into(), vec![renamed(&signer, "my-key")]);
+            let mut signer = world.signer();
+            signer.key["custom"] = json!({"owner": ["a", 1]});
+            let signer = renamed(&signer, &id_of(&signer.key));
+            world.at("root")["keys"][&signer.id] = signer.key.clone();
+            world.role("timestamp")["keyids"] = json!([signer.id]);
+            world.signers.insert("timestamp".into(), vec![signer]);
             world.publish(&["root", "timestamp"]);
             assert!(world.refresh());
+            let signer = world.signer();
+            world.at("root")["keys"]["my-key"] = signer.key.clone();
+            world.publish(&["root"]);
+            world.refuses("key id my-key is not the hash of its key");
         }),
         ("4.3", "a threshold of none is refused", |world| {
             assert!(world.init());

@@ -132,7 +132,7 @@ fn the_snapshot() {
             assert_eq!(world.trusted(), "root 1, snapshot 1, targets 1, timestamp 2");
         }),
         ("5.5.1", "no more bytes are read than the timestamp lists", |world| {
-            world.hashes = true;
+            world.lengths = true;
             world.publish_all();
             let mut long = world.served("metadata/2.snapshot.json");
             long.push(b' ');
@@ -240,7 +240,7 @@ fn the_targets() {
             assert_eq!(world.trusted(), "root 1, snapshot 2, targets 1, timestamp 2");
         }),
         ("5.6.1", "no more bytes are read than the snapshot lists", |world| {
-            world.hashes = true;
+            world.lengths = true;
             world.publish_all();
             let mut long = world.served("metadata/2.targets.json");
             long.push(b' ');

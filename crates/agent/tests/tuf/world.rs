@@ -86,8 +86,10 @@ pub struct World {
     /// What each role would sign next.
     pub roles: BTreeMap<String, Value>,
     pub signers: BTreeMap<String, Vec<Signer>>,
-    /// Whether lengths and hashes of metadata are listed.
+    /// Whether hashes of metadata are listed.
     pub hashes: bool,
+    /// Whether lengths of metadata are listed.
+    pub lengths: bool,
     served: Arc<Mutex<Served>>,
     address: SocketAddr,
     place: TempDir,
@@ -119,6 +121,7 @@ impl World {
             roles: BTreeMap::new(),
             signers: BTreeMap::new(),
             hashes: false,
+            lengths: false,
             served,
             address,
             place: tempfile::tempdir().unwrap(),
@@ -196,9 +199,11 @@ impl World {
 
     /// Serves these bytes as a role of this version, and lists them where they must be listed.
     pub fn serve_role(&mut self, role: &str, version: u64, bytes: Vec<u8>) {
-        let mut meta = json!({"version": version});
-        if self.hashes {
-            meta = serde_json::to_value(FileMeta::of(version, &bytes)).unwrap();
+        let mut meta = serde_json::to_value(FileMeta::of(version, &bytes)).unwrap();
+        for (listed, member) in [(self.hashes, "hashes"), (self.lengths, "length")] {
+            if !listed {
+                meta.as_object_mut().unwrap().remove(member);
+            }
         }
         match role {
             "root" | "timestamp" => {}
@@ -367,11 +372,9 @@ impl World {
         let mut roles = Vec::new();
         for entry in std::fs::read_dir(self.metadata()).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                let document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-                let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-                roles.push(format!("{name} {}", document["signed"]["version"]));
-            }
+            let document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            roles.push(format!("{} {}", name.strip_suffix(".json").unwrap(), document["signed"]["version"]));
         }
         roles.sort();
         roles.join(", ")

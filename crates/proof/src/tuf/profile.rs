@@ -1,6 +1,7 @@
 //! What a client asks of a repository: ours, with its narrow habits, or any that follows the specification.
 //!
-//! Nothing of the workflow differs between the two; only which keys can verify and how key ids are made.
+//! Nothing of the workflow differs between the two; only which keys can verify, what a key id covers, and whether
+//! delegations are followed.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -20,11 +21,11 @@ pub trait VerifyKey: Sync {
 /// The repositories whose metadata is believed.
 #[derive(Clone, Copy, Default)]
 pub enum Profile {
-    /// Our own: Ed25519 alone, and a key id is the hash of its key.
+    /// Our own: Ed25519 alone, and a key id is the hash of the key's three members.
     #[default]
     Own,
-    /// Any: other key types through the verifier, and key ids are names. The specification would have them hashed, yet
-    /// writers disagree about which members are hashed; what a threshold counts are keys, so nothing rests on it.
+    /// Any: other key types through the verifier, and a key id may cover unknown members too, as §4.2.1 has it and most
+    /// writers do; some hash the three members all the same.
     Any(&'static dyn VerifyKey),
 }
 
@@ -41,13 +42,12 @@ impl Profile {
         }
     }
 
-    /// Whether these keys may bear these ids.
+    /// Whether these keys bear their own ids (§4.3: clients must calculate each).
     pub(super) fn keys_check(self, keys: &BTreeMap<String, Key>) -> Result<(), String> {
-        if let Self::Any(_) = self {
-            return Ok(());
-        }
         for (id, key) in keys {
-            if key.id().map_err(|error| error.to_string())? != *id {
+            let three = key.id().map_err(|error| error.to_string())?;
+            let all = key.id_of_all().map_err(|error| error.to_string())?;
+            if three != *id && (self == Self::Own || all != *id) {
                 return Err(alloc::format!("key id {id} is not the hash of its key"));
             }
         }

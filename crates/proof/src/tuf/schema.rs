@@ -75,6 +75,9 @@ pub struct Key {
     pub scheme: String,
     /// `{"public": HEX}`.
     pub keyval: Map<String, Value>,
+    /// Members that the specification does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl Key {
@@ -82,7 +85,7 @@ impl Key {
     #[must_use]
     pub fn of(public: &PublicKey) -> Self {
         let keyval = Map::from_iter([("public".into(), Value::String(hex_encode(public.as_bytes())))]);
-        Self { keytype: "ed25519".into(), scheme: "ed25519".into(), keyval }
+        Self { keytype: "ed25519".into(), scheme: "ed25519".into(), keyval, other: Map::new() }
     }
 
     /// The key id: SHA-256 of the canonical `{keytype, scheme, keyval}`, in hex.
@@ -90,12 +93,22 @@ impl Key {
     /// # Errors
     /// [`CanonicalError`] when `keyval` has no canonical form.
     pub fn id(&self) -> Result<String, CanonicalError> {
-        let object = Map::from_iter([
+        Ok(sha256_hex(&canonical_object(&self.members())?))
+    }
+
+    /// The key id that covers unknown members too, as §4 asks of all hashes.
+    pub(super) fn id_of_all(&self) -> Result<String, CanonicalError> {
+        let mut object = self.other.clone();
+        object.extend(self.members());
+        Ok(sha256_hex(&canonical_object(&object)?))
+    }
+
+    fn members(&self) -> Map<String, Value> {
+        Map::from_iter([
             ("keytype".into(), Value::String(self.keytype.clone())),
             ("scheme".into(), Value::String(self.scheme.clone())),
             ("keyval".into(), Value::Object(self.keyval.clone())),
-        ]);
-        Ok(sha256_hex(&canonical_object(&object)?))
+        ])
     }
 
     /// The public key when this is a sound Ed25519 key.

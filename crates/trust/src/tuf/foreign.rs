@@ -104,7 +104,7 @@ mod tests {
             text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"));
         let keyval = serde_json::Map::from_iter([("public".to_owned(), pem.into())]);
-        Key { keytype: keytype.into(), scheme: scheme.into(), keyval }
+        Key { keytype: keytype.into(), scheme: scheme.into(), keyval, other: serde_json::Map::new() }
     }
 
     #[test]
