@@ -225,6 +225,22 @@ fn recovery_from_fast_forward() {
         ("5.3.11", "a new snapshot key lets the targets' version fall", |world| {
             assert!(recover(world, "targets", &["snapshot"]));
         }),
+        ("5.3.11", "a new timestamp key lets the targets' version fall: the snapshot goes too", |world| {
+            assert!(recover(world, "targets", &["timestamp"]));
+        }),
+        ("5.3.11", "a key that is taken away is enough, though another one still vouches", |world| {
+            world.add_key("timestamp");
+            world.publish_as("root", 1);
+            let root = world.served("metadata/1.root.json");
+            assert!(world.init_with(&root));
+            world.publish_as("timestamp", 99);
+            assert!(world.refresh());
+            world.role("timestamp")["keyids"].as_array_mut().unwrap().remove(0);
+            world.publish(&["root"]);
+            world.publish_as("timestamp", 1);
+            assert!(world.refresh());
+            assert!(world.trusted().ends_with("timestamp 1"));
+        }),
         ("5.3.11", "without new keys no version falls", |world| {
             assert!(!recover(world, "timestamp", &[]));
             assert!(world.trusted().contains("timestamp 99"));
