@@ -23,7 +23,7 @@ pub use documents::{directive, jws, keys_document, order, request, statement, to
 pub use logs::{entry, merkle_proof, note, tile};
 pub use peers::{csr, pem, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
-pub use updates::{tuf_document, tuf_updater};
+pub use updates::{tuf_document, tuf_foreign, tuf_updater};
 
 /// A target with what to start from.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,7 @@ targets!(
     request,
     token,
     tuf_document,
+    tuf_foreign,
     tuf_updater,
     entry,
     tile,

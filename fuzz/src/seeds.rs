@@ -318,6 +318,37 @@ pub(crate) fn tuf_document() -> Seeds {
     vec![tuf_file(&root), tuf_file(&targets), tuf_file(&snapshot), tuf_file(&timestamp)]
 }
 
+/// The generator of P-256 as a public key: nobody knows a signature by it.
+const P256: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n\
+    6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n\
+    -----END PUBLIC KEY-----\n";
+
+pub(crate) fn tuf_foreign() -> Seeds {
+    let foreign = |keyid: &str| json!({"keyid": keyid, "sig": "3006020101020101"});
+    let key = json!({"keytype": "ecdsa", "scheme": "ecdsa-sha2-nistp256", "keyval": {"public": P256}});
+    let id = serde_json::from_value::<Key>(key.clone()).ok().and_then(|key| key.id().ok()).expect("a key id");
+    let role = |scope: Value| {
+        let mut role = json!({"name": "a", "keyids": [id], "threshold": 1, "terminating": true});
+        if let (Some(role), Some(scope)) = (role.as_object_mut(), scope.as_object()) {
+            role.extend(scope.clone());
+        }
+        role
+    };
+    let targets = |delegated: Value| {
+        let mut signed = serde_json::to_value(tuf_roles().1).expect("it has a JSON form");
+        signed["delegations"] = delegated;
+        bytes(&json!({"signatures": [foreign(&id)], "signed": signed}))
+    };
+    let keys = json!({&id: key});
+    let succinct = json!({"keyids": [id], "threshold": 1, "bit_length": 9, "name_prefix": "bin"});
+    vec![
+        targets(json!({"keys": keys, "roles": [role(json!({"paths": ["*", "dir/?ile", "[a-z]*.tgz"]}))]})),
+        targets(json!({"keys": keys, "roles": [role(json!({"path_hash_prefixes": ["a", "0f"]}))]})),
+        targets(json!({"keys": keys, "succinct_roles": succinct})),
+    ]
+}
+
 pub(crate) fn tuf_updater() -> Seeds {
     let (root, targets, snapshot, timestamp) = tuf_roles();
     let sign_me = |json: Vec<u8>| [vec![SIGN_ME], json].concat();

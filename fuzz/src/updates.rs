@@ -2,10 +2,12 @@
 
 use governance::Timestamp as Instant;
 use proof::tuf::{
-    Document, Envelope, Fetched, Metadata, Persist, ROTATIONS_MAX, Role, Root, Snapshot, Stored, Targets,
-    Timestamp, Trusted, Updater, root_follows, root_self_signed, target_name_valid,
+    Document, Envelope, Fetched, Metadata, Persist, Profile, ROTATIONS_MAX, Role, Root, Snapshot, Stored,
+    Targets, Timestamp, Trusted, Updater, VerifyKey as _, quoted, root_follows, root_self_signed,
+    target_name_valid,
 };
 use serde_json::Value;
+use trust::tuf::ForeignKeys;
 
 use crate::seeds::{NOW_MILLIS, TUF_SEEDS, key};
 
@@ -43,6 +45,32 @@ fn role<T: Metadata + PartialEq + core::fmt::Debug>(data: &[u8]) -> bool {
     let known = Envelope::new(&document.signed).expect("metadata has a JSON form");
     let again = known.document::<T>().expect("known metadata is read again");
     assert_eq!(again.signed, document.signed);
+    true
+}
+
+/// Targets metadata of a foreign repository: its delegations and keys, whatever they are.
+pub fn tuf_foreign(data: &[u8]) -> bool {
+    let any = Profile::Any(&ForeignKeys);
+    let Ok(targets) = Document::<Targets>::parse_as(data, any) else { return false };
+    let Some(delegations) = &targets.signed.delegations else { return false };
+    for key in delegations.keys.values() {
+        assert_eq!(ForeignKeys.verify(key, b"never signed", &[0; 64]), None, "a signature of nothing holds");
+    }
+    let names = targets.signed.targets.keys().map(String::as_str);
+    for path in names.chain(["file", "dir/file", "", "/", "a.tgz"]) {
+        for role in delegations.roles.iter().flatten() {
+            let _ = role.speaks_for(path);
+            let nobody = targets.signatures.threshold_check(&role.keys, &delegations.keys, String::new);
+            assert!(nobody.is_err() || !targets.signatures.signatures.is_empty(), "no signature is enough");
+        }
+        if let Some(bins) = &delegations.succinct_roles {
+            let bin = bins.bin(path);
+            let number = bin.strip_prefix(&bins.name_prefix).and_then(|rest| rest.strip_prefix('-'));
+            let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            assert!(number.is_some_and(|number| number < 1 << bins.bit_length), "a bin that does not exist");
+        }
+        assert!(!quoted(path).contains('/'), "a name that leads elsewhere");
+    }
     true
 }
 

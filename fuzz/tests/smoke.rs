@@ -108,6 +108,7 @@ tests!(
     request,
     token,
     tuf_document,
+    tuf_foreign,
     tuf_updater,
     entry,
     tile,

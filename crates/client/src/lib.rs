@@ -40,6 +40,8 @@ enum Use {
     Answers,
     /// Uploads: nothing is heard until all of it was sent.
     Uploads,
+    /// Answers that signatures alone vouch for, over plain HTTP too.
+    Unguarded,
 }
 
 /// A reqwest client with the limits above. `alpn` of the configuration decides the version of HTTP.
@@ -50,12 +52,12 @@ fn http(tls: rustls::ClientConfig, purpose: Use) -> Result<reqwest::Client, Clie
     }
     let builder = reqwest::Client::builder();
     let builder = match purpose {
-        Use::Answers => builder.read_timeout(PIECE_WITHIN),
+        Use::Answers | Use::Unguarded => builder.read_timeout(PIECE_WITHIN),
         Use::Uploads => builder,
     };
     builder
         .tls_backend_preconfigured(tls)
-        .https_only(true)
+        .https_only(purpose != Use::Unguarded)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_WITHIN)

@@ -29,6 +29,14 @@ impl Public {
         Ok(Self { http: http(tls, Use::Answers)?, base: base.trim_end_matches('/').to_owned() })
     }
 
+    /// A reader of any repository of TUF, over plain HTTP too: who asks believes nothing but its signatures.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`].
+    pub fn unguarded(base: &str, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
+        Ok(Self { http: http(tls, Use::Unguarded)?, base: base.trim_end_matches('/').to_owned() })
+    }
+
     /// A small file of at most `bytes_max` bytes; nothing when there is none of that name (404).
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! The agent's program: `run` until told to stop, `check` the settings, `retry` and `rollback` as the owner wishes.
+//! The agent's program: `run` until told to stop, `check` the settings, `retry` and `rollback` as the owner wishes,
+//! and `tuf`, the client of any repository of The Update Framework.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::shell::{self, Report, ShellError, Wish};
+use agent::shell::{self, Report, ShellError, Wish, tuf};
 use clap::{Args, Parser, Subcommand};
 use governance::Version;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,42 @@ enum Command {
     Retry(Wanted),
     /// Ask to go back to what ran before; refused outside the release's window (RL-2).
     Rollback(Wanted),
+    /// Read any repository of The Update Framework, as its conformance suite asks of a client; needs no settings.
+    Tuf(Tuf),
+}
+
+#[derive(Args)]
+struct Tuf {
+    /// Where the trusted metadata is kept.
+    #[arg(long, value_name = "DIR")]
+    metadata_dir: PathBuf,
+    /// Where the repository's metadata is: http or https.
+    #[arg(long, value_name = "URL")]
+    metadata_url: Option<String>,
+    /// The target's path in the metadata.
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    target_name: Option<String>,
+    /// Where the target is put, under its URL-encoded path.
+    #[arg(long, value_name = "DIR")]
+    target_dir: Option<PathBuf>,
+    /// Where the repository's targets are: http or https.
+    #[arg(long, value_name = "URL")]
+    target_base_url: Option<String>,
+    #[command(subcommand)]
+    action: TufAction,
+}
+
+#[derive(Subcommand)]
+enum TufAction {
+    /// Trust a root that was had out of band.
+    Init {
+        /// Its file.
+        root: PathBuf,
+    },
+    /// Bring the metadata up to date.
+    Refresh,
+    /// Bring the metadata up to date, then fetch a target.
+    Download,
 }
 
 #[derive(Args)]
@@ -53,6 +90,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("FEDPLANE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let result = match Arguments::parse().command {
+        Command::Tuf(arguments) => return tuf(&arguments),
         Command::Run { config } => run(&config),
         Command::Check { config } => Ok(check(&config)),
         Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
@@ -102,6 +140,39 @@ fn run(path: &Path) -> anyhow::Result<Report> {
         });
         Ok(shell::run(config, shutdown).await.map_or_else(Report::from, |()| Report::default()))
     })
+}
+
+/// 0 when all of it was done, else 1.
+fn tuf(arguments: &Tuf) -> ExitCode {
+    let needs = |name: &str| format!("this needs {name}");
+    let url = || arguments.metadata_url.as_deref().ok_or_else(|| needs("--metadata-url"));
+    let act = || match &arguments.action {
+        TufAction::Init { root } => {
+            tuf::init(&arguments.metadata_dir, root).map_err(|error| error.to_string())
+        }
+        TufAction::Refresh => finish(tuf::refresh(&arguments.metadata_dir, url()?)),
+        TufAction::Download => finish(tuf::download(
+            &arguments.metadata_dir,
+            url()?,
+            &tuf::Wanted {
+                name: arguments.target_name.as_deref().ok_or_else(|| needs("--target-name"))?,
+                url: arguments.target_base_url.as_deref().ok_or_else(|| needs("--target-base-url"))?,
+                folder: arguments.target_dir.as_deref().ok_or_else(|| needs("--target-dir"))?,
+            },
+        )),
+    };
+    match act() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(work: impl Future<Output = Result<(), ShellError>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(work).map_err(|error| error.to_string())
 }
 
 fn ask(path: &Path, wish: Wish) -> anyhow::Result<Report> {

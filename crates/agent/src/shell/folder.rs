@@ -32,10 +32,25 @@ impl Folder {
         let lock_path = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
         let lock = lock.map_err(ShellError::file(&lock_path, "open"))?;
+        Self::hold(path, lock)
+    }
+
+    /// Makes the folder if need be, and holds it without a file of its own inside: whoever looks finds what was kept and
+    /// nothing else.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_bare(path: &Path) -> Result<Self, ShellError> {
+        make_folder(path)?;
+        let lock = File::open(path).map_err(ShellError::file(path, "open"))?;
+        Self::hold(path, lock)
+    }
+
+    fn hold(path: &Path, lock: File) -> Result<Self, ShellError> {
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(ShellError::InUse(path.to_path_buf())),
-            Err(TryLockError::Error(error)) => Err(ShellError::file(lock_path, "lock")(error)),
+            Err(TryLockError::Error(error)) => Err(ShellError::file(path, "lock")(error)),
         }
     }
 
@@ -165,5 +180,18 @@ mod tests {
         assert!(folder.read_json::<Vec<u8>>("x").is_err());
         drop(folder);
         assert!(Folder::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_bare_folder_is_held_without_a_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        let folder = Folder::open_bare(&path).unwrap();
+        assert!(matches!(Folder::open_bare(&path), Err(ShellError::InUse(_))));
+        folder.write("x.json", b"1").unwrap();
+        let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["x.json"]);
+        drop(folder);
+        assert!(Folder::open_bare(&path).is_ok());
     }
 }

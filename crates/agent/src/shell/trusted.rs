@@ -9,14 +9,13 @@ use std::path::Path;
 use client::Public;
 use governance::{ConstitutionDocument, Package, Release, Timestamp, Version};
 use proof::keys::KeysError;
-use proof::tuf::{
-    Document, Fetched, Key, Persist, Role, RoleKeys, Root, Stored, Trusted, Updater, root_self_signed,
-};
+use proof::tuf::{Document, Key, Profile, Role, RoleKeys, Root, Trusted, root_self_signed};
 use proof::{Jws, JwsError, KeySet, KeysDocument, RootKeys, Typ};
 use serde::{Deserialize, Serialize};
 use trust::RootCa;
 
 use super::folder::read_json;
+use super::metadata::Metadata;
 use super::{Folder, ShellError};
 use crate::core::offer::Signed;
 
@@ -195,32 +194,12 @@ impl Trust {
 
     async fn tuf_refresh(&self, folder: &Folder, now: Timestamp) -> Result<Trusted, ShellError> {
         super::folder::make_folder(&folder.join(TUF))?;
-        let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the TUF metadata")(why);
-        let read = |role: Role| folder.read(&format!("{TUF}/{}", role.file_name()));
-        let root = match read(Role::Root)? {
+        let metadata = Metadata { folder, within: "tuf/", public: &self.public, at: "/tuf/metadata/" };
+        let root = match metadata.read(Role::Root)? {
             Some(root) => root,
             None => self.tuf_root(folder).await?,
         };
-        let stored = Stored {
-            root,
-            timestamp: read(Role::Timestamp)?,
-            snapshot: read(Role::Snapshot)?,
-            targets: read(Role::Targets)?,
-        };
-        let mut updater = Updater::new(stored, now).map_err(|error| untrusted(&error))?;
-        while let Some(want) = updater.want().map_err(|error| untrusted(&error))? {
-            let bytes = self.public.file(&format!("/tuf/metadata/{}", want.path), want.max_bytes + 1).await?;
-            let fetched = bytes.as_deref().map_or(Fetched::NotFound, Fetched::Bytes);
-            for act in updater.give(fetched) {
-                match act {
-                    Persist::Write { role, bytes } => {
-                        folder.write(&format!("{TUF}/{}", role.file_name()), &bytes)?
-                    }
-                    Persist::Delete(role) => folder.remove(&format!("{TUF}/{}", role.file_name()))?,
-                }
-            }
-        }
-        updater.finish().map_err(|error| untrusted(&error))
+        metadata.refresh(Profile::Own, root, now).await
     }
 
     /// The first root: believed because the Founder's threshold signed it too.

@@ -58,16 +58,17 @@ pub fn hex_encode(bytes: &[u8]) -> String {
 /// The `N` bytes some hex stands for; nothing when its length or a letter is wrong.
 #[must_use]
 pub fn hex_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    hex_bytes(text)?.try_into().ok()
+}
+
+/// The bytes some hex stands for, of any length.
+pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
+    if !rest.is_empty() {
         return None;
     }
     let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let mut out = [0; N];
-    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        *byte = (digit(*high)? << 4) | digit(*low)?;
-    }
-    Some(out)
+    pairs.iter().map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?)).collect()
 }
 
 fn write(value: &Value, depth: u32, out: &mut Vec<u8>) -> Result<(), CanonicalError> {

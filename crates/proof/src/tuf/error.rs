@@ -1,5 +1,6 @@
 //! What can be wrong with TUF metadata: the role, the version it claims, the section of the specification, the fault.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::canonical::CanonicalError;
@@ -95,6 +96,17 @@ pub enum Fault {
     /// Another file is not listed where it must be.
     #[error("does not list {0}")]
     Unlisted(String),
+    /// A delegated role was refused, which ends the search (§5.6.7).
+    #[error("delegated role `{name}`: {fault}")]
+    Delegated {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        fault: Box<Self>,
+    },
+    /// A name that would lead out of the folder of targets.
+    #[error("the path `{0}` is empty or has a part `.` or `..`")]
+    Path(String),
     /// An earlier step refused, or a step is still missing.
     #[error("the refresh did not reach its end")]
     Unfinished,
@@ -115,6 +127,8 @@ impl Fault {
             Self::TooLong { .. } => "tuf-too-long",
             Self::NotFound(_) => "tuf-not-found",
             Self::Unlisted(_) => "tuf-unlisted",
+            Self::Delegated { .. } => "tuf-delegated",
+            Self::Path(_) => "tuf-path",
             Self::Unfinished => "tuf-unfinished",
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Unknown members are allowed and covered by signatures, and never read.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -11,11 +11,14 @@ use governance::Timestamp as Instant;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256};
 
 use crate::key::PublicKey;
 
 use super::canonical::{CanonicalError, canonical_object, hex_decode, hex_encode, sha256_hex};
+use super::delegation::Delegations;
+use super::profile::Profile;
+use super::sum::Sum;
 
 /// The version of the specification this writes. Reading asks for the same major number.
 pub const SPEC_VERSION: &str = "1.0.33";
@@ -72,6 +75,9 @@ pub struct Key {
     pub scheme: String,
     /// `{"public": HEX}`.
     pub keyval: Map<String, Value>,
+    /// Members that the specification does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl Key {
@@ -79,7 +85,7 @@ impl Key {
     #[must_use]
     pub fn of(public: &PublicKey) -> Self {
         let keyval = Map::from_iter([("public".into(), Value::String(hex_encode(public.as_bytes())))]);
-        Self { keytype: "ed25519".into(), scheme: "ed25519".into(), keyval }
+        Self { keytype: "ed25519".into(), scheme: "ed25519".into(), keyval, other: Map::new() }
     }
 
     /// The key id: SHA-256 of the canonical `{keytype, scheme, keyval}`, in hex.
@@ -87,12 +93,22 @@ impl Key {
     /// # Errors
     /// [`CanonicalError`] when `keyval` has no canonical form.
     pub fn id(&self) -> Result<String, CanonicalError> {
-        let object = Map::from_iter([
+        Ok(sha256_hex(&canonical_object(&self.members())?))
+    }
+
+    /// The key id that covers unknown members too, as §4 asks of all hashes.
+    pub(super) fn id_of_all(&self) -> Result<String, CanonicalError> {
+        let mut object = self.other.clone();
+        object.extend(self.members());
+        Ok(sha256_hex(&canonical_object(&object)?))
+    }
+
+    fn members(&self) -> Map<String, Value> {
+        Map::from_iter([
             ("keytype".into(), Value::String(self.keytype.clone())),
             ("scheme".into(), Value::String(self.scheme.clone())),
             ("keyval".into(), Value::Object(self.keyval.clone())),
-        ]);
-        Ok(sha256_hex(&canonical_object(&object)?))
+        ])
     }
 
     /// The public key when this is a sound Ed25519 key.
@@ -198,32 +214,23 @@ impl FileMeta {
         Self { version, length: Some(bytes.len() as u64), hashes: Some(hashes) }
     }
 
+    /// How many bytes to read at most: those listed, or the client's own limit (§5.5.1, §5.6.1).
+    pub(super) fn bytes_max(&self, max: u64) -> u64 {
+        self.length.map_or(max, |length| length.min(max))
+    }
+
     /// Whether the bytes have the listed length and hashes.
     ///
     /// # Errors
     /// `length`, `hash`, or that no listed hash is of a known kind.
     pub fn check(&self, bytes: &[u8]) -> Result<(), &'static str> {
-        if self.length.is_some_and(|length| length != bytes.len() as u64) {
+        let mut sum = Sum::default();
+        sum.add(bytes);
+        if self.length.is_some_and(|length| length != sum.length()) {
             return Err("length");
         }
-        self.hashes.as_ref().map_or(Ok(()), |hashes| hashes_check(hashes, bytes))
+        self.hashes.as_ref().map_or(Ok(()), |hashes| sum.check(hashes))
     }
-}
-
-fn hashes_check(hashes: &Hashes, bytes: &[u8]) -> Result<(), &'static str> {
-    let mut known = 0_u32;
-    for (algorithm, hash) in hashes {
-        let actual = match algorithm.as_str() {
-            "sha256" => sha256_hex(bytes),
-            "sha512" => hex_encode(&Sha512::digest(bytes)),
-            _ => continue,
-        };
-        if !hash.eq_ignore_ascii_case(&actual) {
-            return Err("hash");
-        }
-        known += 1;
-    }
-    if known == 0 { Err("hash: none is sha256 or sha512") } else { Ok(()) }
 }
 
 /// A file that may be installed.
@@ -251,39 +258,22 @@ impl TargetFile {
         Self::new(bytes.len() as u64, &Sha256::digest(bytes).into())
     }
 
+    /// Whether what was read has the listed length and hashes (§5.7.3).
+    ///
+    /// # Errors
+    /// As [`FileMeta::check`].
+    pub fn check(&self, sum: Sum) -> Result<(), &'static str> {
+        if sum.length() != self.length {
+            return Err("length");
+        }
+        sum.check(&self.hashes)
+    }
+
     /// Its SHA-256, when listed and well-formed.
     #[must_use]
     pub fn sha256(&self) -> Option<[u8; 32]> {
         self.hashes.get("sha256").and_then(|hash| hex_decode(hash))
     }
-}
-
-/// To whom targets metadata hands on some paths.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delegations {
-    /// Keys by id.
-    pub keys: BTreeMap<String, Key>,
-    /// The delegated roles, in order of priority.
-    pub roles: Vec<DelegatedRole>,
-}
-
-/// One delegated role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DelegatedRole {
-    /// Its name; its metadata is `NAME.json`.
-    pub name: String,
-    /// Its keys and threshold.
-    #[serde(flatten)]
-    pub keys: RoleKeys,
-    /// Path patterns it speaks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paths: Option<Vec<String>>,
-    /// Prefixes of path hashes it speaks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_hash_prefixes: Option<Vec<String>>,
-    /// Whether the search ends here.
-    #[serde(default)]
-    pub terminating: bool,
 }
 
 /// What the four kinds of metadata have in common.
@@ -298,7 +288,7 @@ pub trait Metadata: DeserializeOwned + Serialize {
     ///
     /// # Errors
     /// A sentence naming the fault.
-    fn check(&self) -> Result<(), String>;
+    fn check(&self, profile: Profile) -> Result<(), String>;
 }
 
 /// `_type` and `spec_version`, which every role has.
@@ -312,17 +302,16 @@ fn header_check(kind: &str, role: Role, spec_version: &str, version: u64) -> Res
     if version == 0 { Err("version must be above 0".into()) } else { Ok(()) }
 }
 
-fn role_keys_check(name: &str, role: &RoleKeys) -> Result<(), String> {
-    if role.threshold == 0 { Err(alloc::format!("threshold of {name} must be above 0")) } else { Ok(()) }
-}
-
-fn keys_check(keys: &BTreeMap<String, Key>) -> Result<(), String> {
-    for (id, key) in keys {
-        if key.id().map_err(|error| error.to_string())? != *id {
-            return Err(alloc::format!("key id {id} is not the hash of its key"));
-        }
+/// A threshold above 0, of keys that are named once each (§4.3: anything else would count a key twice).
+pub(super) fn role_keys_check(name: &str, role: &RoleKeys) -> Result<(), String> {
+    if role.threshold == 0 {
+        return Err(alloc::format!("threshold of {name} must be above 0"));
     }
-    Ok(())
+    let mut ids = BTreeSet::new();
+    match role.keyids.iter().find(|id| !ids.insert(*id)) {
+        Some(id) => Err(alloc::format!("{name} names key id {id} twice")),
+        None => Ok(()),
+    }
 }
 
 /// `root.json` (§4.3).
@@ -360,7 +349,7 @@ pub struct Targets {
     pub expires: Expires,
     /// Files by name.
     pub targets: BTreeMap<String, TargetFile>,
-    /// Roles it delegates to; kept, not followed.
+    /// Roles it delegates to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegations: Option<Delegations>,
 }
@@ -407,35 +396,26 @@ macro_rules! metadata {
             fn expires(&self) -> Expires {
                 self.expires
             }
-            fn check(&self) -> Result<(), String> {
+            fn check(&self, profile: Profile) -> Result<(), String> {
                 header_check(&self.kind, Self::ROLE, &self.spec_version, self.version)?;
-                let check: fn(&Self) -> Result<(), String> = $check;
-                check(self)
+                let check: fn(&Self, Profile) -> Result<(), String> = $check;
+                check(self, profile)
             }
         }
     };
 }
 
-metadata!(Root, |root| {
-    keys_check(&root.keys)?;
+metadata!(Root, |root, profile| {
+    profile.keys_check(&root.keys)?;
     [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp]
         .into_iter()
         .try_for_each(|role| role_keys_check(role.name(), root.roles.of(role)))
 });
-metadata!(Targets, |targets| {
-    let Some(delegations) = &targets.delegations else { return Ok(()) };
-    keys_check(&delegations.keys)?;
-    let mut names = alloc::collections::BTreeSet::new();
-    for role in &delegations.roles {
-        role_keys_check(&role.name, &role.keys)?;
-        if !names.insert(&role.name) {
-            return Err(alloc::format!("delegated role `{}` is listed twice", role.name));
-        }
-    }
-    Ok(())
+metadata!(Targets, |targets, profile| {
+    targets.delegations.as_ref().map_or(Ok(()), |delegations| delegations.check(profile))
 });
-metadata!(Snapshot, |snapshot| meta_check(&snapshot.meta, "targets.json"));
-metadata!(Timestamp, |timestamp| meta_check(&timestamp.meta, "snapshot.json"));
+metadata!(Snapshot, |snapshot, _| meta_check(&snapshot.meta, "targets.json"));
+metadata!(Timestamp, |timestamp, _| meta_check(&timestamp.meta, "snapshot.json"));
 
 fn meta_check(meta: &BTreeMap<String, FileMeta>, needed: &str) -> Result<(), String> {
     match meta.iter().find(|(_, file)| file.version == 0) {

@@ -16,12 +16,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use governance::Timestamp as Instant;
-use serde_json::{Map, Value};
 
 use super::error::{Fault, TufError};
-use super::schema::{
-    Expires, FileMeta, Metadata, Role, RoleKeys, Root, Snapshot, TargetFile, Targets, Timestamp,
-};
+use super::profile::Profile;
+use super::schema::{Expires, FileMeta, Metadata, Role, RoleKeys, Root, Snapshot, Targets, Timestamp};
+use super::trusted::Trusted;
 use super::verify::{Document, root_follows, root_self_signed};
 
 /// Most bytes of a root.
@@ -92,6 +91,7 @@ enum Phase {
 /// One refresh.
 pub struct Updater {
     now: Instant,
+    profile: Profile,
     root: Root,
     rotations: u32,
     stored_timestamp: Option<Vec<u8>>,
@@ -102,20 +102,29 @@ pub struct Updater {
     phase: Phase,
 }
 
-type Checked<T = ()> = Result<T, TufError>;
+pub(super) type Checked<T = ()> = Result<T, TufError>;
 
 impl Updater {
-    /// Begins a refresh at `now` from what the client kept.
+    /// Begins a refresh of our own repository at `now` from what the client kept.
+    ///
+    /// # Errors
+    /// As [`Updater::of`].
+    pub fn new(stored: Stored, now: Instant) -> Checked<Self> {
+        Self::of(Profile::Own, stored, now)
+    }
+
+    /// Begins a refresh of such a repository at `now` from what the client kept.
     ///
     /// # Errors
     /// [`TufError`] under §5.2 when the stored root is malformed or not signed by its own threshold. Its expiry
     /// does not matter here.
-    pub fn new(stored: Stored, now: Instant) -> Checked<Self> {
-        let root = Document::<Root>::parse(&stored.root)
+    pub fn of(profile: Profile, stored: Stored, now: Instant) -> Checked<Self> {
+        let root = Document::<Root>::parse_as(&stored.root, profile)
             .map_err(|fault| TufError::new(Role::Root, None, "5.2", fault))?;
         root_self_signed(&root)?;
         Ok(Self {
             now,
+            profile,
             root: root.signed,
             rotations: 0,
             stored_timestamp: stored.timestamp,
@@ -136,15 +145,14 @@ impl Updater {
             true => format!("{version}.{}", role.file_name()),
             false => role.file_name().into(),
         };
-        let bounded = |meta: &FileMeta, max: u64| meta.length.map_or(max, |length| length.min(max));
         let (path, max_bytes) = match &self.phase {
             Phase::Root => (format!("{}.root.json", self.root.version.saturating_add(1)), ROOT_BYTES_MAX),
             Phase::Timestamp => (Role::Timestamp.file_name().into(), TIMESTAMP_BYTES_MAX),
             Phase::Snapshot(meta) => {
-                (versioned(Role::Snapshot, meta.version), bounded(meta, SNAPSHOT_BYTES_MAX))
+                (versioned(Role::Snapshot, meta.version), meta.bytes_max(SNAPSHOT_BYTES_MAX))
             }
             Phase::Targets(meta) => {
-                (versioned(Role::Targets, meta.version), bounded(meta, TARGETS_BYTES_MAX))
+                (versioned(Role::Targets, meta.version), meta.bytes_max(TARGETS_BYTES_MAX))
             }
             Phase::Done(_) => return Ok(None),
             Phase::Failed(error) => return Err(error.clone()),
@@ -169,7 +177,8 @@ impl Updater {
     pub fn finish(self) -> Checked<Trusted> {
         match (self.phase, self.timestamp, self.snapshot) {
             (Phase::Done(targets), Some(timestamp), Some(snapshot)) => {
-                Ok(Trusted { root: self.root, timestamp, snapshot, targets })
+                let (now, profile) = (self.now, self.profile);
+                Ok(Trusted { now, profile, root: self.root, timestamp, snapshot, targets })
             }
             (Phase::Failed(error), ..) => Err(error),
             _ => Err(TufError::new(Role::Root, self.root.version, "5.1", Fault::Unfinished)),
@@ -206,7 +215,7 @@ impl Updater {
     /// §5.3.4–5.3.9.
     fn root_take(&mut self, bytes: &[u8], acts: &mut Vec<Persist>) -> Checked {
         let version = self.root.version.checked_add(1);
-        let next = Document::<Root>::parse(bytes)
+        let next = Document::<Root>::parse_as(bytes, self.profile)
             .map_err(|fault| TufError::new(Role::Root, version, "5.3.4", fault))?;
         match root_follows(&next, &self.root) {
             // §5.3.5: signed as needed, but the version already held: discarded without harm.
@@ -343,8 +352,8 @@ impl Updater {
 
     /// Parses a file and checks it against the root's threshold.
     fn signed<T: Metadata>(&self, bytes: &[u8], version: Option<u64>, rule: &'static str) -> Checked<T> {
-        let document =
-            Document::<T>::parse(bytes).map_err(|fault| TufError::new(T::ROLE, version, rule, fault))?;
+        let document = Document::<T>::parse_as(bytes, self.profile)
+            .map_err(|fault| TufError::new(T::ROLE, version, rule, fault))?;
         let claimed = document.signed.version();
         document.verify_by(&self.root).map_err(|fault| TufError::new(T::ROLE, claimed, rule, fault))?;
         Ok(document.signed)
@@ -370,13 +379,14 @@ impl Updater {
     }
 
     fn fresh<T: Metadata>(&self, metadata: &T, rule: &'static str) -> Checked {
-        let expires: Expires = metadata.expires();
-        if !expires.passed(self.now) {
-            return Ok(());
-        }
-        let fault = Fault::Expired { expires: expires.to_string() };
-        Err(TufError::new(T::ROLE, metadata.version(), rule, fault))
+        fresh(metadata, self.now).map_err(|fault| TufError::new(T::ROLE, metadata.version(), rule, fault))
     }
+}
+
+/// Whether metadata is still good when the update begins.
+pub(super) fn fresh<T: Metadata>(metadata: &T, now: Instant) -> Result<(), Fault> {
+    let expires: Expires = metadata.expires();
+    if expires.passed(now) { Err(Fault::Expired { expires: expires.to_string() }) } else { Ok(()) }
 }
 
 /// Whether a key of the old role speaks for the new one no more, which is what recovery from a stolen key needs.
@@ -401,89 +411,4 @@ fn not_below(
         return Ok(());
     }
     Err(TufError::new(role, version, rule, Fault::Rollback { file: file.into(), offered, trusted }))
-}
-
-/// What a whole refresh established.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trusted {
-    root: Root,
-    timestamp: Timestamp,
-    snapshot: Snapshot,
-    targets: Targets,
-}
-
-/// A target as the Organism signed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetInfo {
-    /// Its name.
-    pub name: String,
-    /// Its path below the targets folder.
-    pub path: String,
-    /// Its length in bytes: read no more.
-    pub length: u64,
-    /// Its SHA-256.
-    pub sha256: [u8; 32],
-    /// What the application added.
-    pub custom: Option<Map<String, Value>>,
-}
-
-impl Trusted {
-    /// The root in force.
-    #[must_use]
-    pub const fn root(&self) -> &Root {
-        &self.root
-    }
-
-    /// The current timestamp.
-    #[must_use]
-    pub const fn timestamp(&self) -> &Timestamp {
-        &self.timestamp
-    }
-
-    /// The current snapshot.
-    #[must_use]
-    pub const fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    /// The current targets, delegations included.
-    #[must_use]
-    pub const fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    /// Looks a target up among those of the top-level role (§5.7). Delegations are not followed.
-    ///
-    /// # Errors
-    /// [`Fault::Unlisted`] (§5.7.2), or [`Fault::Mismatch`] (§5.7.3) when it lists no well-formed SHA-256.
-    pub fn target(&self, name: &str) -> Checked<TargetInfo> {
-        let refuse = |rule, fault| TufError::new(Role::Targets, self.targets.version, rule, fault);
-        let file: &TargetFile =
-            self.targets.targets.get(name).ok_or_else(|| refuse("5.7.2", Fault::Unlisted(name.into())))?;
-        let sha256 = file.sha256().ok_or_else(|| refuse("5.7.3", Fault::Mismatch("hash: none is sha256")))?;
-        let path = match (self.root.consistent_snapshot, name.rsplit_once('/')) {
-            (false, _) => name.into(),
-            (true, None) => format!("{}.{name}", super::hex_encode(&sha256)),
-            (true, Some((folder, last))) => format!("{folder}/{}.{last}", super::hex_encode(&sha256)),
-        };
-        Ok(TargetInfo { name: name.into(), path, length: file.length, sha256, custom: file.custom.clone() })
-    }
-}
-
-impl TargetInfo {
-    /// Checks fetched bytes (§5.7.3). Whoever streams compares `length` and `sha256` alike.
-    ///
-    /// # Errors
-    /// [`Fault::TooLong`] or [`Fault::Mismatch`].
-    pub fn check(&self, bytes: &[u8]) -> Checked {
-        let refuse = |fault| Err(TufError::new(Role::Targets, None, "5.7.3", fault));
-        if bytes.len() as u64 > self.length {
-            return refuse(Fault::TooLong { max_bytes: self.length });
-        }
-        let file = TargetFile::of(bytes);
-        if file.length != self.length {
-            return refuse(Fault::Mismatch("length"));
-        }
-        if file.sha256() == Some(self.sha256) { Ok(()) } else { refuse(Fault::Mismatch("hash")) }
-    }
 }

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use crate::key::Sign;
 
-use super::canonical::{canonical, hex_decode, hex_encode};
+use super::canonical::{canonical, hex_encode};
 use super::error::{Fault, TufError};
+use super::profile::Profile;
 use super::schema::{Key, Metadata, Role, RoleKeys, Root};
 
 /// Most signatures one document may carry.
@@ -45,6 +46,8 @@ pub struct SignatureSet {
     pub message: Vec<u8>,
     /// The signatures.
     pub signatures: Vec<SignatureEntry>,
+    /// Which keys can verify.
+    profile: Profile,
 }
 
 /// Metadata of one role, parsed and not yet trusted: whoever holds it checks its signatures.
@@ -112,26 +115,38 @@ impl Envelope {
         serde_json::to_vec_pretty(self).map_err(|error| Fault::Malformed(error.to_string()))
     }
 
-    /// Reads the document as metadata of one role.
+    /// Reads the document as metadata of one role of our own repository.
     ///
     /// # Errors
     /// [`Fault::Malformed`] or [`Fault::Canonical`].
     pub fn document<T: Metadata>(self) -> Result<Document<T>, Fault> {
+        self.document_as(Profile::Own)
+    }
+
+    fn document_as<T: Metadata>(self, profile: Profile) -> Result<Document<T>, Fault> {
         let message = self.message()?;
         let signed: T =
             serde_json::from_value(self.signed).map_err(|error| Fault::Malformed(error.to_string()))?;
-        signed.check().map_err(Fault::Malformed)?;
-        Ok(Document { signed, signatures: SignatureSet { message, signatures: self.signatures } })
+        signed.check(profile).map_err(Fault::Malformed)?;
+        Ok(Document { signed, signatures: SignatureSet { message, signatures: self.signatures, profile } })
     }
 }
 
 impl<T: Metadata> Document<T> {
-    /// Parses a file as metadata of one role.
+    /// Parses a file as metadata of one role of our own repository.
     ///
     /// # Errors
     /// [`Fault::Malformed`] or [`Fault::Canonical`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        Envelope::parse(bytes)?.document()
+        Self::parse_as(bytes, Profile::Own)
+    }
+
+    /// Parses a file as metadata of one role of such a repository.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] or [`Fault::Canonical`].
+    pub fn parse_as(bytes: &[u8], profile: Profile) -> Result<Self, Fault> {
+        Envelope::parse(bytes)?.document_as(profile)
     }
 
     /// Checks that the threshold of this role's keys in `root` signed it.
@@ -149,14 +164,11 @@ impl SignatureSet {
     #[must_use]
     pub fn count(&self, role: &RoleKeys, keys: &BTreeMap<String, Key>) -> u64 {
         let ids: BTreeSet<&String> = role.keyids.iter().collect();
-        let valid: BTreeSet<[u8; 32]> = self
+        let valid: BTreeSet<Vec<u8>> = self
             .signatures
             .iter()
             .filter(|entry| ids.contains(&entry.keyid))
-            .filter_map(|entry| {
-                let public = keys.get(&entry.keyid)?.public()?;
-                public.verify(&self.message, &hex_decode(&entry.sig)?).ok().map(|()| *public.as_bytes())
-            })
+            .filter_map(|entry| self.profile.verify(keys.get(&entry.keyid)?, &self.message, &entry.sig))
             .collect();
         valid.len() as u64
     }

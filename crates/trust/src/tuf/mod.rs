@@ -7,11 +7,13 @@
 
 pub mod draft;
 mod files;
+mod foreign;
 mod repository;
 
 use std::path::PathBuf;
 
 pub use draft::{RootPlan, TargetsChange};
+pub use foreign::ForeignKeys;
 pub use proof::tuf::{Document, Envelope, Expires, Fault, Role, Root, TargetFile, Targets, TufError};
 pub use repository::{Incoming, Lifetimes, Published, Repository};
 

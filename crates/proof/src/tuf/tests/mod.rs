@@ -1,5 +1,7 @@
 //! Attacks on the workflow, as rows: a small repository, a client with its store, one change between refreshes.
 
+mod profile;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -7,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use governance::Timestamp as Instant;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::*;
 use crate::key::{SeedKey, Sign};
@@ -531,7 +533,7 @@ fn delegations_are_kept() {
         terminating: true,
     };
     let keys = BTreeMap::from([(id(15), Key::of(key(15).public_key()))]);
-    repo.targets.delegations = Some(Delegations { keys, roles: vec![role] });
+    repo.targets.delegations = Some(Delegations { keys, roles: Some(vec![role]), succinct_roles: None });
     repo.next();
     let mut client = Client::of(&repo);
     let trusted = client.refresh(&repo, NOW).unwrap();
