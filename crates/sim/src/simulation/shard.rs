@@ -87,7 +87,7 @@ impl Shard {
             is_due && !self.repeat(*at, scene)
         });
         for some in due.chunks(AHEAD) {
-            self.touch(some);
+            self.touch(some.iter().copied());
             for &at in some {
                 // One that stands in the calendar twice has had its step.
                 let is_due = self.pulses.get(at as usize).is_some_and(|pulse| pulse.next == scene.hour);
@@ -104,8 +104,8 @@ impl Shard {
     }
 
     /// Reads ahead: the memory of many records is waited for once instead of for each of them.
-    fn touch(&self, some: &[u32]) {
-        let records = some.iter().filter_map(|at| self.units.get(*at as usize));
+    fn touch(&self, some: impl Iterator<Item = u32>) {
+        let records = some.filter_map(|at| self.units.get(at as usize));
         let sum = records.fold(0, |sum, unit| match &unit.record {
             Record::Packed(packed) => sum ^ packed.touch(),
             _ => sum,
@@ -141,7 +141,11 @@ impl Shard {
             slot(&mut self.watch, number).into_iter().for_each(|sum| *sum = Counts::default());
         }
         let mut alike = Alike::new(scene);
+        let ahead = u32::try_from(AHEAD).unwrap_or(u32::MAX);
         for at in 0..u32::try_from(self.units.len()).unwrap_or(u32::MAX) {
+            if at.is_multiple_of(ahead) {
+                self.touch(at..at.saturating_add(ahead));
+            }
             let joined = self.units.get(at as usize).is_some_and(|unit| has_joined(&unit.record));
             if !joined || self.breakage.is_some() {
                 continue;
