@@ -274,6 +274,8 @@ fn abstract_unit(unit: &mut Unit, world: &World) {
     let record = &mut unit.record;
     record.serial = 0;
     record.joined = NOW;
+    // They are for the list of those who ask (LC-19).
+    record.certificates.clear();
     record.since = match record.state {
         // So long, by whatever findings in turn (LC-7).
         State::OutOfCompliance => record.since.max(NOW - TICK.times(3)),
