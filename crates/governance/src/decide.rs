@@ -20,11 +20,16 @@ use crate::reconcile::moved;
 use crate::refusal::{Reason, Refusal};
 use crate::release::{StepError, check_step};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::world::World;
 
 pub use world::{WorldCommand, decide_world};
+
+/// So many forged or repeated requests of an instance within [`BYPASS_WITHIN`] are an attempted bypass, and no accident (CO-13).
+pub const BYPASS_REQUESTS: u32 = 3;
+/// See [`BYPASS_REQUESTS`].
+pub const BYPASS_WITHIN: Span = Span::hours(1);
 
 /// A version statement whose signature was verified (ID-4).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,60 +1,35 @@
-//! People: who governs, audits or bills, by a certificate of the root CA; the role stands in the SPIFFE id.
-//!
-//! Never says what a role may do: the server's table does.
+//! People: who governs, audits or bills, by a certificate of the root CA; the role stands in the SPIFFE id. And which roles may
+//! ask for what is decided by hand: the server lets in, and the verifier believes, the same.
 
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::id::{OperatorName, ProviderId};
+use crate::text::words;
 
-/// What a person is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PersonRole {
-    /// Operates the federation.
-    Operator,
-    /// Operates the instances of one provider (ID-3).
-    Provider,
-    /// Reads everything and changes nothing.
-    Auditor,
-    /// Says what instances pay for.
-    Billing,
-    /// Signs for the Founder: hands in orders, and has escalations in hand (FO-1, FO-2).
-    FounderSigner,
-}
-
-impl PersonRole {
-    /// Every role.
-    pub const ALL: &'static [Self] =
-        &[Self::Operator, Self::Provider, Self::Auditor, Self::Billing, Self::FounderSigner];
-
-    /// Its word, as it stands in SPIFFE ids.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Provider => "provider",
-            Self::Auditor => "auditor",
-            Self::Billing => "billing",
-            Self::FounderSigner => "founder-signer",
-        }
+words! {
+    /// What a person is there for.
+    pub enum PersonRole ("role") {
+        /// Operates the federation.
+        Operator = "operator",
+        /// Operates the instances of one provider (ID-3).
+        Provider = "provider",
+        /// Reads everything and changes nothing.
+        Auditor = "auditor",
+        /// Says what instances pay for.
+        Billing = "billing",
+        /// Signs for the Founder: hands in orders, and has escalations in hand (FO-1, FO-2).
+        FounderSigner = "founder-signer",
     }
 }
 
-impl fmt::Display for PersonRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl core::str::FromStr for PersonRole {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().copied().find(|role| role.as_str() == text);
-        let words = || Self::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-        found.ok_or_else(|| alloc::format!("no such role: one of {}", words()))
-    }
-}
+/// Who operates.
+pub const OPERATORS: &[PersonRole] = &[PersonRole::Operator];
+/// Who operates, or operates a provider's own instances (ID-3).
+pub const MANAGERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Provider];
+/// Who says what instances pay for.
+pub const PAYERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Billing];
+/// Who operates, or signs for the Founder (FO-2).
+pub const SIGNERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::FounderSigner];
 
 /// A person. Text: `operator/admin`, `provider/acme/alice`: the path of the SPIFFE id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ mod decision;
 mod explain;
 pub mod federation;
 pub mod instances;
+mod people;
 pub mod ports;
 pub mod publication;
 pub mod pulse;

@@ -17,9 +17,6 @@ use crate::decision::By;
 use crate::ports::{Document, Enrolment, EnrolmentWrite, Store};
 use crate::{Plane, PlaneError, Rejection, Seen};
 
-/// The longest serial number of a certificate, in hexadecimal characters (RFC 5280 §4.1.2.2, and room).
-const SERIAL_CHARS_MAX: usize = 64;
-
 /// Bytes of a release's manifest. It stands in one ledger entry, once decided and once signed.
 pub const MANIFEST_BYTES_MAX: usize = 24 * 1024;
 
@@ -144,45 +141,6 @@ impl<S: Store> Plane<S> {
     pub async fn red_switch(&self, person: &Person, on: bool) -> Result<(), PlaneError> {
         self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Person(person.clone()), Vec::new()).await?;
         self.sweep().await
-    }
-
-    /// A person's certificate counts no more, from now on and on open connections too (AU-2).
-    ///
-    /// # Errors
-    /// When the serial number is none, or is the caller's own.
-    pub async fn revoke_person(
-        &self,
-        person: &Person,
-        own_serial: &str,
-        request: &wire::RevokePerson,
-    ) -> Result<(), PlaneError> {
-        let wire::RevokePerson { person: whose, serial } = request.clone();
-        let serial = serial.to_ascii_lowercase();
-        let is_serial = (1..=SERIAL_CHARS_MAX).contains(&serial.len())
-            && serial.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_serial || Person::from_path(&whose).is_none() {
-            let detail = format!("`{whose}` with `{serial}` is no person and serial number");
-            let hint = "write them as operator/admin and the certificate's serial number in hexadecimal";
-            return Err(Rejection::new("person-malformed", "AU-2", detail, hint).into());
-        }
-        if serial == own_serial {
-            let hint = "have another operator do it, with a certificate of his own";
-            return Err(
-                Rejection::new("person-own", "AU-2", "this is the caller's own certificate", hint).into()
-            );
-        }
-        let command = WorldCommand::RevokePerson { person: whose, serial };
-        self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await
-    }
-
-    /// Whether a person's certificate counts no more (AU-2).
-    pub fn is_revoked(&self, serial: &str) -> bool {
-        self.seen().world.revoked_people.contains(serial)
-    }
-
-    /// The serial numbers of certificates that count no more, in order.
-    pub fn revoked_people(&self) -> Vec<String> {
-        self.seen().world.revoked_people.iter().cloned().collect()
     }
 
     /// A person says that somebody has in hand what lies before the Founder (FO-2).

@@ -4,7 +4,7 @@
 
 use governance::decide::Command;
 use governance::entitlement::{IssuedToken, activation, entitlement};
-use governance::{Digest, DomainCode, InstanceId, Refusal, Span};
+use governance::{Digest, DomainCode, InstanceId, Span};
 use proof::token::{Issuer, TokenKeys};
 
 use crate::instances::SignedCall;
@@ -20,7 +20,7 @@ impl<S: Store> Plane<S> {
         let instance = self.called(call, Command::Entitle).await?;
         let seen = self.seen();
         let token = instance.token(None).ok_or_else(none)?;
-        let right = entitlement(&instance, &seen.world, token.issued).map_err(refused)?;
+        let right = entitlement(&instance, &seen.world, token.issued)?;
         check(token, right.content())?;
         answer(token, self.issuer().entitlement(&right, token, &self.federation.tokens))
     }
@@ -33,7 +33,7 @@ impl<S: Store> Plane<S> {
         let instance = self.called(call, Command::Activate { domain: domain.clone() }).await?;
         let seen = self.seen();
         let token = instance.token(Some(&domain)).ok_or_else(none)?;
-        let right = activation(&instance, &domain, &seen.world, token.issued).map_err(refused)?;
+        let right = activation(&instance, &domain, &seen.world, token.issued)?;
         check(token, right.content())?;
         answer(token, self.issuer().activation(&right, token, &self.federation.tokens))
     }
@@ -87,8 +87,4 @@ fn check(token: &IssuedToken, content: Digest) -> Result<(), PlaneError> {
 
 fn none() -> PlaneError {
     PlaneError::Unavailable("no such token is on record".to_owned())
-}
-
-fn refused(refusal: Refusal) -> PlaneError {
-    refusal.into()
 }

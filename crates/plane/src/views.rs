@@ -38,7 +38,7 @@ pub(crate) fn instance_view(instance: &Instance, law: &Constitution, now: Timest
         kind: instance.kind,
         tier: instance.subscription.tier,
         subscription: instance.subscription.status,
-        subscription_since: Some(instance.subscription.since),
+        subscription_since: instance.subscription.since,
         subscription_until: instance.subscription.until,
         provider: instance.provider.clone(),
         labels: instance.labels.clone(),

@@ -5,11 +5,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use governance::{InstanceId, Span, Timestamp};
+use governance::decide::{BYPASS_REQUESTS, BYPASS_WITHIN};
+use governance::{InstanceId, Timestamp};
 
-/// So many within an hour are no accident.
-const ENOUGH: u32 = 3;
-const WITHIN: Span = Span::hours(1);
 /// Instances counted at once; when there are more, all are forgotten.
 const INSTANCES_MAX: usize = 65_536;
 
@@ -27,11 +25,11 @@ impl Bypasses {
             counted.clear();
         }
         let (count, began) = counted.entry(id).or_insert((0, now));
-        if now.since(*began) > WITHIN {
+        if now.since(*began) > BYPASS_WITHIN {
             (*count, *began) = (0, now);
         }
         *count += 1;
-        let enough = *count >= ENOUGH;
+        let enough = *count >= BYPASS_REQUESTS;
         if enough {
             counted.remove(&id);
         }

@@ -17,7 +17,7 @@ use listener::{Connection, counted};
 use plane::instances::SignedCall;
 use plane::ports::Nonce;
 use proof::request::Algorithm;
-use proof::{KeyId, RequestError, SignedRequest};
+use proof::{KeyId, RequestError};
 use serde::de::DeserializeOwned;
 use trust::Peer;
 use trust::request::{HeaderError, SignedHead, Target};
@@ -32,8 +32,7 @@ use crate::table::{self, BodyKind, Role, Row};
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     peer: Peer,
-    /// As it can stand for proof; none of what is signed under its channel's key.
-    request: Option<SignedRequest>,
+    head: SignedHead,
     body: Vec<u8>,
     digest: Digest,
     nonce: Nonce,
@@ -94,7 +93,8 @@ impl Call {
         match &self.peer {
             Peer::Instance { id, .. } => {
                 let unfit = || HeaderError::Request(RequestError::Algorithm(Algorithm::HmacSha256));
-                let request = Box::new(self.request.clone().ok_or_else(unfit)?);
+                let request = self.head.clone().with_body(self.body.clone());
+                let request = Box::new(request.ok_or_else(unfit)?);
                 let key = *self.key();
                 Ok(SignedCall { id: *id, key, request, nonce: self.nonce.clone() })
             }
@@ -220,7 +220,7 @@ async fn admit(
     }
     let Proved { mut request, head, body, digest, nonce } = proved?;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let call = Call { peer, request: head.with_body(body.clone()), body, digest, nonce, params, query };
+    let call = Call { peer, head, body, digest, nonce, params, query };
     request.extensions_mut().insert(call);
     Ok(request)
 }

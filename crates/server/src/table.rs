@@ -1,7 +1,7 @@
 //! Who may call what: one row per route. A route without a row is open to nobody.
 
 use axum::http::Method;
-use governance::PersonRole;
+use governance::person::{self, PersonRole};
 use wire::{BODY_BYTES_MAX, PACKAGE_BYTES_MAX};
 
 /// Whom a route is for.
@@ -104,19 +104,19 @@ use Budget::{Daily, Operation, Registration, Renewal};
 use Role::{Instance, InstanceRenewing, InstanceRevokedToo, Unregistered};
 
 /// Who operates.
-const OPERATORS: Role = Role::People(&[PersonRole::Operator]);
+const OPERATORS: Role = Role::People(person::OPERATORS);
 /// Who operates, or operates a provider's own instances (ID-3).
-const MANAGERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Provider]);
+const MANAGERS: Role = Role::People(person::MANAGERS);
 /// Who operates or audits.
 const READERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor]);
 /// The same, and who operates a provider's own instances.
 const WATCHERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::Provider]);
 /// Whoever may see what is billed.
-const PAYERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Billing]);
+const PAYERS: Role = Role::People(person::PAYERS);
 /// Who operates, audits, or signs for the Founder.
 const COUNCIL: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::FounderSigner]);
 /// Who operates, or signs for the Founder.
-const SIGNERS: Role = Role::People(&[PersonRole::Operator, PersonRole::FounderSigner]);
+const SIGNERS: Role = Role::People(person::SIGNERS);
 /// Everybody with a certificate of the root CA.
 const EVERYBODY: Role = Role::People(PersonRole::ALL);
 

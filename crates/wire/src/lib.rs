@@ -268,8 +268,7 @@ pub struct InstanceView {
     /// Its subscription.
     pub subscription: SubscriptionStatus,
     /// Since when it stands there.
-    #[serde(default)]
-    pub subscription_since: Option<Timestamp>,
+    pub subscription_since: Timestamp,
     /// Up to when it is paid for, if that is known.
     #[serde(default)]
     pub subscription_until: Option<Timestamp>,

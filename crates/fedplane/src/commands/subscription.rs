@@ -60,7 +60,6 @@ pub async fn run(args: SubscriptionArgs, out: &Output) -> Result<(), Failure> {
 }
 
 fn shown(view: &InstanceView) -> String {
-    let since = view.subscription_since.map_or_else(String::new, |since| format!(" since {since}"));
     let domains = view.domains.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let notices = view.notices.iter().map(|notice| format!("{} until {}", notice.domain, notice.until));
     let notices = notices.collect::<Vec<_>>().join(", ");
@@ -68,7 +67,7 @@ fn shown(view: &InstanceView) -> String {
     Output::pairs(&[
         ("instance", view.id.to_string()),
         ("tier", view.tier.to_string()),
-        ("status", format!("{}{since}", view.subscription)),
+        ("status", format!("{} since {}", view.subscription, view.subscription_since)),
         ("paid until", view.subscription_until.map_or_else(|| "-".to_owned(), |until| until.to_string())),
         ("state", format!("{} since {}", view.state, view.since)),
         ("domains", or_none(domains)),

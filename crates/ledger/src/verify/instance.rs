@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use governance::decide::{self, Command};
+use governance::person::{MANAGERS, OPERATORS, PAYERS, SIGNERS};
 use governance::reconcile::reconcile;
 use governance::{
     Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Person, PersonRole,
@@ -14,15 +15,6 @@ use super::decision::{Basis, Decision, Step, json, of_instance};
 use super::replay::Replay;
 use super::request;
 use crate::entry::{Entry, Evidence};
-
-/// Who operates.
-pub(super) const OPERATORS: &[PersonRole] = &[PersonRole::Operator];
-/// Who operates, or operates a provider's own instances (ID-3).
-pub(super) const MANAGERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Provider];
-/// Who operates, or signs for the Founder (FO-2).
-pub(super) const SIGNERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::FounderSigner];
-/// Who says what instances pay for.
-const PAYERS: &[PersonRole] = &[PersonRole::Operator, PersonRole::Billing];
 
 impl Replay {
     pub(super) fn start_instance(

@@ -5,6 +5,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use governance::decide::{WorldCommand, check_enrolment, decide_world};
+use governance::person::{MANAGERS, OPERATORS, SIGNERS};
 use governance::reconcile::federation_events;
 use governance::rollout::{PauseCause, advance};
 use governance::{
@@ -15,7 +16,7 @@ use proof::{Asks, Jws, KeySet, KeysDocument, Order, Typ};
 
 use super::Fault;
 use super::decision::{Basis, Decision, Step, json, of_world};
-use super::instance::{MANAGERS, OPERATORS, SIGNERS, asked_by};
+use super::instance::asked_by;
 use super::replay::Replay;
 use crate::entry::{Entry, Evidence};
 
