@@ -1,12 +1,13 @@
 //! Signed documents and signed requests.
 
-use governance::Timestamp;
 use governance::entitlement::TokenStatus;
+use governance::{Span, Timestamp};
+use proof::challenge::Nonce;
 use proof::key::KEY_SET_MAX;
 use proof::order::OrderAction;
 use proof::token::TokenKeys;
 use proof::{
-    Directive, Jws, KeySet, KeysDocument, Order, Purpose, RequestFacts, RequestHead, Sign as _,
+    Answer, Directive, Jws, KeySet, KeysDocument, Order, Purpose, RequestFacts, RequestHead, Sign as _,
     SignedRequest, Typ, VersionStatement,
 };
 
@@ -29,7 +30,7 @@ pub fn jws(data: &[u8]) -> bool {
     assert_eq!(merged.digest(), document.digest());
     // The payload of one found in the wild may be any of these.
     let payload = document.payload_unverified();
-    for target in [keys_document, statement, directive, order] {
+    for target in [keys_document, statement, answer, directive, order] {
         target(payload);
     }
     true
@@ -107,6 +108,23 @@ pub fn statement(data: &[u8]) -> bool {
     if let Some(document) = signed(Typ::Statement, data) {
         let opened = VersionStatement::open(&document, statement.instance, key(1).public_key());
         assert_eq!(opened.is_ok(), whole, "a statement opens when it is whole");
+    }
+    true
+}
+
+/// The payload of an answer to a challenge.
+pub fn answer(data: &[u8]) -> bool {
+    let Some(answer) = json::<Answer>(data) else { return false };
+    if let Some(document) = signed(Typ::Answer, data) {
+        let (now, skew) = (Timestamp::from_millis(NOW_MILLIS), Span::hours(1));
+        let (own, other, nonce) = ([*key(1).public_key()], [*key(9).public_key()], &answer.nonce);
+        let open = |instance, keys, nonce| Answer::open(&document, (instance, keys), nonce, now, skew);
+        let near = now.since(answer.at) <= skew && answer.at.since(now) <= skew;
+        assert_eq!(open(answer.instance, &own[..], nonce).is_ok(), near);
+        assert!(open(answer.instance, &other[..], nonce).is_err(), "of another key");
+        let stale = Nonce::from_random([0xa5; 16]);
+        assert!(stale == *nonce || open(answer.instance, &own[..], &stale).is_err(), "to another challenge");
+        assert!(answer.statement.is_none() || answer.said(&[], &[]).is_err(), "no key opens what it shows");
     }
     true
 }

@@ -19,7 +19,7 @@ use core::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use documents::{directive, jws, keys_document, order, request, statement, token};
+pub use documents::{answer, directive, jws, keys_document, order, request, statement, token};
 pub use logs::{entry, merkle_proof, note, tile};
 pub use peers::{csr, pem, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
@@ -50,6 +50,7 @@ targets!(
     jws,
     keys_document,
     statement,
+    answer,
     directive,
     order,
     request,

@@ -140,6 +140,7 @@ pub(crate) fn jws() -> Seeds {
     let mut seeds = all([
         of(Typ::Keys, keys_document()),
         of(Typ::Statement, statement()),
+        of(Typ::Answer, answer()),
         of(Typ::Directive, directive()),
         of(Typ::Release, release()),
         of(Typ::Constitution, Vec::new()),
@@ -209,6 +210,11 @@ pub(crate) fn statement() -> Seeds {
         })
     };
     all([statement(1, None), statement(2, Some(DIGEST))])
+}
+
+pub(crate) fn answer() -> Seeds {
+    let answer = |statement: Option<Value>| json!({"nonce": "0123456789abcdef", "instance": INSTANCE, "at": now(), "statement": statement});
+    all([answer(None), answer(Some(signed(Typ::Statement, first(statement()))))])
 }
 
 pub(crate) fn directive() -> Seeds {

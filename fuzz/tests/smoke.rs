@@ -103,6 +103,7 @@ tests!(
     jws,
     keys_document,
     statement,
+    answer,
     directive,
     order,
     request,

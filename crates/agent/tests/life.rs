@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use client::{Client, SystemSource};
 use governance::{Span, State};
-use proof::{Jws, OfferAction, Sign as _};
+use proof::challenge::Nonce;
+use proof::{Answer, Jws, OfferAction, Sign as _};
 use serde_json::{Value, json};
 use support::{HEALTH, Instance, Plane, now, version};
 use trust::{SigningKey, Validity};
@@ -445,6 +446,18 @@ async fn facts(plane: &Plane) -> (Client, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hs_8_a_challenge_in_the_answer_to_a_check_in_is_answered() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.heard("ready").await;
+    plane.book().challenge = Some(Nonce::from_random([7; 16]));
+    plane.heard("answered").await;
+    assert_eq!(plane.book().challenge, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hs_8_the_endpoint_answers_operators_and_nobody_else() {
     let place = tempfile::tempdir().unwrap();
     let plane = Plane::start(place.path()).await;
@@ -474,10 +487,11 @@ async fn hs_8_the_endpoint_answers_operators_and_nobody_else() {
             continue;
         }
         let answer = answer.unwrap();
-        let payload: Value =
-            answer.verify_one(proof::Typ::Statement, &public_key).unwrap().parse_payload().unwrap();
-        assert_eq!(payload["nonce"], "0123456789abcdef");
-        assert_eq!(payload["instance"], id.to_string());
+        let nonce = Nonce::try_from("0123456789abcdef".to_owned()).unwrap();
+        let skew = Span::from_millis(60_000);
+        let answer = Answer::open(&answer, (id, &[public_key]), &nonce, now(), skew).unwrap();
+        let said = answer.said(&[], &[public_key]).unwrap().unwrap();
+        assert_eq!((said.head.sequence, said.previous), (1, None));
         let facts: Value = client.fetch("/v1/metadata").await.unwrap();
         assert_eq!((facts["platform"].as_str(), facts["tier"].as_str()), (Some("0.1.0"), Some("pro")));
         let short = client.post::<_, Jws>("/v1/challenge", &json!({"nonce": "x"})).await;

@@ -14,10 +14,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
-    Freeze, InstanceView, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView,
-    Renew, Renewed, Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status,
-    SubmitOrder, SubscriptionChange, TargetPut, Token, UpgradeBegin, UpgradeFinish,
+    Acknowledge, ChallengeAnswer, ChallengeView, EnrolmentCreated, EnrolmentRequest, EntryPage,
+    EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall, Page, Problem, Publish,
+    RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RevokePerson, RevokedPeople,
+    Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, Token, UpgradeBegin,
+    UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -245,6 +246,22 @@ impl Client {
     /// As every call.
     pub async fn records(&self, after: Option<String>) -> Called<Page<Instance>> {
         self.fetch(&format!("/v1/records/instances{}", query_string(&[("after", &after)]))).await
+    }
+
+    /// Answers the challenge that came in the answer to a check-in (HS-8).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn answer(&self, id: InstanceId, answer: Jws) -> Called<Standing> {
+        self.post(&format!("/v1/instances/{id}/answer"), &ChallengeAnswer { answer }).await
+    }
+
+    /// Challenges an instance (HS-8).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn instance_challenge(&self, id: InstanceId) -> Called<ChallengeView> {
+        self.post(&format!("/v1/instances/{id}/challenge"), &Nothing {}).await
     }
 
     /// Suspends an instance (LC-8, LC-15).

@@ -1,14 +1,18 @@
 //! The typed client of the plane's API: one method a call, every request signed (HS-6), every refusal a value.
 //!
-//! [`Client`] speaks to 8443 as an instance or an operator; [`Public`] reads what 8445 publishes. Never follows a
+//! [`Client`] speaks to 8443 as an instance or an operator; [`Public`] reads what 8445 publishes; [`Endpoints`] puts challenges
+//! to instances. Never follows a
 //! redirect, never reads an answer without a limit, never retries by itself: whoever calls knows what may be repeated.
 
 mod calls;
+mod endpoints;
 mod error;
 mod public;
+pub mod reach;
 mod source;
 
 pub use calls::{Client, InstanceQuery, RolloutVerb};
+pub use endpoints::{EndpointError, Endpoints};
 pub use error::ClientError;
 pub use public::{Download, Public};
 pub use source::{Source, SystemSource};
@@ -46,6 +50,10 @@ enum Use {
 
 /// A reqwest client with the limits above. `alpn` of the configuration decides the version of HTTP.
 fn http(tls: rustls::ClientConfig, purpose: Use) -> Result<reqwest::Client, ClientError> {
+    builder(tls, purpose).build().map_err(|error| ClientError::Setup(told(&error)))
+}
+
+fn builder(tls: rustls::ClientConfig, purpose: Use) -> reqwest::ClientBuilder {
     let mut tls = tls;
     if tls.alpn_protocols.is_empty() {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -63,8 +71,6 @@ fn http(tls: rustls::ClientConfig, purpose: Use) -> Result<reqwest::Client, Clie
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE)
         .user_agent(concat!("fedplane/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| ClientError::Setup(told(&error)))
 }
 
 /// Reads an answer's body up to a limit.

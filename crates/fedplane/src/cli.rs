@@ -176,6 +176,7 @@ mod tests {
             "operator revoke --certificate alice.pem",
             "operator revoke --person operator/eve --serial 0a1b",
             &format!("instance suspend {id}"),
+            &format!("instance challenge {id} --json"),
             &format!("instance explain {id}"),
             &format!("instance explain {id} 0.1.1 --json"),
             "rollout approve 0.1.1",

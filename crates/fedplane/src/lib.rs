@@ -15,6 +15,7 @@
 //! | [`failure`] | code, cause, rule, hint |
 //! | [`demo`] | the story of a federation |
 
+mod challenger;
 pub mod cli;
 pub mod clock;
 pub mod commands;

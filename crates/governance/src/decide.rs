@@ -8,6 +8,7 @@ mod world;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::challenge::{self, Said, Shown};
 use crate::entitlement::issue;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
@@ -138,6 +139,13 @@ pub enum Command {
         /// The rule that asked for it.
         rule: String,
     },
+    /// The Federation got an answer to a challenge (HS-8), its signature and nonce verified.
+    Answered {
+        /// The heads on record since it was asked.
+        known: Vec<Option<StatementHead>>,
+        /// What the instance says of its chain; none when it says that it never signed a statement.
+        said: Option<Said>,
+    },
     /// The Federation met an attempt to get round the law: a forged signature, a replay, again and again (CO-13).
     Bypass {
         /// What happened.
@@ -197,7 +205,7 @@ pub fn decide(
 ) -> Result<Vec<InstanceEvent>, Refusal> {
     let by = command.authority();
     if instance.state == State::Revoked
-        && (by == Authority::Runtime || matches!(command, Command::Certify { .. }))
+        && (by == Authority::Runtime || matches!(command, Command::Certify { .. } | Command::Answered { .. }))
     {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());
     }
@@ -225,6 +233,10 @@ pub fn decide(
             if open { alloc::vec![InstanceEvent::EscalationAcknowledged { rule }] } else { Vec::new() }
         }),
         Command::Bypass { facts } => Ok(instance.escalation("CO-13", facts).into_iter().collect()),
+        Command::Answered { known, said } => match challenge::judge(instance, known, said.as_ref()) {
+            Shown::Broken(detail) => Err(broken_chain(instance, detail, now)),
+            Shown::Current | Shown::Ahead => Ok(Vec::new()),
+        },
         Command::Renew(renewal) => renew(instance, renewal, now),
         Command::Handshake { key } => handshake(instance, *key),
         Command::Certify { key, .. } if *key != instance.key => Err(Reason::KeySuperseded.into()),
@@ -259,7 +271,7 @@ fn report(
         // The same statement again: an answer was lost on the way.
         return Ok(Vec::new());
     }
-    if let Err(detail) = continues(instance.head, statement) {
+    if let Err(detail) = continues(instance.head, statement.head.sequence, statement.previous) {
         return Err(broken_chain(instance, detail, now));
     }
     let platform = statement.running.platform;
@@ -318,14 +330,18 @@ fn acknowledge(escalations: &[Escalation], rule: &str) -> Result<bool, Refusal> 
     Ok(open.acknowledged.is_none())
 }
 
-/// Whether the statement follows the head; if not, how.
-fn continues(head: Option<StatementHead>, statement: &Statement) -> Result<(), String> {
+/// Whether the statement of this number and predecessor follows the head; if not, how.
+pub(crate) fn continues(
+    head: Option<StatementHead>,
+    number: u64,
+    predecessor: Option<Digest>,
+) -> Result<(), String> {
     let (sequence, previous) =
         head.map_or((1, None), |head| (head.sequence.saturating_add(1), Some(head.digest)));
-    if statement.head.sequence != sequence {
-        return Err(alloc::format!("its number is {}, {sequence} was expected", statement.head.sequence));
+    if number != sequence {
+        return Err(alloc::format!("its number is {number}, {sequence} was expected"));
     }
-    if statement.previous != previous {
+    if predecessor != previous {
         return Err(alloc::format!("statement {sequence} names another predecessor than the one on record"));
     }
     Ok(())

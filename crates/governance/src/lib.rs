@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod challenge;
 pub mod clock;
 pub mod constitution;
 pub mod decide;

@@ -36,7 +36,7 @@ impl SignedCall {
     fn by(&self) -> By {
         By::Instance(self.request.clone())
     }
-    fn extra(&self) -> Extra {
+    pub(crate) fn extra(&self) -> Extra {
         // Spent per instance, not per key, as the verifier counts them: a new key does not make an old nonce new.
         Extra { nonce: Some(Nonce { key: self.id.to_string(), ..self.nonce.clone() }), enrolment: None }
     }
@@ -486,6 +486,7 @@ impl<S: Store> Plane<S> {
             notices: crate::views::notice_views(instance, &seen.world.constitution),
             handshake_required: instance.handshake_required,
             directive,
+            challenge: self.challenges.riding(instance.id, at),
             interval_ms: interval_ms(self.settings.check_in_every),
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Never decides a rule itself: `governance` does. Never opens a connection to an instance.
 
+mod challenges;
 mod decision;
 mod explain;
 pub mod federation;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub directive_lifetime: Span,
     /// How often a living plane notes that it lives.
     pub pulse_every: Span,
+    /// In which time every instance is challenged once (HS-8); zero: none is but by hand.
+    pub challenge_every: Span,
     /// How long whoever verifies tokens may rely on a status list before he fetches it again (EN-6).
     pub status_refresh: Span,
     /// Address of the public listener, as `https://HOST:PORT`, under which tokens name their status list.
@@ -99,6 +102,7 @@ pub struct Plane<S> {
     world: ArcSwap<Seen>,
     keys: ArcSwap<Keys>,
     latest: AtomicI64,
+    pub(crate) challenges: challenges::Challenges,
     /// Held to read by whoever decides about an instance, and to write by whoever counts them all: so a rollout is
     /// judged on exactly what the ledger says at that point.
     pub(crate) gate: RwLock<()>,
@@ -129,6 +133,7 @@ impl<S: Store> Plane<S> {
             world: ArcSwap::from_pointee(Seen { world, revision }),
             keys: ArcSwap::from_pointee(keys),
             latest: AtomicI64::new(0),
+            challenges: challenges::Challenges::default(),
             gate: RwLock::new(()),
         };
         plane.take_up_time().await?;

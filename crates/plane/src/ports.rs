@@ -3,11 +3,14 @@
 //! Ports take values, not closures; adapters live elsewhere (`store`, `fedplane`).
 
 use std::future::Future;
+use std::pin::Pin;
 
 use governance::{
-    Digest, Instance, InstanceId, InstanceKey, Kind, Label, ProviderId, State, Tier, Timestamp, Version,
-    World,
+    Digest, Endpoint, Instance, InstanceId, InstanceKey, Kind, Label, ProviderId, State, Tier, Timestamp,
+    Version, World,
 };
+use proof::challenge::Nonce as ChallengeNonce;
+use proof::{Jws, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of a row: a commit names the revision it was decided on.
@@ -27,6 +30,34 @@ pub trait Entropy: Send + Sync + 'static {
     /// Fresh random bytes.
     fn bytes(&self) -> [u8; 32];
 }
+
+/// Asks an instance at its handshake endpoint (HS-8): the one call that goes out (AU-3).
+pub trait Challenger: Send + Sync + 'static {
+    /// Puts the question and gives the answer as it came, unverified but for the certificate of whoever answered. Bounded in
+    /// time and size; follows no redirect; calls no address that its settings do not allow.
+    fn ask(&self, question: Question) -> Answering<'_>;
+}
+
+/// An answer on its way.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Jws, Unanswered>> + Send + 'a>>;
+
+/// What is asked, of whom, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who must answer.
+    pub instance: InstanceId,
+    /// Where it said that it can be reached (ID-2).
+    pub endpoint: Endpoint,
+    /// The keys that its certificate may be over.
+    pub keys: Vec<PublicKey>,
+    /// What it is to sign.
+    pub nonce: ChallengeNonce,
+}
+
+/// Why no answer came, for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unanswered(pub String);
 
 /// An enrolment: the right to register one instance, once (HS-1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use governance::decide::{WorldCommand, decide_world};
 use governance::reconcile::is_due;
 use governance::rollout::advance;
-use governance::{Census, InstanceId, RolloutId, State, World};
+use governance::{Census, InstanceId, RolloutId, State, Timestamp, World};
 
 use crate::decision::{By, Extra};
 use crate::ports::{InstanceFilter, PAGE_MAX, Store};
@@ -23,8 +23,9 @@ impl<S: Store> Plane<S> {
         self.pulse().await?;
         self.law_of_the_day().await?;
         self.count_fleet().await?;
+        let mut turns = Some(self.challenges.turns(self.now()));
         for _ in 0..ROUNDS_MAX {
-            let instances = self.sweep_instances().await?;
+            let instances = self.sweep_instances(turns.take()).await?;
             let rollouts = self.sweep_rollouts().await?;
             if instances == 0 && rollouts == 0 {
                 break;
@@ -50,8 +51,9 @@ impl<S: Store> Plane<S> {
         self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await.map(|_| ())
     }
 
-    /// Reconciles every instance; gives how many had something due.
-    async fn sweep_instances(&self) -> Result<usize, PlaneError> {
+    /// Reconciles every instance; gives how many had something due. Those whose turn to be challenged lies in `turns` are
+    /// put in the queue (HS-8).
+    async fn sweep_instances(&self, turns: Option<(Timestamp, Timestamp)>) -> Result<usize, PlaneError> {
         let mut due = Vec::new();
         let mut after: Option<InstanceId> = None;
         loop {
@@ -61,6 +63,10 @@ impl<S: Store> Plane<S> {
             let (seen, now) = (self.seen(), self.now());
             let waiting = page.iter().filter(|(instance, _)| is_due(instance, &seen.world, now));
             due.extend(waiting.map(|(instance, _)| instance.id));
+            if let Some(turns) = turns {
+                let every = self.settings.challenge_every;
+                page.iter().for_each(|(instance, _)| self.challenges.deal(instance, every, turns));
+            }
             if page.len() < PAGE_MAX {
                 break;
             }

@@ -38,6 +38,8 @@ pub enum Typ {
     Directive,
     /// An instance's version statement (ID-4).
     Statement,
+    /// An instance's answer to a challenge (HS-8).
+    Answer,
     /// An entitlement token (EN-4).
     Entitlement,
     /// An activation token (EN-5).
@@ -55,6 +57,7 @@ impl Typ {
         Self::Release,
         Self::Directive,
         Self::Statement,
+        Self::Answer,
         Self::Entitlement,
         Self::Activation,
         Self::StatusList,
@@ -70,6 +73,7 @@ impl Typ {
             Self::Release => "fedplane-release+jws",
             Self::Directive => "fedplane-directive+jws",
             Self::Statement => "fedplane-statement+jws",
+            Self::Answer => "fedplane-answer+jws",
             Self::Entitlement => "fedplane-entitlement+jwt",
             Self::Activation => "fedplane-activation+jwt",
             Self::StatusList => "statuslist+jwt",

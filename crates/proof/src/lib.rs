@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod challenge;
 pub mod directive;
 pub mod jws;
 pub mod key;
@@ -19,6 +20,7 @@ pub mod tuf;
 
 mod encoding;
 
+pub use challenge::{Answer, Challenge};
 pub use directive::{Directive, Offer, OfferAction, PackageRef};
 pub use governance::Digest;
 pub use jws::{Jws, JwsError, Typ, Verified};

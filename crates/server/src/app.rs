@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
+use plane::ports::Challenger;
 use proof::KeyId;
 use store::{Folder, SqliteStore};
 use tokio::sync::Semaphore;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) authorities: BTreeSet<String>,
     pub(crate) ledger: Folder,
     pub(crate) metrics: Metrics,
+    pub(crate) challenger: Option<Arc<dyn Challenger>>,
 }
 
 /// Instances whose rate is counted at once: many more than one server serves.
@@ -71,6 +73,7 @@ impl App {
         authorities: BTreeSet<String>,
         ledger: Folder,
         metrics: Metrics,
+        challenger: Option<Arc<dyn Challenger>>,
     ) -> Self {
         let limits = &settings.limits;
         Self(Arc::new(Shared {
@@ -88,6 +91,7 @@ impl App {
             authorities,
             ledger,
             metrics,
+            challenger,
         }))
     }
 }
@@ -107,11 +111,13 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/instances/{id}/entitlement", post(instances::entitlement))
         .route("/v1/instances/{id}/modules/activate", post(instances::module_activate))
         .route("/v1/instances/{id}/modules/deactivate", post(instances::module_deactivate))
+        .route("/v1/instances/{id}/answer", post(instances::answer))
         .route("/v1/instances/{id}/status", get(instances::status))
         .route("/v1/enrolments", post(operators::enrolment_create))
         .route("/v1/instances", get(operators::instance_list))
         .route("/v1/instances/{id}", get(operators::instance_show))
         .route("/v1/instances/{id}/explain", get(operators::explain))
+        .route("/v1/instances/{id}/challenge", post(operators::challenge))
         .route("/v1/instances/{id}/suspend", post(operators::suspend))
         .route("/v1/instances/{id}/reactivate", post(operators::reactivate))
         .route("/v1/instances/{id}/subscription", post(operators::subscription))

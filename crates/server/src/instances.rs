@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use plane::PlaneError;
 use wire::{
-    ModuleCall, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, Status, Token,
-    UpgradeBegin, UpgradeFinish,
+    ChallengeAnswer, ModuleCall, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing,
+    Status, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::app::App;
@@ -70,6 +70,13 @@ pub(crate) async fn module_activate(State(app): State<App>, call: Call) -> Answe
 pub(crate) async fn module_deactivate(State(app): State<App>, call: Call) -> Answer<Standing> {
     let body: ModuleCall = call.json()?;
     Ok(Json(app.plane.deactivate(&call.signed()?, body.domain).await?))
+}
+
+pub(crate) async fn answer(State(app): State<App>, call: Call) -> Answer<Standing> {
+    let body: ChallengeAnswer = call.json()?;
+    let (view, standing) = app.plane.answer(&call.signed()?, &body.answer).await?;
+    app.metrics.challenged(&view);
+    Ok(Json(standing))
 }
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {

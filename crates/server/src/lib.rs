@@ -2,7 +2,7 @@
 //!
 //! [`start`] takes [`Settings`] and gives a [`Running`] server; tests and `fedplane serve` use the same. Never decides
 //! by itself: every call is proved, weighed against one table of roles, and handed to a use case of `plane`. Never opens
-//! a connection to anybody.
+//! a connection to anybody: what calls the endpoints of instances (HS-8) is handed in.
 
 mod app;
 mod arrivals;
@@ -28,6 +28,6 @@ pub use app::Plane;
 pub use load::StartError;
 pub use problem::PROBLEM_JSON;
 pub use settings::{Settings, SettingsError};
-pub use start::{Addresses, Running, Stopped, start};
+pub use start::{Addresses, Caller, Outgoing, Running, Stopped, start, start_calling};
 pub use system::{SystemClock, SystemEntropy};
 pub use table::authorisation;

@@ -50,6 +50,11 @@ struct LoopLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChallengeLabels {
+    outcome: &'static str,
+}
+
 /// The counts of one server.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<Counts>);
@@ -60,6 +65,7 @@ struct Counts {
     refusals: Family<RefusalLabels, Counter>,
     instances: Family<StateLabels, Gauge>,
     loops: Family<LoopLabels, Counter>,
+    challenges: Family<ChallengeLabels, Counter>,
     entries: Gauge<i64, AtomicI64>,
     published: Gauge<i64, AtomicI64>,
     /// When the ledger was last found published, in milliseconds.
@@ -78,6 +84,8 @@ impl Metrics {
         registry.register("instances", "Instances by state, as of the last sweep", instances.clone());
         let loops = Family::default();
         registry.register("background_runs", "Runs of the background loops", loops.clone());
+        let challenges = Family::default();
+        registry.register("challenges", "Instances challenged, by what came of it", challenges.clone());
         let entries = Gauge::default();
         registry.register(
             "ledger_entries",
@@ -92,6 +100,7 @@ impl Metrics {
             refusals,
             instances,
             loops,
+            challenges,
             entries,
             published,
             published_at: AtomicU64::new(0),
@@ -103,6 +112,14 @@ impl Metrics {
     pub(crate) fn ran(&self, task: &'static str, good: bool) {
         let outcome = if good { "done" } else { "failed" };
         self.0.loops.get_or_create(&LoopLabels { task, outcome }).inc();
+    }
+
+    /// An instance was challenged (HS-8).
+    pub(crate) fn challenged(&self, view: &wire::ChallengeView) {
+        let outcome = view.outcome.as_str();
+        let detail = view.detail.as_deref().unwrap_or_default();
+        tracing::info!(instance = %view.instance, outcome, detail, "challenged");
+        self.0.challenges.get_or_create(&ChallengeLabels { outcome }).inc();
     }
 
     /// The ledger is published up to this size.

@@ -15,9 +15,9 @@ use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
-    Acknowledge, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation, Federation,
-    Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson, RevokedPeople, RolloutView,
-    SubmitOrder, SubscriptionChange,
+    Acknowledge, ChallengeView, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation,
+    Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson, RevokedPeople,
+    RolloutView, SubmitOrder, SubscriptionChange,
 };
 
 use crate::app::App;
@@ -81,6 +81,13 @@ struct ExplainQuery {
 pub(crate) async fn explain(State(app): State<App>, call: Call) -> Answer<Explanation> {
     let ExplainQuery { release } = call.query()?;
     Ok(Json(app.plane.explain(call.param("id")?, release).await?))
+}
+
+pub(crate) async fn challenge(State(app): State<App>, call: Call) -> Answer<ChallengeView> {
+    call.nothing()?;
+    let view = app.plane.challenge(call.param("id")?, app.challenger.as_deref()).await?;
+    app.metrics.challenged(&view);
+    Ok(Json(view))
 }
 
 pub(crate) async fn suspend(State(app): State<App>, call: Call) -> Answer<InstanceView> {

@@ -156,7 +156,7 @@ fn rejected_status(code: &str) -> StatusCode {
         | "release-untrusted" => StatusCode::FORBIDDEN,
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
         "person-own" | "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused"
-        | "keys-lock-out" => StatusCode::CONFLICT,
+        | "keys-lock-out" | "challenge-unknown" => StatusCode::CONFLICT,
         _ => StatusCode::BAD_REQUEST,
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use governance::Span;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// The longest settings file, in bytes.
@@ -33,6 +34,28 @@ pub struct Settings {
     pub pace: Pace,
     /// How much it takes on.
     pub limits: Limits,
+    /// How instances are challenged.
+    pub challenge: Challenge,
+}
+
+/// How instances are challenged (HS-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Challenge {
+    /// In which time each is challenged once; `0s`: by hand alone.
+    pub every: Span,
+    /// Whether endpoints are called; otherwise a challenge rides in the answer to a check-in.
+    pub outgoing: bool,
+    /// Endpoints called at once.
+    pub at_once: usize,
+    /// Networks that may be called though they are private, loopback or link-local.
+    pub allow: Vec<IpNet>,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self { every: Span::hours(24), outgoing: true, at_once: 16, allow: Vec::new() }
+    }
 }
 
 /// Where the server listens. Port 0 takes any free port.
@@ -280,7 +303,7 @@ impl Settings {
     /// # Errors
     /// The key, and what is wrong with its value.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let Self { listen, pace, limits, .. } = self;
+        let Self { listen, pace, limits, challenge, .. } = self;
         if !listen.metrics.ip().is_loopback() {
             let why =
                 format!("{} is no loopback address: metrics are for this machine alone", listen.metrics);
@@ -331,9 +354,10 @@ impl Settings {
             ("limits.public_per_minute", usize::try_from(limits.public_per_minute).unwrap_or(usize::MAX)),
             ("limits.nonces", limits.nonces),
             ("limits.addresses", limits.addresses),
+            ("challenge.at_once", challenge.at_once),
         ] {
             if number == 0 {
-                return Err((key, "0 lets nobody in: at least 1".to_owned()));
+                return Err((key, "0 lets nothing through: at least 1".to_owned()));
             }
         }
         Ok(())
@@ -348,7 +372,7 @@ impl Settings {
     /// The settings as a file with every field explained: what `fedplane init` writes.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Self { listen, paths, pace, limits, .. } = self;
+        let Self { listen, paths, pace, limits, challenge, .. } = self;
         let text = |value: &dyn fmt::Display| toml::Value::String(value.to_string()).to_string();
         let file = |path: &Path| text(&path.display());
         let list = |items: &[String]| items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ");
@@ -378,6 +402,10 @@ impl Settings {
             resign_every = text(&pace.resign_every),
             snapshot_lifetime = text(&pace.snapshot_lifetime),
             timestamp_lifetime = text(&pace.timestamp_lifetime),
+            challenge_every = text(&challenge.every),
+            outgoing = challenge.outgoing,
+            at_once = challenge.at_once,
+            allow = challenge.allow.iter().map(|network| text(network)).collect::<Vec<_>>().join(", "),
             connections = limits.connections,
             connections_per_address = limits.connections_per_address,
             requests = limits.requests,

@@ -10,26 +10,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use plane::ports::Challenger;
 use plane::publication::Publisher;
 use plane::{Clock as _, PlaneError};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use store::{Folder, Options, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trust::tuf::{Incoming, Lifetimes, Repository};
+use trust::{RootCa, SigningKey};
 
 use crate::app::{App, Plane, router};
 use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
 use crate::metrics::Metrics;
-use crate::settings::{Settings, duration};
+use crate::settings::{Challenge, Settings, duration};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::{metrics, public};
 
 /// How long a loop may take to finish its turn once the listeners have ended.
 const LOOPS_WITHIN: Duration = Duration::from_secs(10);
+/// Pause between two looks at whose turn to be challenged has come.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a running server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +70,40 @@ pub struct Running {
     lock: File,
 }
 
-/// Starts a server and waits until it listens.
+/// With what the endpoints of instances are called (HS-8): the server's own certificate.
+#[derive(Debug)]
+pub struct Caller {
+    /// Whose instances answer.
+    pub root: RootCa,
+    /// The server's chain.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: SigningKey,
+    /// How they are called.
+    pub settings: Challenge,
+}
+
+/// Makes what calls the endpoints of instances.
+pub type Outgoing = fn(Caller) -> Arc<dyn Challenger>;
+
+/// Starts a server that calls nobody, and waits until it listens.
 ///
 /// # Errors
 /// [`StartError`], naming the file, key or address at fault; nothing runs then.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    start_with(settings, None).await
+}
+
+/// Starts a server that challenges instances at their endpoints, unless its settings forbid it, and waits until it listens.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_calling(settings: Settings, outgoing: Outgoing) -> Result<Running, StartError> {
+    let outgoing = settings.challenge.outgoing.then_some(outgoing);
+    start_with(settings, outgoing).await
+}
+
+async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Running, StartError> {
     settings.check().map_err(|(key, why)| StartError::Settings { key, why })?;
     let settings =
         Settings { limits: descriptors::fit(settings.limits.clone(), descriptors::raise())?, ..settings };
@@ -87,6 +121,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         directive_lifetime: settings.pace.directive_lifetime,
         pulse_every: settings.pace.pulse_every,
         status_refresh: settings.pace.status_refresh,
+        challenge_every: settings.challenge.every,
         public: public_url(&settings, sockets.addresses.public.port()),
     };
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -99,12 +134,23 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     };
 
     let mutual = Arc::new(trust::tls::server_config(server_chain.clone(), &server_key)?);
-    let anyone = Arc::new(trust::tls::public_server_config(server_chain, &server_key)?);
+    let anyone = Arc::new(trust::tls::public_server_config(server_chain.clone(), &server_key)?);
+    let challenger = outgoing.map(|make| {
+        let settings = settings.challenge.clone();
+        make(Caller { root: root.clone(), chain: server_chain, key: server_key, settings })
+    });
     let addresses = sockets.addresses;
     let metrics = Metrics::new();
     let authorities = authorities(&settings, addresses.instances.port());
-    let app =
-        App::new(Arc::clone(&plane), settings.clone(), root, authorities, ledger.clone(), metrics.clone());
+    let app = App::new(
+        Arc::clone(&plane),
+        settings.clone(),
+        root,
+        authorities,
+        ledger.clone(),
+        metrics.clone(),
+        challenger.clone(),
+    );
     let tuf = settings.path(&settings.paths.tuf);
     let routers = Routers {
         instances: router(&app),
@@ -114,7 +160,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let shutdown = CancellationToken::new();
     let listeners = sockets.serve(routers, mutual, anyone, &settings, &shutdown);
     let loops_end = CancellationToken::new();
-    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end);
+    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, challenger);
     let Addresses { instances, public, metrics: health } = addresses;
     tracing::info!(%instances, %public, metrics = %health, "the plane listens");
     Ok(Running { addresses, shutdown, listeners, loops, loops_end, plane, metrics, lock })
@@ -321,6 +367,7 @@ fn begin_loops(
     settings: &Settings,
     metrics: &Metrics,
     end: &CancellationToken,
+    challenger: Option<Arc<dyn Challenger>>,
 ) -> JoinSet<&'static str> {
     let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
     let pace = settings.pace.clone();
@@ -329,6 +376,7 @@ fn begin_loops(
     loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
+    loops.spawn(shared("challenge").challenge(challenger, settings.challenge.at_once));
     loops
 }
 
@@ -402,6 +450,29 @@ impl Loop {
             }
             if !more {
                 return self.task;
+            }
+        }
+    }
+
+    /// Challenges those whose turn has come, a few at once (HS-8).
+    async fn challenge(self, challenger: Option<Arc<dyn Challenger>>, at_once: usize) -> &'static str {
+        let mut calls = JoinSet::new();
+        loop {
+            while calls.len() < at_once
+                && let Some(id) = self.plane.challenge_next()
+            {
+                let (plane, challenger) = (Arc::clone(&self.plane), challenger.clone());
+                calls.spawn(async move { plane.challenge(id, challenger.as_deref()).await });
+            }
+            tokio::select! {
+                Some(ended) = calls.join_next() => {
+                    if let Ok(asked) = ended
+                        && let Some(view) = self.turned(asked)
+                    {
+                        self.metrics.challenged(&view);
+                    }
+                }
+                more = self.pause(LOOK_EVERY) => if !more { return self.task },
             }
         }
     }

@@ -112,6 +112,9 @@ pub enum IdentityError {
         /// Why not.
         why: &'static str,
     },
+    /// Somebody else answers than the instance that was called.
+    #[error("the certificate is of {0}, and not of the instance that was called")]
+    NotAsked(&'static str),
     /// A server's certificate for other names.
     #[error("the server's certificate is not for `{0}`")]
     ServerName(String),
@@ -128,7 +131,7 @@ impl IdentityError {
             Self::NotYet(_) => "certificate-not-yet-valid",
             Self::Expired(_) => "certificate-expired",
             Self::Profile(_) | Self::Id { .. } => "certificate-not-accepted",
-            Self::ServerName(_) => "certificate-wrong-name",
+            Self::ServerName(_) | Self::NotAsked(_) => "certificate-wrong-name",
         }
     }
 
@@ -146,6 +149,7 @@ impl IdentityError {
             Self::NotYet(_) => "check the clock on both sides",
             Self::Expired(_) => "ask for a new certificate",
             Self::Profile(_) | Self::Id { .. } => "use a certificate issued for this purpose",
+            Self::NotAsked(_) => "check where the instance says that it can be reached",
             Self::ServerName(_) => "call the server by a name its certificate carries",
         }
     }
@@ -301,6 +305,29 @@ pub fn check_server(
     certificate
         .verify_is_valid_for_subject_name(name)
         .map_err(|_| IdentityError::ServerName(name.to_str().into_owned()))
+}
+
+/// Whether this chain is this instance under one of these keys, and its time is not over (HS-8).
+///
+/// # Errors
+/// When it is not.
+pub fn check_instance(
+    chain: &[CertificateDer<'_>],
+    root: &RootCa,
+    instance: InstanceId,
+    keys: &[PublicKey],
+    now: Timestamp,
+) -> Result<(), IdentityError> {
+    match classify(chain, root, root.trust_domain(), now)? {
+        Peer::Instance { not_after, expired: true, .. } => Err(IdentityError::Expired(not_after)),
+        Peer::Instance { id, key, .. } if id == instance && keys.contains(&key) => Ok(()),
+        Peer::Instance { id, .. } if id == instance => {
+            Err(IdentityError::NotAsked("another key of the instance"))
+        }
+        Peer::Instance { .. } => Err(IdentityError::NotAsked("another instance")),
+        Peer::Person { .. } => Err(IdentityError::NotAsked("a person")),
+        Peer::SelfSigned { .. } => Err(IdentityError::NotAsked("nobody whom the federation certified")),
+    }
 }
 
 /// The Ed25519 key of a certificate.

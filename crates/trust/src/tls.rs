@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use governance::Timestamp;
+use governance::{InstanceId, Timestamp};
+use proof::PublicKey;
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, SerialNumber};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -92,6 +93,25 @@ pub fn client_config(
     Ok(client_defaults(builder.with_client_auth_cert(own_chain(chain, key)?, private_key(key))?))
 }
 
+/// The configuration of a client that shows this chain and believes this instance alone, under one of these keys: for the
+/// compliance challenge (HS-8). Under which name it was called counts for nothing: no instance's certificate carries one.
+///
+/// # Errors
+/// When the chain is not of the key.
+pub fn instance_client_config(
+    root: &RootCa,
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+    instance: InstanceId,
+    keys: Vec<PublicKey>,
+) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let expected = Expected::Instance { instance, keys };
+    let verifier = Arc::new(Pinned { root: root.clone(), expected, provider: Arc::clone(&provider) });
+    let builder = verified_by(verifier, provider)?;
+    Ok(client_defaults(builder.with_client_auth_cert(own_chain(chain, key)?, private_key(key))?))
+}
+
 /// As [`client_config`], without a certificate of its own: for the public listener.
 ///
 /// # Errors
@@ -108,18 +128,22 @@ pub fn anonymous_client_config(root: &RootCa) -> Result<ClientConfig, TlsError> 
 pub fn unverified_client_config() -> Result<ClientConfig, TlsError> {
     let provider = provider();
     let verifier = Arc::new(AnyServer { provider: Arc::clone(&provider) });
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    Ok(client_defaults(builder.with_no_client_auth()))
+    Ok(client_defaults(verified_by(verifier, provider)?.with_no_client_auth()))
 }
 
 fn client_builder(
     root: &RootCa,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, TlsError> {
     let provider = provider();
-    let verifier = Arc::new(PinnedServer { root: root.clone(), provider: Arc::clone(&provider) });
+    let expected = Expected::Server;
+    let verifier = Arc::new(Pinned { root: root.clone(), expected, provider: Arc::clone(&provider) });
+    verified_by(verifier, provider)
+}
+
+fn verified_by(
+    verifier: Arc<dyn ServerCertVerifier>,
+    provider: Arc<CryptoProvider>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, TlsError> {
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -254,14 +278,29 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-/// Takes the servers of one federation.
+/// Whom a client means to reach.
 #[derive(Debug)]
-struct PinnedServer {
+enum Expected {
+    /// A server of the federation, by the name called.
+    Server,
+    /// This instance, under one of these keys.
+    Instance {
+        /// Which.
+        instance: InstanceId,
+        /// Its keys.
+        keys: Vec<PublicKey>,
+    },
+}
+
+/// Takes those of one federation whom the client means to reach.
+#[derive(Debug)]
+struct Pinned {
     root: RootCa,
+    expected: Expected,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedServer {
+impl ServerCertVerifier for Pinned {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -274,7 +313,13 @@ impl ServerCertVerifier for PinnedServer {
             std::iter::once(end_entity).chain(intermediates).cloned().collect();
         let now =
             Timestamp::from_millis(i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000));
-        match identity::check_server(&chain, &self.root, server_name, now) {
+        let checked = match &self.expected {
+            Expected::Server => identity::check_server(&chain, &self.root, server_name, now),
+            Expected::Instance { instance, keys } => {
+                identity::check_instance(&chain, &self.root, *instance, keys, now)
+            }
+        };
+        match checked {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error)))))

@@ -8,6 +8,7 @@ use governance::{
     Digest, DomainCode, Endpoint, FindingCode, InstanceId, InstanceKey, Kind, Label, LayerContent, Package,
     Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
 };
+use proof::challenge::Nonce;
 use proof::jws::Jws;
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,61 @@ pub struct Rollback {
     pub release: Version,
 }
 
+/// `POST /v1/instances/{id}/answer`: to the challenge in the answer to a check-in (HS-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeAnswer {
+    /// Nonce, instance, time and the last version statement, signed by the instance.
+    pub answer: Jws,
+}
+
+/// `POST /v1/instances/{id}/challenge`: what came of it (HS-8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeView {
+    /// Who was asked.
+    pub instance: InstanceId,
+    /// What came of it.
+    pub outcome: ChallengeOutcome,
+    /// When.
+    pub at: Timestamp,
+    /// The number of the statement it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// Why, where it did not confirm the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What came of a challenge (HS-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChallengeOutcome {
+    /// The instance holds its key and says what it said before.
+    Confirmed,
+    /// It shows the next statement, whose report is on its way.
+    Ahead,
+    /// Its chain is broken: a finding (CO-9).
+    Broken,
+    /// It could not be asked at its endpoint, and is asked with its next check-in.
+    Waiting,
+    /// It could not be asked.
+    Unanswered,
+}
+
+impl ChallengeOutcome {
+    /// As a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Ahead => "ahead",
+            Self::Broken => "broken",
+            Self::Waiting => "waiting",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
 /// `POST /v1/instances/{id}/modules/activate` and `…/deactivate` (HS-5, EN-7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +241,9 @@ pub struct Standing {
     pub handshake_required: bool,
     /// What is asked of it, signed (RL-3).
     pub directive: Jws,
+    /// A challenge to be answered (HS-8): `POST /v1/instances/{id}/answer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Nonce>,
     /// How long to wait before the next check-in, before jitter.
     pub interval_ms: u64,
 }

@@ -6,7 +6,8 @@ use client::{Client, Source as _, SystemSource};
 use governance::warning::Point;
 use governance::window::Closed;
 use governance::{Span, State, Timestamp, Version};
-use proof::Directive;
+use proof::challenge::Nonce;
+use proof::{Answer, Directive};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -49,6 +50,8 @@ pub struct Agent {
     pub(super) busy: Arc<Mutex<()>>,
     /// The plane's last answer, until it was taken in.
     pub(super) standing: Option<Standing>,
+    /// The last challenge that was answered (HS-8).
+    answered: Option<Nonce>,
     pub(super) key: Arc<SigningKey>,
     pub(super) face: Arc<Face>,
     pub(super) endpoint: governance::Endpoint,
@@ -137,6 +140,7 @@ impl Agent {
             timing: config.timing,
             busy: Arc::new(Mutex::new(())),
             standing: None,
+            answered: None,
             state: None,
             interval: Span::from_millis(i64::try_from(identity.interval_ms).unwrap_or(i64::MAX)),
             report_every: config.report_every.unwrap_or(REPORT_EVERY_MAX),
@@ -203,6 +207,7 @@ impl Agent {
         self.drive().await?;
         certified?;
         self.call().await?;
+        self.answer().await?;
         self.take_in().await?;
         self.weigh().await?;
         self.drive().await?;
@@ -296,6 +301,25 @@ impl Agent {
         self.deploy().await
     }
 
+    /// Answers the challenge that the plane put in its answer, once (HS-8).
+    async fn answer(&mut self) -> Result<(), ShellError> {
+        let asked = self.standing.as_ref().and_then(|standing| standing.challenge.clone());
+        let Some(nonce) = asked.filter(|nonce| self.answered.as_ref() != Some(nonce)) else { return Ok(()) };
+        let (instance, at) = (self.identity.instance, self.source.now());
+        let statement = self.statements.last().cloned();
+        let answer = Answer { nonce: nonce.clone(), instance, at, statement }.sign(self.key.as_ref());
+        let answer = answer.map_err(|error| ShellError::System(error.to_string()))?;
+        match self.client.answer(instance, answer).await {
+            Ok(standing) => self.standing = Some(standing),
+            Err(error) if error.is_final() => {
+                tracing::warn!(error = told(&error), "the answer to the challenge was refused");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.answered = Some(nonce);
+        Ok(())
+    }
+
     /// Tells its owner what the plane holds against the instance, or warns of: each once, when it comes.
     fn hear(&mut self) {
         let Some(standing) = &self.standing else { return };
@@ -341,7 +365,12 @@ impl Agent {
     /// The statement to send now: the one still pending, or a new one about what runs.
     pub(super) fn statement(&mut self, running: &Installed) -> Result<proof::Jws, ShellError> {
         let (instance, now) = (self.identity.instance, self.source.now());
-        self.statements.next(&self.folder, instance, running, &self.config.domains, self.key.as_ref(), now)
+        let domains = &self.config.domains;
+        let signed =
+            self.statements.next(&self.folder, instance, running, domains, self.key.as_ref(), now)?;
+        // Shown before it is sent: a challenge never meets a statement older than the record.
+        self.show();
+        Ok(signed)
     }
 
     /// Sends the pending statement.

@@ -12,11 +12,11 @@ use axum::{Json, Router};
 use client::{Source as _, SystemSource};
 use governance::{InstanceId, PersonRole, Timestamp};
 use listener::{Connection, Limits};
-use proof::{Jws, Typ};
+use proof::{Answer, Challenge, Jws};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::{Peer, RootCa, SigningKey};
@@ -26,9 +26,6 @@ use super::ShellError;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 4 * 1024;
-/// Characters of a nonce.
-const NONCE_MIN: usize = 16;
-const NONCE_MAX: usize = 128;
 /// Every server of a federation answers to this name as well.
 const LOCAL_NAME: &str = "localhost";
 
@@ -69,21 +66,6 @@ pub(super) struct Face {
     facts: RwLock<Facts>,
     certificate: RwLock<Arc<dyn ResolvesServerCert>>,
     key: Arc<SigningKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Challenge {
-    nonce: String,
-}
-
-/// What a challenge is answered with, signed by the instance.
-#[derive(Serialize)]
-struct Answered<'a> {
-    nonce: &'a str,
-    instance: Option<InstanceId>,
-    at: Timestamp,
-    statement: &'a Option<Jws>,
 }
 
 impl Face {
@@ -189,22 +171,19 @@ async fn metadata(State(face): State<Arc<Face>>) -> Json<Facts> {
 }
 
 async fn challenge(State(face): State<Arc<Face>>, body: axum::body::Bytes) -> Response {
-    let Ok(challenge) = serde_json::from_slice::<Challenge>(&body) else {
-        return refuse(StatusCode::BAD_REQUEST, "malformed", "write {\"nonce\": \"…\"}");
+    let Challenge { nonce } = match serde_json::from_slice(&body) {
+        Ok(challenge) => challenge,
+        Err(error) => {
+            let detail = format!("write {{\"nonce\": \"…\"}}: {error}");
+            return refuse(StatusCode::BAD_REQUEST, "malformed", &detail);
+        }
     };
-    let nonce = &challenge.nonce;
-    let plain = nonce.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if !(NONCE_MIN..=NONCE_MAX).contains(&nonce.len()) || !plain {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "malformed",
-            "the nonce is 16 to 128 characters of base64url",
-        );
-    }
     let facts = face.facts();
-    let answer =
-        Answered { nonce, instance: facts.instance, at: SystemSource.now(), statement: &facts.statement };
-    match Jws::sign_json(Typ::Statement, &answer, face.key.as_ref()) {
+    let Some(instance) = facts.instance else {
+        return refuse(StatusCode::CONFLICT, "not-registered", "this instance is not registered yet");
+    };
+    let answer = Answer { nonce, instance, at: SystemSource.now(), statement: facts.statement };
+    match answer.sign(face.key.as_ref()) {
         Ok(document) => Json(document).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
     }

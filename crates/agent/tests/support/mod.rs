@@ -22,6 +22,7 @@ use governance::{
     State as InstanceState, Timestamp, TrustDomain, Version, VersionRange,
 };
 use listener::{Connection, Limits};
+use proof::challenge::Nonce;
 use proof::{
     Directive, Jws, KeySet, KeysDocument, Offer, OfferAction, OnlineKey, Purpose, SeedKey, Sign, Typ,
     VersionStatement,
@@ -34,8 +35,8 @@ use trust::tuf::draft::{root_first, targets_first, targets_next};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
 use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
 use wire::{
-    Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing, UpgradeBegin,
-    UpgradeFinish, UpgradeOutcome,
+    ChallengeAnswer, Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing,
+    UpgradeBegin, UpgradeFinish, UpgradeOutcome,
 };
 
 pub const DOMAIN: &str = "fed.example";
@@ -73,6 +74,8 @@ pub struct Book {
     pub platform: Option<Version>,
     pub log: Vec<String>,
     pub renewals: u32,
+    /// A challenge that waits for an answer.
+    pub challenge: Option<Nonce>,
     pub handshake_required: bool,
     /// Whether every call is answered 503, and every file.
     pub down: bool,
@@ -133,6 +136,7 @@ impl Plane {
             platform: None,
             log: Vec::new(),
             renewals: 0,
+            challenge: None,
             handshake_required: false,
             down: false,
             expired: false,
@@ -409,6 +413,14 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
         "check-in" => book.check_ins += 1,
         "upgrade/begin" => begin(&mut book, &parse(body)?)?,
         "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
+        "answer" => {
+            let ChallengeAnswer { answer } = parse(body)?;
+            let nonce = book.challenge.take().unwrap();
+            let answer = proof::Answer::open(&answer, (*id, &[*key]), &nonce, now(), Span::hours(1)).unwrap();
+            let said = answer.said(&[], &[*key]).unwrap().map(|said| (said.head.sequence, said.head.digest));
+            assert_eq!(said, book.head);
+            book.log.push("answered".to_owned());
+        }
         "retry" => {
             let Retry { release } = parse(body)?;
             book.log.push(format!("retry {release}"));
@@ -518,6 +530,7 @@ fn standing(book: &Book) -> Json<Standing> {
         notices: Vec::new(),
         handshake_required: book.handshake_required,
         directive,
+        challenge: book.challenge.clone(),
         interval_ms: 200,
     })
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use client::{Client, InstanceQuery};
 use governance::{InstanceId, Kind, State, Tier, Version};
-use wire::InstanceView;
+use wire::{ChallengeOutcome, InstanceView};
 
 use crate::connect::ConnectArgs;
 use crate::table::{Column, folded};
@@ -40,6 +40,12 @@ enum InstanceCommand {
         id: InstanceId,
         /// The release; otherwise every release that is newer than what the instance runs.
         release: Option<Version>,
+    },
+    /// Challenges an instance to show its last version statement under its key, at its endpoint or with its next check-in (HS-8).
+    Challenge {
+        /// The instance's id.
+        #[arg(value_parser = values::instance)]
+        id: InstanceId,
     },
     /// Suspends an instance for its subscription (LC-8, LC-15).
     Suspend {
@@ -97,6 +103,10 @@ async fn carry_out(client: &Client, command: InstanceCommand, out: &Output) -> R
         InstanceCommand::Explain { id, release } => {
             let told = client.instance_explain(id, release).await?;
             return out.show(&told, || explained(&told, out));
+        }
+        InstanceCommand::Challenge { id } => {
+            let view = client.instance_challenge(id).await?;
+            return out.show(&view, || challenged(&view));
         }
         InstanceCommand::Suspend { id } => client.instance_suspend(id).await?,
         InstanceCommand::Reactivate { id } => client.instance_reactivate(id).await?,
@@ -163,6 +173,31 @@ fn listing(items: &[InstanceView], out: &Output) -> String {
         [_] => format!("{table}\n\n1 instance"),
         _ => format!("{table}\n\n{} instances", items.len()),
     }
+}
+
+fn challenged(view: &wire::ChallengeView) -> String {
+    let told = match (view.outcome, view.sequence) {
+        (ChallengeOutcome::Confirmed, Some(number)) => {
+            format!("confirmed: its last statement is number {number}, as on record")
+        }
+        (ChallengeOutcome::Confirmed, None) => {
+            "confirmed: it signed no statement yet, as on record".to_owned()
+        }
+        (ChallengeOutcome::Ahead, number) => {
+            format!(
+                "ahead: it signed statement {} already, whose report is on its way",
+                number.unwrap_or_default()
+            )
+        }
+        (ChallengeOutcome::Broken, _) => {
+            "broken: the finding `version-chain-broken` is open (CO-9)".to_owned()
+        }
+        (ChallengeOutcome::Waiting, _) => "waiting: it is asked with its next check-in".to_owned(),
+        (ChallengeOutcome::Unanswered, _) => "unanswered: ask again later".to_owned(),
+    };
+    let mut pairs = vec![("instance", view.instance.to_string()), ("challenge", told)];
+    pairs.extend(view.detail.as_ref().map(|detail| ("because", detail.clone())));
+    Output::pairs(&pairs)
 }
 
 /// What operators call it by.

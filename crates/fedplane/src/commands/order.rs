@@ -269,6 +269,7 @@ fn opened(path: &Path, document: &Jws, root: Option<&KeySet>) -> Result<Order, F
         Some(Typ::Keys) => "a keys document, which an order to `keys` puts into force",
         Some(Typ::Release) => "a release manifest",
         Some(Typ::Directive) => "a directive to an instance",
+        Some(Typ::Answer) => "an instance's answer to a challenge",
         Some(Typ::Statement) => "an instance's version statement",
         Some(Typ::Entitlement | Typ::Activation) => "a token",
         Some(Typ::StatusList) => "a status list of tokens",

@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::challenger;
 use crate::connect::{SETTINGS_HINT, read_settings};
 use crate::{Failure, Output};
 
@@ -45,7 +46,7 @@ pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
     // Before anything is opened: a signal that comes early is not lost.
     let listen = |kind| signal(kind).map_err(|error| Failure::new("signal", "CLI", error.to_string(), ""));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let running = server::start(settings).await.map_err(|error| {
+    let running = server::start_calling(settings, challenger::make).await.map_err(|error| {
         let hint = "mend what is named, and start again; `fedplane init` makes a whole folder";
         Failure::new("start", "CLI", error.to_string(), hint)
     })?;

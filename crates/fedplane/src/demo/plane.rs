@@ -1,14 +1,15 @@
 //! The plane of the demo: its settings, its process, and the operator's eyes on it.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use client::{Client, ClientError, InstanceQuery};
 use governance::{InstanceId, Span, Version};
-use server::settings::{Listen, Pace, Settings};
+use ipnet::IpNet;
+use server::settings::{Challenge, Listen, Pace, Settings};
 use tokio::time::{sleep, timeout};
 use wire::InstanceView;
 
@@ -40,6 +41,8 @@ pub(super) fn settings(instances: usize) -> anyhow::Result<(Settings, Addresses)
     // So many agents share this machine's processors: the more, the less often each calls.
     let slower = i64::try_from(instances.div_ceil(20)).unwrap_or(1);
     let millis = Span::from_millis;
+    // The endpoints are on this machine.
+    let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
     let defaults = Settings::default();
     let settings = Settings {
         listen: Listen {
@@ -56,6 +59,7 @@ pub(super) fn settings(instances: usize) -> anyhow::Result<(Settings, Addresses)
             publish_every: millis(200),
             ..defaults.pace
         },
+        challenge: Challenge { allow: vec![IpNet::from(loopback)], ..defaults.challenge },
         ..defaults
     };
     let address = |port: SocketAddr| format!("https://{port}");

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use client::{Client, ClientError};
-use governance::{Digest, Kind, Label, Phase, State, Tier, Version};
+use governance::{Digest, InstanceId, Kind, Label, Phase, State, Tier, Version};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use trust::RootCa;
-use wire::{EnrolmentRequest, RolloutView};
+use wire::{ChallengeOutcome, ChallengeView, EnrolmentRequest, RolloutView};
 
 use super::fleet::Fleet;
 use super::packages::{self, BREAKS_ON, BROKEN, FIRST, GOOD, SECURITY};
@@ -31,7 +31,7 @@ const CLAIMS: [&str; 10] = [
     "Founder, Organism and Federation get their keys, and the law its signature",
     "the plane starts, on SQLite",
     "the Organism signs 0.1.0, and it is published",
-    "the fleet enrols, reports its versions and becomes active",
+    "the fleet enrols, reports its versions, becomes active, and shows them again when challenged",
     "0.1.1 goes canary → beta → general availability, healthy on each",
     "0.1.2 is broken: halted in canary, and nobody is left on it",
     "security release 0.1.3 reaches everyone but the one that ignores it",
@@ -191,7 +191,28 @@ impl Story {
             kinds.len() == 3 && tiers.len() == 4,
             "kinds {kinds:?} and tiers {tiers:?} are not all there are"
         );
-        Ok(format!("{count} processes active on {FIRST}: {}; {} tiers", kinds.join(", "), tiers.len()))
+        let confirmed = self.challenge(all.keys().copied()).await?;
+        Ok(format!(
+            "{count} processes active on {FIRST}: {}; {} tiers; {confirmed} confirmed at their endpoints",
+            kinds.join(", "),
+            tiers.len()
+        ))
+    }
+
+    /// Each shows its last statement at its endpoint, signed over a fresh nonce (HS-8).
+    async fn challenge(&mut self, ids: impl Iterator<Item = InstanceId>) -> anyhow::Result<usize> {
+        let client = self.plane()?.client.clone();
+        let mut confirmed = 0;
+        for id in ids {
+            let view: ChallengeView = match confirmed {
+                0 => self.shell.run(&format!("instance challenge {id}")).await?,
+                _ => client.instance_challenge(id).await?,
+            };
+            let good = matches!(view.outcome, ChallengeOutcome::Confirmed | ChallengeOutcome::Ahead);
+            ensure!(good, "instance {id} does not confirm what is on record: {view:?}");
+            confirmed += 1;
+        }
+        Ok(confirmed)
     }
 
     async fn kill_and_start(&mut self) -> anyhow::Result<String> {

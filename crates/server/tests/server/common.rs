@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) root: RootCa,
     pub(crate) operator: Arc<SigningKey>,
     pub(crate) operator_chain: Vec<CertificateDer<'static>>,
+    /// What calls endpoints, where the server does (HS-8).
+    pub(crate) outgoing: Option<server::Outgoing>,
     running: Option<Running>,
 }
 
@@ -101,6 +103,7 @@ impl World {
             root,
             operator,
             operator_chain,
+            outgoing: None,
             running: None,
         };
         world.write(law);
@@ -119,7 +122,12 @@ impl World {
     }
 
     pub(crate) async fn run(&mut self) {
-        self.running = Some(server::start(self.settings.clone()).await.unwrap());
+        let settings = self.settings.clone();
+        let started = match self.outgoing {
+            Some(outgoing) => server::start_calling(settings, outgoing).await,
+            None => server::start(settings).await,
+        };
+        self.running = Some(started.unwrap());
     }
 
     pub(crate) async fn stop(&mut self) -> server::Stopped {

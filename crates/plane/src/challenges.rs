@@ -1,0 +1,295 @@
+//! The compliance challenge (HS-8): an instance is asked at its handshake endpoint, or in the answer to its next check-in.
+//!
+//! Never opens a connection itself: that is the port [`Challenger`]. What waits for an answer is kept in memory, so a
+//! restart forgets it until the instance's next turn.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governance::challenge::{Said, Shown, is_due, judge};
+use governance::decide::{self, Command};
+use governance::{Instance, InstanceId, Reason, Span, State, StatementHead, Timestamp, World};
+use proof::challenge::{Answer, AnswerError, Nonce};
+use proof::{Jws, PublicKey};
+use wire::{ChallengeOutcome, ChallengeView};
+
+use crate::decision::{By, Extra};
+use crate::instances::SignedCall;
+use crate::ports::{Challenger, Question, Store};
+use crate::{Plane, PlaneError, Rejection};
+
+/// Challenges that wait for a check-in at most; further ones wait for the instance's next turn.
+const WAITING_MAX: usize = 65_536;
+/// For how long a challenge waits for a check-in.
+const WAITING_FOR: Span = Span::hours(24);
+/// Instances whose turn has come and that were not asked yet.
+const QUEUE_MAX: usize = 4_096;
+/// An answer that breaks the chain is asked for again before it is believed: a report may have overtaken it.
+const ASKED_MAX: u32 = 2;
+
+/// Whose turn it is, and what waits for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Challenges {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Up to when turns were dealt out.
+    dealt: Option<Timestamp>,
+    queue: VecDeque<InstanceId>,
+    waiting: HashMap<InstanceId, Waiting>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    nonce: Nonce,
+    asked: Option<StatementHead>,
+    until: Timestamp,
+}
+
+impl Challenges {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time whose turns are to be dealt out now. What went by before the start is let be.
+    pub(crate) fn turns(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        (self.inner().dealt.replace(now).unwrap_or(now), now)
+    }
+
+    /// Puts an instance in the queue if its turn lies in that time.
+    pub(crate) fn deal(&self, instance: &Instance, every: Span, (from, to): (Timestamp, Timestamp)) {
+        if instance.state != State::Revoked && is_due(instance.id, every, from, to) {
+            let mut inner = self.inner();
+            if inner.queue.len() < QUEUE_MAX {
+                inner.queue.push_back(instance.id);
+            }
+        }
+    }
+
+    /// Lets a challenge ride in the answer to the next check-in; `false` when too many do already.
+    fn wait(&self, id: InstanceId, waiting: Waiting, now: Timestamp) -> bool {
+        let mut inner = self.inner();
+        if inner.waiting.len() >= WAITING_MAX {
+            inner.waiting.retain(|_, waiting| waiting.until >= now);
+        }
+        let room = inner.waiting.len() < WAITING_MAX;
+        match inner.waiting.entry(id) {
+            Entry::Occupied(mut earlier) => {
+                earlier.insert(waiting);
+                true
+            }
+            Entry::Vacant(place) if room => {
+                place.insert(waiting);
+                true
+            }
+            Entry::Vacant(_) => false,
+        }
+    }
+
+    fn waiting(&self, id: InstanceId, now: Timestamp) -> Option<Waiting> {
+        self.inner().waiting.get(&id).filter(|waiting| waiting.until >= now).cloned()
+    }
+
+    /// Forgets the challenge that was answered, unless another took its place.
+    fn done(&self, id: InstanceId, nonce: &Nonce) {
+        let mut inner = self.inner();
+        if inner.waiting.get(&id).is_some_and(|waiting| waiting.nonce == *nonce) {
+            inner.waiting.remove(&id);
+        }
+    }
+
+    /// What the answer to a check-in carries.
+    pub(crate) fn riding(&self, id: InstanceId, now: Timestamp) -> Option<Nonce> {
+        self.waiting(id, now).map(|waiting| waiting.nonce)
+    }
+}
+
+/// An answer whose signature and nonce were verified.
+struct Heard {
+    said: Option<Said>,
+    /// The heads on record between question and answer.
+    known: Vec<Option<StatementHead>>,
+    shown: Shown,
+}
+
+impl<S: Store> Plane<S> {
+    /// An instance whose turn to be asked has come; each is given once.
+    pub fn challenge_next(&self) -> Option<InstanceId> {
+        self.challenges.inner().queue.pop_front()
+    }
+
+    /// Challenges an instance: at its endpoint where there is a way to call it, else with its next check-in.
+    ///
+    /// # Errors
+    /// When there is no such instance, it is revoked, or the store does not answer.
+    pub async fn challenge(
+        &self,
+        id: InstanceId,
+        challenger: Option<&dyn Challenger>,
+    ) -> Result<ChallengeView, PlaneError> {
+        let why = match challenger {
+            Some(challenger) => match self.ask(id, challenger).await? {
+                Ok(view) => return Ok(view),
+                Err(why) => why,
+            },
+            None => "this plane calls no endpoints (`challenge.outgoing`)".to_owned(),
+        };
+        let instance = self.asked(id).await?;
+        let now = self.now();
+        let waiting = Waiting { nonce: self.fresh_nonce(), asked: instance.head, until: now + WAITING_FOR };
+        let (outcome, detail) = match self.challenges.wait(id, waiting, now) {
+            true => (ChallengeOutcome::Waiting, why),
+            false => (ChallengeOutcome::Unanswered, format!("{why}; too many others wait for a check-in")),
+        };
+        Ok(ChallengeView { instance: id, outcome, at: now, sequence: None, detail: Some(detail) })
+    }
+
+    /// Asks at the endpoint; the inner error says why no answer counts.
+    async fn ask(
+        &self,
+        id: InstanceId,
+        challenger: &dyn Challenger,
+    ) -> Result<Result<ChallengeView, String>, PlaneError> {
+        for asked in 1..=ASKED_MAX {
+            let before = self.asked(id).await?;
+            let nonce = self.fresh_nonce();
+            let keys = keys(&before);
+            let question = Question {
+                instance: id,
+                endpoint: before.endpoint.clone(),
+                keys: keys.clone(),
+                nonce: nonce.clone(),
+            };
+            let document = match challenger.ask(question).await {
+                Ok(document) => document,
+                Err(unanswered) => return Ok(Err(unanswered.0)),
+            };
+            let heard = match self.hear(&before, &document, &nonce, before.head).await? {
+                Ok(heard) => heard,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            if asked < ASKED_MAX && matches!(heard.shown, Shown::Broken(_)) {
+                continue;
+            }
+            let view = self.conclude(id, &By::Federation, &Extra::default(), heard).await;
+            return broken_is_an_outcome(id, self.now(), view).map(Ok);
+        }
+        Ok(Err("its answers went back and forth".to_owned()))
+    }
+
+    /// An instance answers the challenge that rode in the answer to its check-in.
+    ///
+    /// # Errors
+    /// When no challenge waits for it, the answer is not its own to that challenge, or shows a broken chain.
+    pub async fn answer(
+        &self,
+        call: &SignedCall,
+        document: &Jws,
+    ) -> Result<(ChallengeView, wire::Standing), PlaneError> {
+        let instance = self.asked(call.id).await?;
+        let waiting = self.challenges.waiting(call.id, self.now()).ok_or_else(|| {
+            let hint = "answer the challenge in the answer to the last check-in, once and within a day";
+            Rejection::new(
+                "challenge-unknown",
+                "HS-8",
+                "no challenge waits for an answer of this instance",
+                hint,
+            )
+        })?;
+        let heard =
+            self.hear(&instance, document, &waiting.nonce, waiting.asked).await?.map_err(|error| {
+                let hint =
+                    "sign nonce, instance, time and the last version statement with the instance's key";
+                Rejection::new("challenge-unanswered", "HS-8", error.to_string(), hint)
+            })?;
+        self.challenges.done(call.id, &waiting.nonce);
+        let view = self.conclude(call.id, &By::Federation, &call.extra(), heard).await?;
+        let instance = self.asked(call.id).await?;
+        Ok((view, self.standing(&instance)?))
+    }
+
+    /// Verifies an answer and holds it against the record.
+    async fn hear(
+        &self,
+        before: &Instance,
+        document: &Jws,
+        nonce: &Nonce,
+        asked: Option<StatementHead>,
+    ) -> Result<Result<Heard, AnswerError>, PlaneError> {
+        let skew = self.constitution(|law| law.request_clock_skew);
+        let keys = keys(before);
+        let opened = Answer::open(document, (before.id, &keys), nonce, self.now(), skew);
+        let answer = match opened {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        let now = self.asked(before.id).await?;
+        let known = vec![asked, before.head, now.head];
+        let recorded: Vec<StatementHead> = known.iter().flatten().copied().collect();
+        Ok(answer.said(&recorded, &keys).map(|said| {
+            let shown = judge(&now, &known, said.as_ref());
+            Heard { said, known, shown }
+        }))
+    }
+
+    /// Decides on an answer: a broken chain goes on record (CO-9), and is an error.
+    async fn conclude(
+        &self,
+        id: InstanceId,
+        by: &By,
+        extra: &Extra,
+        heard: Heard,
+    ) -> Result<ChallengeView, PlaneError> {
+        let Heard { said, known, shown } = heard;
+        let sequence = said.map(|said| said.head.sequence);
+        let command = Command::Answered { known, said };
+        let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
+        self.decide_instance(id, by, extra, judge).await?;
+        let outcome = match shown {
+            Shown::Ahead => ChallengeOutcome::Ahead,
+            Shown::Current | Shown::Broken(_) => ChallengeOutcome::Confirmed,
+        };
+        Ok(ChallengeView { instance: id, outcome, at: self.now(), sequence, detail: None })
+    }
+
+    /// The instance, if it may be asked anything.
+    async fn asked(&self, id: InstanceId) -> Result<Instance, PlaneError> {
+        let instance = self.instance(id).await?;
+        let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+        if instance.state == State::Revoked {
+            return Err(PlaneError::Refused(Reason::InstanceRevoked { since: instance.since }.into()));
+        }
+        Ok(instance)
+    }
+
+    fn fresh_nonce(&self) -> Nonce {
+        let [random, _] = crate::rollouts::split(&self.entropy.bytes());
+        Nonce::from_random(random)
+    }
+}
+
+/// The keys an instance may answer with: the one on record, and the one before while it renews (HS-2).
+fn keys(instance: &Instance) -> Vec<PublicKey> {
+    let keys = std::iter::once(instance.key).chain(instance.previous_key);
+    keys.filter_map(|key| PublicKey::from_bytes(key.as_bytes()).ok()).collect()
+}
+
+/// Whoever asked wants to know of a broken chain, and is refused nothing.
+fn broken_is_an_outcome(
+    id: InstanceId,
+    at: Timestamp,
+    view: Result<ChallengeView, PlaneError>,
+) -> Result<ChallengeView, PlaneError> {
+    let Err(PlaneError::Refused(refusal)) = view else { return view };
+    let broken = refusal.reasons.iter().find(|reason| matches!(reason, Reason::VersionChainBroken { .. }));
+    match broken {
+        Some(reason) => {
+            let (outcome, detail) = (ChallengeOutcome::Broken, Some(reason.to_string()));
+            Ok(ChallengeView { instance: id, outcome, at, sequence: None, detail })
+        }
+        None => Err(PlaneError::Refused(refusal)),
+    }
+}

@@ -1,0 +1,294 @@
+//! The compliance challenge (HS-8): at the instance's endpoint, with its protections, and by way of its check-in.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use client::{Endpoints, Source as _, SystemSource};
+use governance::{InstanceId, Span};
+use listener::Limits;
+use plane::ports::{Answering, Challenger, Question, Unanswered};
+use proof::challenge::{ANSWER_BYTES_MAX, Answer, Challenge, Nonce};
+use proof::{Jws, OrderAction};
+use server::Caller;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use trust::SigningKey;
+use wire::ChallengeOutcome;
+
+use crate::common::{Raw, Who, World, certified, now, refused, registration, statement};
+use crate::orders::signed;
+
+struct Outgoing(Endpoints);
+
+impl Challenger for Outgoing {
+    fn ask(&self, question: Question) -> Answering<'_> {
+        Box::pin(async move {
+            let Question { instance, endpoint, keys, nonce } = question;
+            let asked = self.0.ask(instance, keys, &endpoint, nonce).await;
+            asked.map_err(|error| Unanswered(error.to_string()))
+        })
+    }
+}
+
+fn calling(caller: Caller) -> Arc<dyn Challenger> {
+    let Caller { root, chain, key, settings } = caller;
+    Arc::new(Outgoing(Endpoints::new(root, chain, key, settings.allow, settings.at_once)))
+}
+
+/// What an endpoint answers.
+type Reply = Arc<dyn Fn(Challenge) -> Response + Send + Sync>;
+
+/// An instance with an endpoint of its own.
+struct Reached {
+    id: InstanceId,
+    who: Who,
+    reply: Arc<Mutex<Reply>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Reached {
+    async fn new(world: &World) -> Self {
+        Self::showing(world, None).await
+    }
+
+    /// One whose endpoint shows another's certificate.
+    async fn showing(world: &World, other: Option<&Who>) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        let who = Who::fresh();
+        let mut request = registration(&world.enrol().await, &who.key);
+        request.metadata.endpoint = format!("https://{at}/base").parse().unwrap();
+        let registered = world.client(&who).register(&request).await.unwrap();
+        let (id, who) = (registered.instance, certified(&who, &registered));
+        world.client(&who).ready(id).await.unwrap();
+        let nothing: Reply = Arc::new(|_| StatusCode::NOT_FOUND.into_response());
+        let reply = Arc::new(Mutex::new(nothing));
+        let router = Router::new().route("/base/v1/challenge", {
+            let reply = Arc::clone(&reply);
+            post(async move |body: Bytes| {
+                let reply = reply.lock().unwrap().clone();
+                reply(serde_json::from_slice(&body).unwrap())
+            })
+        });
+        let shown = other.unwrap_or(&who);
+        let tls = trust::tls::server_config(shown.chain.clone(), &shown.key).unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(listener::serve(socket, Some(Arc::new(tls)), router, Limits::small(), stop.clone()));
+        Self { id, who, reply, stop }
+    }
+
+    fn replies(&self, reply: impl Fn(Challenge) -> Response + Send + Sync + 'static) {
+        *self.reply.lock().unwrap() = Arc::new(reply);
+    }
+
+    fn answer(&self, nonce: Nonce, statement: Option<Jws>) -> Answer {
+        Answer { nonce, instance: self.id, at: now(), statement }
+    }
+
+    /// Answers as it should, showing this statement.
+    fn shows(&self, statement: Option<Jws>) {
+        let (id, key) = (self.id, Arc::clone(&self.who.key));
+        self.replies(move |Challenge { nonce }| {
+            let answer = Answer { nonce, instance: id, at: now(), statement: statement.clone() };
+            axum::Json(answer.sign(&*key).unwrap()).into_response()
+        });
+    }
+
+    fn statement(&self, sequence: u64, previous: Option<&Jws>) -> Jws {
+        statement(self.id, &self.who.key, sequence, previous.map(Jws::digest))
+    }
+}
+
+async fn calling_world(allow: &[&str]) -> World {
+    let mut world = World::make(|_, settings| {
+        settings.challenge.allow = allow.iter().map(|network| network.parse().unwrap()).collect();
+    });
+    world.outgoing = Some(calling);
+    world.run().await;
+    world
+}
+
+#[tokio::test]
+async fn hs_8_an_instance_shows_its_last_statement_at_its_endpoint() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    let size = world.ledger_size().await;
+    one.shows(None);
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!((view.outcome, view.sequence), (ChallengeOutcome::Confirmed, None), "{view:?}");
+    let first = one.statement(1, None);
+    one.shows(Some(first.clone()));
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!((view.outcome, view.sequence), (ChallengeOutcome::Ahead, Some(1)), "{view:?}");
+    assert_eq!(world.ledger_size().await, size, "what confirms the record changes nothing");
+    world.client(&one.who).report(one.id, first.clone()).await.unwrap();
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!((view.outcome, view.sequence), (ChallengeOutcome::Confirmed, Some(1)), "{view:?}");
+    // Somebody else goes on with the chain under the stolen key: the instance itself shows another one.
+    let second = one.statement(2, Some(&first));
+    world.client(&one.who).report(one.id, second).await.unwrap();
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!(view.outcome, ChallengeOutcome::Broken, "{view:?}");
+    let shown = operator.instance(one.id).await.unwrap();
+    assert_eq!(shown.findings[0].code, "version-chain-broken");
+    assert_eq!(operator.escalations().await.unwrap().items[0].rule, "CO-9");
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn hs_8_what_answers_in_another_way_proves_nothing_and_the_challenge_waits_for_a_check_in() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    let other = SigningKey::generate().unwrap();
+    let (id, key) = (one.id, Arc::clone(&one.who.key));
+    let signed =
+        move |key: &SigningKey, answer: Answer| axum::Json(answer.sign(key).unwrap()).into_response();
+    let with = move |nonce| Answer { nonce, instance: id, at: now(), statement: None };
+    let right = Arc::clone(&key);
+    let replies: Vec<(&str, &str, Reply)> = vec![
+        ("another key", "signature", Arc::new(move |asked: Challenge| signed(&other, with(asked.nonce)))),
+        ("another nonce", "nonce", {
+            let key = Arc::clone(&right);
+            Arc::new(move |_| signed(&key, with(Nonce::from_random([1; 16]))))
+        }),
+        ("another instance", "instance", {
+            let key = Arc::clone(&right);
+            Arc::new(move |asked: Challenge| {
+                let instance = InstanceId::from_random([9; 16]);
+                signed(&key, Answer { instance, ..with(asked.nonce) })
+            })
+        }),
+        ("an old answer", "clock", {
+            let key = Arc::clone(&right);
+            Arc::new(move |asked: Challenge| {
+                signed(&key, Answer { at: now() - Span::hours(1), ..with(asked.nonce) })
+            })
+        }),
+        ("a bare statement", "signed as", {
+            let key = Arc::clone(&right);
+            Arc::new(move |_| axum::Json(statement(id, &key, 1, None)).into_response())
+        }),
+        ("no document", "not a signed document", Arc::new(|_| "hello".into_response())),
+        (
+            "too much",
+            "more than 65536 bytes",
+            Arc::new(|_| "x".repeat(ANSWER_BYTES_MAX as usize + 1).into_response()),
+        ),
+        (
+            "a redirect",
+            "200 was expected",
+            Arc::new(|_| {
+                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "https://127.0.0.1:1/v1/challenge")])
+                    .into_response()
+            }),
+        ),
+        ("a failure", "200 was expected", Arc::new(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())),
+    ];
+    for (what, word, reply) in replies {
+        *one.reply.lock().unwrap() = reply;
+        let view = operator.instance_challenge(id).await.unwrap();
+        let detail = view.detail.clone().unwrap();
+        assert_eq!(view.outcome, ChallengeOutcome::Waiting, "{what}: {view:?}");
+        assert!(detail.contains(word), "{what}: {detail}");
+    }
+    assert!(
+        operator.instance(id).await.unwrap().findings.is_empty(),
+        "nobody is blamed for what others may answer"
+    );
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn hs_8_nobody_is_called_whom_an_instance_should_not_name() {
+    // SSRF: the endpoint is on loopback, which is not allowed here.
+    let world = calling_world(&["10.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    one.replies(|_| panic!("it was called"));
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!(view.outcome, ChallengeOutcome::Waiting);
+    let detail = view.detail.unwrap();
+    assert!(detail.contains("127.0.0.1 is loopback") && detail.contains("challenge.allow"), "{detail}");
+    // Nor is anybody believed but the instance: here another answers, with a certificate of the federation.
+    let world = calling_world(&["127.0.0.1/32"]).await;
+    let operator = world.client(&world.operator());
+    let (_, thief) = world.active().await;
+    let one = Reached::showing(&world, Some(&thief)).await;
+    one.replies(|_| panic!("it was believed"));
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    let detail = view.detail.unwrap();
+    assert!(detail.contains("another instance"), "{detail}");
+    refused(operator.instance_challenge(InstanceId::from_random([3; 16])).await, 404, "not-found");
+}
+
+#[tokio::test]
+async fn hs_8_behind_nat_the_challenge_rides_in_the_answer_to_a_check_in() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    let (id, own) = (one.id, world.client(&one.who));
+    let document = |answer: Answer| answer.sign(&*one.who.key).unwrap();
+    let made_up = Nonce::from_random([5; 16]);
+    refused(own.answer(id, document(one.answer(made_up, None))).await, 409, "challenge-unknown");
+    assert_eq!(own.check_in(id).await.unwrap().challenge, None);
+    let view = operator.instance_challenge(id).await.unwrap();
+    assert_eq!(view.outcome, ChallengeOutcome::Waiting, "{view:?}");
+    let nonce = own.check_in(id).await.unwrap().challenge.unwrap();
+    let other = Nonce::from_random([6; 16]);
+    refused(own.answer(id, document(one.answer(other, None))).await, 400, "challenge-unanswered");
+    assert_eq!(own.check_in(id).await.unwrap().challenge, Some(nonce.clone()), "it still waits");
+    let standing = own.answer(id, document(one.answer(nonce.clone(), None))).await.unwrap();
+    assert_eq!(standing.challenge, None);
+    refused(own.answer(id, document(one.answer(nonce, None))).await, 409, "challenge-unknown");
+    // An instance whose backup was restored shows a chain that ended long ago.
+    let first = one.statement(1, None);
+    let second = one.statement(2, Some(&first));
+    own.report(id, first.clone()).await.unwrap();
+    own.report(id, second).await.unwrap();
+    operator.instance_challenge(id).await.unwrap();
+    let nonce = own.check_in(id).await.unwrap().challenge.unwrap();
+    refused(own.answer(id, document(one.answer(nonce, Some(first)))).await, 409, "version-chain-broken");
+    assert_eq!(operator.instance(id).await.unwrap().findings[0].code, "version-chain-broken");
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn hs_8_every_instance_has_its_turn() {
+    let world = World::start_with(|_, settings| {
+        settings.pace.sweep_every = Span::from_millis(50);
+        settings.challenge.every = Span::from_millis(200);
+    })
+    .await;
+    let (id, who) = world.active().await;
+    let own = world.client(&who);
+    let deadline = SystemSource.now() + Span::from_millis(20_000);
+    while own.check_in(id).await.unwrap().challenge.is_none() {
+        assert!(SystemSource.now() < deadline, "its turn never came");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn hs_8_a_revoked_instance_is_asked_nothing() {
+    let world = World::start().await;
+    let (id, who) = world.active().await;
+    let operator = world.client(&world.operator());
+    let action = OrderAction::Revoke { instance: id, reason: "stolen".into() };
+    operator.order_submit(signed(&world, 1, action)).await.unwrap();
+    refused(operator.instance_challenge(id).await, 403, "instance-revoked");
+    let raw = Raw::post(format!("/v1/instances/{id}/answer"), "{}");
+    raw.send(&world, &who).await.refused(403, "instance-revoked");
+}
