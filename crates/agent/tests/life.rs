@@ -446,6 +446,36 @@ async fn facts(plane: &Plane) -> (Client, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.heard("ready").await;
+    let before = plane.book().head.unwrap();
+    assert!(instance.stop());
+    // Started again with the same secret, it goes on.
+    instance.start();
+    plane.until("a check-in", |book| book.check_ins > 0).await;
+    assert!(instance.stop());
+    assert_eq!(plane.book().log.iter().filter(|line| line.starts_with("registered")).count(), 1);
+    let settings = std::fs::read_to_string(&instance.config).unwrap();
+    std::fs::write(&instance.config, settings.replace("\"secret\"", "\"another\"")).unwrap();
+    {
+        let mut book = plane.book();
+        book.secret = "another".to_owned();
+        book.head = None;
+        book.log.clear();
+    }
+    instance.start();
+    plane.heard("runs 0.1.0").await;
+    let after = plane.book().head.unwrap();
+    assert_eq!(after.0, 1, "a new chain: {}", instance.log());
+    assert_ne!(after.1, before.1);
+    assert!(plane.book().log[0].starts_with("registered"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hs_8_a_challenge_in_the_answer_to_a_check_in_is_answered() {
     let place = tempfile::tempdir().unwrap();
     let plane = Plane::start(place.path()).await;

@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, ChallengeAnswer, ChallengeView, EnrolmentCreated, EnrolmentRequest, EntryPage,
-    EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall, Page, Problem, Publish,
-    RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RevokePerson, RevokedPeople,
-    Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, Token, UpgradeBegin,
-    UpgradeFinish,
+    Acknowledge, ChallengeAnswer, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView,
+    EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall, Page, Problem,
+    Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RevokePerson,
+    RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut,
+    Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -195,6 +195,30 @@ impl Client {
         self.post("/v1/enrolments", body).await
     }
 
+    /// Asks that an instance may enrol afresh under its id (HS-1).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn re_enrol(&self, id: InstanceId) -> Called<EnrolmentCreated> {
+        self.post(&format!("/v1/instances/{id}/enrolment"), &Nothing {}).await
+    }
+
+    /// The enrolments afresh that were not used yet.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn enrolments(&self) -> Called<Page<EnrolmentView>> {
+        self.fetch("/v1/enrolments").await
+    }
+
+    /// Approves that an instance enrols afresh. May be repeated.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn enrolment_approve(&self, digest: Digest) -> Called<()> {
+        self.tell(&format!("/v1/enrolments/{digest}/approve"), &Nothing {}).await
+    }
+
     /// A page of instances.
     ///
     /// # Errors
@@ -297,9 +321,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn person_revoke(&self, body: &RevokePerson) -> Called<()> {
-        let body = Outgoing::json(encode(body)?);
-        let (url, response) = self.send(Method::POST, "/v1/people/revoke", body).await?;
-        accepted(url, response).await.map(|_| ())
+        self.tell("/v1/people/revoke", body).await
     }
 
     /// The certificates of people that count no more.
@@ -391,9 +413,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn order_submit(&self, order: Jws) -> Called<()> {
-        let body = Outgoing::json(encode(&SubmitOrder { order })?);
-        let (url, response) = self.send(Method::POST, "/v1/orders", body).await?;
-        accepted(url, response).await.map(|_| ())
+        self.tell("/v1/orders", &SubmitOrder { order }).await
     }
 
     /// Sets a freeze: no offers inside, except of security releases (RO-6).
@@ -401,9 +421,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn freeze(&self, freeze: &Freeze) -> Called<()> {
-        let body = Outgoing::json(encode(freeze)?);
-        let (url, response) = self.send(Method::POST, "/v1/freezes", body).await?;
-        accepted(url, response).await.map(|_| ())
+        self.tell("/v1/freezes", freeze).await
     }
 
     /// Says that somebody has in hand what lies before the Founder (FO-2).
@@ -411,9 +429,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn escalation_acknowledge(&self, what: &Acknowledge) -> Called<()> {
-        let body = Outgoing::json(encode(what)?);
-        let (url, response) = self.send(Method::POST, "/v1/escalations/acknowledge", body).await?;
-        accepted(url, response).await.map(|_| ())
+        self.tell("/v1/escalations/acknowledge", what).await
     }
 
     /// Turns the red switch: pauses every rollout at once, or lets them go on (RO-6).
@@ -421,9 +437,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn red_switch(&self, on: bool) -> Called<()> {
-        let body = Outgoing::json(encode(&RedSwitch { on })?);
-        let (url, response) = self.send(Method::POST, "/v1/red-switch", body).await?;
-        accepted(url, response).await.map(|_| ())
+        self.tell("/v1/red-switch", &RedSwitch { on }).await
     }
 
     /// The constitution in force, signed by the Founder.
@@ -477,6 +491,12 @@ impl Client {
     pub async fn post<B: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, body: &B) -> Called<A> {
         let (url, response) = self.send(Method::POST, path, Outgoing::json(encode(body)?)).await?;
         decode(url, response).await
+    }
+
+    /// Calls what answers nothing but that it was done.
+    async fn tell<B: Serialize + Sync>(&self, path: &str, body: &B) -> Called<()> {
+        let (url, response) = self.send(Method::POST, path, Outgoing::json(encode(body)?)).await?;
+        accepted(url, response).await.map(|_| ())
     }
 
     /// Reads by path, for what has no method of its own here.

@@ -55,6 +55,9 @@ pub enum ClientError {
     },
 }
 
+/// An enrolment that waits for a second person (HS-1).
+const UNAPPROVED: &str = "enrolment-unapproved";
+
 impl ClientError {
     pub(crate) fn unreachable(url: &str, error: &reqwest::Error) -> Self {
         // The address is in `url` already; reqwest would say it again.
@@ -87,11 +90,13 @@ impl ClientError {
     }
 
     /// Whether the same call would be refused again: the plane understood it and decided against it. False for
-    /// everything that time may mend: silence, overload, a clock that is off.
+    /// everything that time may mend: silence, overload, a clock that is off, an approval that is to come.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.problem().is_some_and(|problem| {
-            (400..500).contains(&problem.status) && !matches!(problem.status, 401 | 408 | 425 | 429)
+            (400..500).contains(&problem.status)
+                && !matches!(problem.status, 401 | 408 | 425 | 429)
+                && problem.code != UNAPPROVED
         })
     }
 }

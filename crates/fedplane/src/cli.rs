@@ -165,6 +165,9 @@ mod tests {
             "serve --config d/fedplane.toml --log-json",
             "demo --json --keep --instances 5",
             "enrolment create --kind dedicated --tier enterprise --provider acme --label eu --federation d",
+            &format!("enrolment create --instance {id}"),
+            "enrolment list --json",
+            &format!("enrolment approve {}", "ab".repeat(32)),
             "instance list --state active --platform 0.1.0 --kind dedicated --tier free --json",
             &format!("subscription set {id} --status lapsed --url https://a:8443 --cert c --key k --root r"),
             &format!("subscription set {id} --until 2027-01-31T00:00:00Z --tier pro"),
@@ -213,6 +216,9 @@ mod tests {
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
         }
         for line in [
+            "enrolment create --kind dedicated",
+            "enrolment create --instance 07070707-0707-4707-8707-070707070707 --tier pro",
+            "enrolment approve x",
             "subscription set 07070707-0707-4707-8707-070707070707",
             "ledger verify --url a --dir b",
             "constitution diff",

@@ -5,18 +5,19 @@
 mod rollback;
 mod world;
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::challenge::{self, Said, Shown};
 use crate::entitlement::issue;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
-use crate::id::{Digest, DomainCode, InstanceId, InstanceKey};
+use crate::id::{Digest, DomainCode, Endpoint, InstanceId, InstanceKey};
 use crate::instance::{Instance, OVERRIDES_MAX, Outcome, Running, StatementHead};
 use crate::layer::LayerId;
 use crate::lifecycle::{Authority, Cause, State, transition_by};
 use crate::module::{self, Activation};
+use crate::person::Person;
 use crate::reconcile::moved;
 use crate::refusal::{Reason, Refusal};
 use crate::release::{StepError, check_step};
@@ -158,6 +159,10 @@ pub enum Command {
     Handshake {
         /// Its new key.
         key: InstanceKey,
+        /// Digest of the enrolment secret, which a second person approved.
+        enrolment: Digest,
+        /// Where it can be challenged from now on.
+        endpoint: Endpoint,
     },
     /// A certificate is to be issued (HS-1).
     Certify {
@@ -238,7 +243,7 @@ pub fn decide(
             Shown::Current | Shown::Ahead => Ok(Vec::new()),
         },
         Command::Renew(renewal) => renew(instance, renewal, now),
-        Command::Handshake { key } => handshake(instance, *key),
+        Command::Handshake { key, enrolment, endpoint } => handshake(instance, *key, *enrolment, endpoint),
         Command::Certify { key, .. } if *key != instance.key => Err(Reason::KeySuperseded.into()),
         Command::Certify { key, serial, not_after } => Ok(alloc::vec![InstanceEvent::CertificateIssued {
             key: *key,
@@ -569,11 +574,20 @@ fn renew(instance: &Instance, renewal: &Renewal, now: Timestamp) -> Result<Vec<I
     Ok(events)
 }
 
-fn handshake(instance: &Instance, key: InstanceKey) -> Result<Vec<InstanceEvent>, Refusal> {
+/// A new key in the place of the old one is for the Founder to see (HS-1).
+fn handshake(
+    instance: &Instance,
+    key: InstanceKey,
+    enrolment: Digest,
+    endpoint: &Endpoint,
+) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.state == State::Revoked {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());
     }
-    let mut events = alloc::vec![InstanceEvent::HandshakeRenewed { key }];
+    let facts = alloc::format!("it enrolled afresh, with enrolment {enrolment}");
+    let endpoint = endpoint.clone();
+    let mut events = alloc::vec![InstanceEvent::HandshakeRenewed { key, enrolment, endpoint }];
+    events.extend(instance.escalation("HS-1", &facts));
     let code = FindingCode::VersionChainBroken;
     if instance.finding(code).is_some() {
         events.push(InstanceEvent::FindingClosed { code });
@@ -610,6 +624,33 @@ fn check_domains(registration: &Registration, world: &World) -> Result<(), Refus
         instance.activations.push(Activation { domain: domain.clone(), since: epoch });
     }
     if reasons.is_empty() { Ok(()) } else { Err(reasons.into()) }
+}
+
+/// Judges whether this instance may be enrolled afresh (HS-1).
+///
+/// # Errors
+/// When it is revoked.
+pub fn check_re_enrolment(instance: &Instance) -> Result<(), Refusal> {
+    match instance.state {
+        State::Revoked => Err(Reason::InstanceRevoked { since: instance.since }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Judges whether this person may approve that an instance enrols afresh, which `asked` asked for until `expires` (HS-1).
+///
+/// # Errors
+/// When it is the same person, or too late.
+pub fn check_approval(
+    asked: &str,
+    expires: Timestamp,
+    approver: &Person,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if approver.to_string() == asked {
+        return Err(Reason::ApprovalOwn.into());
+    }
+    if now > expires { Err(Reason::EnrolmentExpired { expires }.into()) } else { Ok(()) }
 }
 
 /// Judges what an enrolment asks for (ID-3, CO-4).

@@ -58,6 +58,10 @@ pub enum InstanceEvent {
     HandshakeRenewed {
         /// Its new public key.
         key: InstanceKey,
+        /// Digest of the enrolment secret it was made with.
+        enrolment: Digest,
+        /// Where it can be challenged from now on.
+        endpoint: Endpoint,
     },
     /// It renewed under another key (HS-2): it said so itself, under the key it had.
     KeyRenewed {
@@ -347,6 +351,14 @@ pub enum WorldEvent {
         tier: Tier,
         /// When the secret expires.
         expires: Timestamp,
+        /// The instance that is to enrol afresh under its id; none: a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<InstanceId>,
+    },
+    /// A second person approved that an instance enrols afresh (HS-1).
+    EnrolmentApproved {
+        /// Digest of the secret.
+        digest: Digest,
     },
     /// A person's certificate counts no more (AU-2).
     PersonRevoked {
@@ -578,7 +590,7 @@ impl WorldEvent {
             Self::MatrixPublished { .. } => "RL-5",
             Self::ReleasePublished { .. } | Self::ReleaseWithdrawn { .. } => "RL-1",
             Self::OrderAccepted { .. } => "FO-1",
-            Self::EnrolmentCreated { .. } => "HS-1",
+            Self::EnrolmentCreated { .. } | Self::EnrolmentApproved { .. } => "HS-1",
             Self::PersonRevoked { .. } => "AU-2",
             Self::OutageRecorded { .. } => "CO-7",
             Self::FreezeSet { .. } | Self::RedSwitchTurned { .. } => "RO-6",

@@ -22,7 +22,10 @@ use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::warning::{Warning, Window};
 
+mod certificates;
 mod memory;
+
+pub use certificates::{Certificate, Superseded};
 
 pub use crate::obligation::{Countdown, Due, Left, Paid, Wish};
 
@@ -39,16 +42,6 @@ pub const VIOLATIONS_MAX: usize = 64;
 
 /// Certificates remembered; one is renewed at half of its life.
 pub const CERTIFICATES_MAX: usize = 16;
-
-/// A certificate of the instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// Its serial number, in lower-case hexadecimal.
-    pub serial: String,
-    /// When it ends.
-    pub not_after: Timestamp,
-}
 
 /// What an instance runs, as it last signed (ID-2, ID-5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +267,9 @@ pub struct Instance {
     /// Its certificates whose time is not over, the last [`CERTIFICATES_MAX`]: should it be revoked, they go on the CRL (LC-19).
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// Those over keys that are its own no more, while their time is not over (HS-1, HS-2).
+    #[serde(default)]
+    pub superseded: Vec<Superseded>,
     /// The last token over each of its rights (EN-4, EN-5).
     #[serde(default)]
     pub tokens: Vec<IssuedToken>,
@@ -335,6 +331,7 @@ impl Instance {
             handshake_required: false,
             unstated: false,
             certificates: Vec::new(),
+            superseded: Vec::new(),
             tokens: Vec::new(),
             tokens_made: 0,
             serial: 1,
@@ -403,9 +400,14 @@ impl Instance {
     pub fn apply(&mut self, event: &InstanceEvent, at: Timestamp) {
         match event {
             InstanceEvent::Registered(registration) => *self = Self::registered(self.id, registration, at),
-            InstanceEvent::HandshakeRenewed { key } => self.shake_hands(*key, at),
+            InstanceEvent::HandshakeRenewed { key, endpoint, .. } => {
+                self.endpoint = endpoint.clone();
+                self.supersede_certificates(at);
+                self.shake_hands(*key, at);
+            }
             InstanceEvent::KeyRenewed { key } => {
-                self.previous_key = Some(core::mem::replace(&mut self.key, *key))
+                self.supersede_certificates(at);
+                self.previous_key = Some(core::mem::replace(&mut self.key, *key));
             }
             InstanceEvent::Handshaken => {
                 self.reported = at;

@@ -48,6 +48,15 @@ pub enum Reason {
     /// HS-2.
     #[error("another key is on record for the instance")]
     KeySuperseded,
+    /// HS-1.
+    #[error("whoever asked that the instance enrol afresh cannot approve it as well")]
+    ApprovalOwn,
+    /// HS-1.
+    #[error("the enrolment expired at {expires}")]
+    EnrolmentExpired {
+        /// When.
+        expires: Timestamp,
+    },
     /// LC-19.
     #[error("the Founder suspended the instance: only his `restore` lifts it")]
     HeldByFounder,
@@ -429,6 +438,10 @@ impl Reason {
                 ("dependency-missing", "EN-2", "activate what it needs first, and deactivate it last")
             }
             Self::Installing { .. } => ("installing", "LC-9", "wait until it has ended, or stalled"),
+            Self::ApprovalOwn => ("approval-own", "HS-1", "ask another operator to approve it"),
+            Self::EnrolmentExpired { .. } => {
+                ("enrolment-expired", "HS-1", "ask an operator for a new enrolment")
+            }
             Self::NotEscalated { .. } => ("not-escalated", "FO-2", "`escalation list` shows what is open"),
             Self::OverrideVoid { .. } => ("override-void", "FO-3", "let the override end in the future"),
             Self::OverridesExhausted { .. } => {

@@ -312,7 +312,9 @@ impl World {
     /// Folds one event into the world; `at` is when it was decided.
     pub fn apply(&mut self, event: &WorldEvent, at: Timestamp) {
         match event {
-            WorldEvent::Founded { .. } | WorldEvent::EnrolmentCreated { .. } => {}
+            WorldEvent::Founded { .. }
+            | WorldEvent::EnrolmentCreated { .. }
+            | WorldEvent::EnrolmentApproved { .. } => {}
             WorldEvent::KeysPublished { serial, .. } => self.keys_serial = *serial,
             WorldEvent::ConstitutionRatified { digest, document } => {
                 // Whatever lies before the Founder about the federation, he has answered.

@@ -18,6 +18,7 @@ use crate::note::{KeyName, NoteKey};
 use crate::tree::{Frontier, TreeHead, leaf_hash};
 
 mod decision;
+mod enrolment;
 mod instance;
 mod replay;
 mod report;

@@ -16,8 +16,8 @@ use federation::scenario::{everything, fleet, keys_rotated, rolled_out};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, renew_body, v};
 use governance::decide::Command;
 use governance::{
-    Action, Authority, Cause, Class, Digest, Event, FindingCode, InstanceEvent, Kind, Phase, RolloutId, Span,
-    State, Tier, WorldEvent,
+    Action, Authority, Cause, Class, Digest, Event, FindingCode, InstanceEvent, InstanceKey, Kind, Phase,
+    RolloutId, Span, State, Tier, WorldEvent,
 };
 use ledger::{Breach, Entry, Evidence, Report, Verifier};
 use proof::{Jws, Order, OrderAction, SeedKey, Sign, Typ};
@@ -211,8 +211,8 @@ fn in_6_a_revived_revoked_instance_is_found() {
     check_last(&f, "ID-1", "never used again");
     f.entries.pop();
     let key = f.instances[&id_of(1)].key;
-    f.forge(Event::Instance(id_of(1), InstanceEvent::HandshakeRenewed { key }));
-    check_last(&f, "HS-1", "no enrolment on record");
+    f.forge(Event::Instance(id_of(1), afresh(key)));
+    check_last(&f, "HS-1", "no enrolment was made");
 }
 
 #[test]
@@ -442,9 +442,16 @@ fn hs_1_identities_rest_on_enrolments() {
         kind: Kind::SaasShared,
         tier: Tier::Free,
         expires,
+        instance: None,
     };
     f.decision(None, None, vec![event], vec![]);
     check_last(&f, "AU-1", "may ask for it");
+}
+
+/// An enrolment afresh by nobody's leave.
+fn afresh(key: InstanceKey) -> InstanceEvent {
+    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    InstanceEvent::HandshakeRenewed { key, enrolment: Digest::of(b"none"), endpoint }
 }
 
 /// Whoever holds every online key puts a key of his own in an instance's place, to sign in its name.
@@ -479,7 +486,7 @@ fn au_2_a_key_that_the_instance_never_took_is_found() {
     // A new key by the Federation's word, and an enrolment afresh.
     for (event, rule, words) in [
         (InstanceEvent::KeyRenewed { key }, "AU-1", "signed request"),
-        (InstanceEvent::HandshakeRenewed { key }, "HS-1", "no enrolment on record"),
+        (afresh(key), "HS-1", "no enrolment was made"),
         (InstanceEvent::Handshaken, "AU-1", "signed request"),
     ] {
         let mut f = fleet();

@@ -1,6 +1,6 @@
 //! What instances and operators ask about one instance (HS-1…HS-3, LC).
 
-use governance::decide::{self, Command, Renewal, Statement, check_enrolment};
+use governance::decide::{self, Command, Renewal, Statement};
 use governance::{
     Action, Digest, DomainCode, Instance, InstanceId, InstanceKey, Person, Reason, Registration, Running,
     Span, StatementHead, Timestamp, Version, World,
@@ -13,6 +13,7 @@ use trust::Validity;
 use trust::ca::{Issued, read_csr};
 
 use crate::decision::{By, Extra};
+use crate::enrolments::Found;
 use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Store};
 use crate::{Plane, PlaneError, Rejection};
 
@@ -43,38 +44,7 @@ impl SignedCall {
 }
 
 impl<S: Store> Plane<S> {
-    /// An operator makes an enrolment: the right to register one instance, once (HS-1). The secret is shown once.
-    ///
-    /// # Errors
-    /// When kind, tier and provider do not go together (ID-3, CO-4).
-    pub async fn enrolment_create(
-        &self,
-        person: &Person,
-        request: wire::EnrolmentRequest,
-    ) -> Result<wire::EnrolmentCreated, PlaneError> {
-        let secret = secret_text(&self.entropy.bytes());
-        let _gate = self.gate.read().await;
-        loop {
-            let (seen, now) = self.law_of_the_day().await?;
-            check_enrolment(request.kind, request.tier, request.provider.is_some(), &seen.world)?;
-            let expires = now + seen.world.constitution.enrolment_lifetime;
-            let enrolment = Enrolment {
-                digest: Digest::of(secret.as_bytes()),
-                kind: request.kind,
-                tier: request.tier,
-                provider: request.provider.clone(),
-                labels: request.labels.clone(),
-                instance: None,
-                expires,
-                used: None,
-            };
-            if self.enrolment_commit(&seen, person, enrolment, now).await? {
-                return Ok(wire::EnrolmentCreated { secret, expires });
-            }
-        }
-    }
-
-    /// Registers an instance: its enrolment is used, its certificate issued, in one commit (HS-1). The same key with the
+    /// Registers an instance, or lets it enrol afresh under its id: its enrolment is used, its certificate issued, in one commit (HS-1). The same key with the
     /// same secret gets the same answer again.
     ///
     /// # Errors
@@ -112,7 +82,7 @@ impl<S: Store> Plane<S> {
                 }
                 Found::Open(enrolment) => enrolment,
             };
-            if enrolment.tier != request.metadata.tier {
+            if enrolment.instance.is_none() && enrolment.tier != request.metadata.tier {
                 return Err(Rejection::new(
                     "tier-mismatch",
                     "ID-2",
@@ -131,35 +101,6 @@ impl<S: Store> Plane<S> {
                     if rejection.code == "enrolment-used" => {}
                 Err(crate::decision::SettleError::Failed(error)) => return Err(error),
             }
-        }
-    }
-
-    async fn enrolment_find(
-        &self,
-        digest: Digest,
-        now: Timestamp,
-        key: &PublicKey,
-    ) -> Result<Found, PlaneError> {
-        let Some(enrolment) = self.store.enrolment_load(digest).await? else {
-            return Err(Rejection::new(
-                "enrolment-unknown",
-                "HS-1",
-                "no enrolment has this secret",
-                "ask an operator for an enrolment",
-            )
-            .into());
-        };
-        match &enrolment.used {
-            Some(used) if used.key == instance_key(key) => Ok(Found::Answered(used.clone())),
-            Some(_) => Err(crate::ports::StoreError::EnrolmentUsed.into()),
-            None if now > enrolment.expires => Err(Rejection::new(
-                "enrolment-expired",
-                "HS-1",
-                format!("the enrolment expired at {}", enrolment.expires),
-                "ask an operator for a new enrolment",
-            )
-            .into()),
-            None => Ok(Found::Open(Box::new(enrolment))),
         }
     }
 
@@ -182,9 +123,12 @@ impl<S: Store> Plane<S> {
         let (instance, revision, mut events) = if enrolment.instance.is_some() {
             let found = self.store.instance_load(id).await.map_err(PlaneError::from)?;
             let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-            let events =
-                decide::decide(&instance, &Command::Handshake { key: instance_key(key) }, &seen.world, now)
-                    .map_err(PlaneError::from)?;
+            let afresh = Command::Handshake {
+                key: instance_key(key),
+                enrolment: enrolment.digest,
+                endpoint: request.metadata.endpoint.clone(),
+            };
+            let events = decide::decide(&instance, &afresh, &seen.world, now).map_err(PlaneError::from)?;
             (instance, Some(revision), events)
         } else {
             let registration = registration(&enrolment, request, key);
@@ -492,11 +436,6 @@ impl<S: Store> Plane<S> {
     }
 }
 
-enum Found {
-    Open(Box<Enrolment>),
-    Answered(EnrolmentUse),
-}
-
 fn registration(enrolment: &Enrolment, request: &wire::Register, key: &PublicKey) -> Registration {
     let metadata = &request.metadata;
     Registration {
@@ -550,9 +489,4 @@ fn renew_at(now: Timestamp, world: &World) -> Timestamp {
 
 fn interval_ms(span: Span) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// An enrolment secret: 256 random bits in hexadecimal behind a word that says what it is.
-fn secret_text(bytes: &[u8; 32]) -> String {
-    format!("enrol-{}", Digest::from_bytes(*bytes))
 }

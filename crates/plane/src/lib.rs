@@ -4,6 +4,7 @@
 
 mod challenges;
 mod decision;
+mod enrolments;
 mod explain;
 pub mod federation;
 pub mod instances;

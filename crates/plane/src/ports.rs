@@ -74,6 +74,12 @@ pub struct Enrolment {
     pub labels: Vec<Label>,
     /// An instance that enrols afresh under its id, where it is one (HS-1).
     pub instance: Option<InstanceId>,
+    /// Who asked for it, as `operator/admin`.
+    #[serde(default)]
+    pub asked: String,
+    /// Who approved it, where it is for an instance that enrols afresh.
+    #[serde(default)]
+    pub approved: Option<String>,
     /// When the secret expires.
     pub expires: Timestamp,
     /// Who used it, and what was answered: the same key gets the same answer again.
@@ -98,6 +104,13 @@ pub struct EnrolmentUse {
 pub enum EnrolmentWrite {
     /// Makes it; a digest that exists already is a conflict.
     Create(Enrolment),
+    /// Approves it; one that was approved or used, in the meantime too, is a conflict.
+    Approve {
+        /// Which.
+        digest: Digest,
+        /// Who does.
+        by: String,
+    },
     /// Uses it; one that was used, in the meantime too, is [`StoreError::EnrolmentUsed`].
     Use {
         /// Which.
@@ -189,6 +202,8 @@ pub struct InstanceFilter {
     pub tier: Option<Tier>,
     /// Of this provider.
     pub provider: Option<ProviderId>,
+    /// With a certificate that nobody may believe any more though its time is not over at this instant (LC-19).
+    pub unbelieved: Option<Timestamp>,
 }
 
 /// The source of truth. One conformance suite holds every adapter to this text.
@@ -221,6 +236,14 @@ pub trait Store: Send + Sync + 'static {
         &self,
         digest: Digest,
     ) -> impl Future<Output = Result<Option<Enrolment>, StoreError>> + Send;
+
+    /// Enrolments of instances that exist already, not used and not expired at `now`, the next to expire first, `limit` (at
+    /// most [`PAGE_MAX`]) of them.
+    fn enrolment_waiting(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Enrolment>, StoreError>> + Send;
 
     /// A kept document.
     fn document_load(

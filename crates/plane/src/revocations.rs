@@ -1,8 +1,9 @@
-//! The certificates that count no more although their time is not over, as others read it (LC-19).
+//! The certificates that count no more although their time is not over, as others read it (LC-19): those of the revoked, and
+//! those over keys that gave way to others (HS-1, HS-2).
 //!
 //! The plane itself needs no list: it looks at the record of whoever calls.
 
-use governance::{Instance, InstanceId, Span, State, Timestamp};
+use governance::{InstanceId, Span};
 
 use crate::ports::{InstanceFilter, PAGE_MAX, Store};
 use crate::{Plane, PlaneError};
@@ -17,24 +18,19 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn revocation_list(&self) -> Result<Vec<u8>, PlaneError> {
         let now = self.now();
-        let filter = InstanceFilter { state: Some(State::Revoked), ..InstanceFilter::default() };
+        let filter = InstanceFilter { unbelieved: Some(now), ..InstanceFilter::default() };
         let mut revoked = Vec::new();
         let mut after: Option<InstanceId> = None;
         loop {
             let page = self.store.instance_page(&filter, after, PAGE_MAX).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.id);
-            revoked.extend(page.iter().flat_map(|(instance, _)| certificates(instance, now)));
+            let unbelieved = page.iter().flat_map(|(instance, _)| instance.unbelieved(now));
+            revoked.extend(unbelieved.map(|(certificate, since)| (certificate.serial.clone(), since)));
         }
         self.federation
             .instance_ca
             .revocation_list(&revoked, now, now + LIST_LIFETIME)
             .map_err(|error| PlaneError::Unavailable(error.to_string()))
     }
-}
-
-/// What would still be believed by whoever looks at no list, and since when it counts no more.
-fn certificates(instance: &Instance, now: Timestamp) -> impl Iterator<Item = (String, Timestamp)> {
-    let open = instance.certificates.iter().filter(move |certificate| certificate.not_after >= now);
-    open.map(|certificate| (certificate.serial.clone(), instance.since))
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use governance::decide::{Command, WorldCommand};
-use governance::event::WorldEvent;
 use governance::{Authority, Person, Release, Version};
 use proof::Jws;
 use proof::jws::Typ;
@@ -14,8 +13,8 @@ use proof::tuf::{Document as TufDocument, TargetFile, Targets};
 use trust::tuf::PublishError;
 
 use crate::decision::By;
-use crate::ports::{Document, Enrolment, EnrolmentWrite, Store};
-use crate::{Plane, PlaneError, Rejection, Seen};
+use crate::ports::{Document, Store};
+use crate::{Plane, PlaneError, Rejection};
 
 /// Bytes of a release's manifest. It stands in one ledger entry, once decided and once signed.
 pub const MANIFEST_BYTES_MAX: usize = 24 * 1024;
@@ -228,40 +227,6 @@ impl<S: Store> Plane<S> {
                 _ => PlaneError::Unavailable(why),
             }
         })
-    }
-
-    /// Commits a new enrolment; `false`: somebody else was first, decide again.
-    pub(crate) async fn enrolment_commit(
-        &self,
-        seen: &Seen,
-        person: &Person,
-        enrolment: Enrolment,
-        now: governance::Timestamp,
-    ) -> Result<bool, PlaneError> {
-        let by = By::Person(person.clone());
-        let mut record =
-            crate::decision::Record::new(now, seen.constitution(), &by, &self.federation.directives);
-        let event = WorldEvent::EnrolmentCreated {
-            digest: enrolment.digest,
-            kind: enrolment.kind,
-            tier: enrolment.tier,
-            expires: enrolment.expires,
-        };
-        record.push(governance::Event::World(event), true)?;
-        let commit = crate::ports::Commit {
-            world_revision: seen.revision,
-            entries: record.into_entries(),
-            enrolment: Some(EnrolmentWrite::Create(enrolment)),
-            ..crate::ports::Commit::default()
-        };
-        match self.store.commit(commit).await {
-            Ok(_) => Ok(true),
-            Err(crate::StoreError::Conflict(_)) => {
-                self.look_again().await?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

@@ -15,9 +15,9 @@ use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
-    Acknowledge, ChallengeView, EnrolmentCreated, EnrolmentRequest, EntryPage, EscalationView, Explanation,
-    Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson, RevokedPeople,
-    RolloutView, SubmitOrder, SubscriptionChange,
+    Acknowledge, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage, EscalationView,
+    Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson,
+    RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange,
 };
 
 use crate::app::App;
@@ -41,6 +41,26 @@ pub(crate) async fn enrolment_create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
+pub(crate) async fn re_enrol(
+    State(app): State<App>,
+    call: Call,
+) -> Result<(StatusCode, Json<EnrolmentCreated>), Failure> {
+    call.nothing()?;
+    let created = app.plane.re_enrol(call.person()?, call.param("id")?).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+pub(crate) async fn enrolment_list(State(app): State<App>, call: Call) -> Answer<Page<EnrolmentView>> {
+    call.nothing()?;
+    Ok(Json(Page { items: app.plane.enrolments_waiting().await?, next: None }))
+}
+
+pub(crate) async fn enrolment_approve(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
+    call.nothing()?;
+    app.plane.enrolment_approve(call.person()?, call.param("digest")?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InstanceQuery {
@@ -58,7 +78,7 @@ pub(crate) async fn instance_list(State(app): State<App>, call: Call) -> Answer<
     let InstanceQuery { state, platform, kind, tier, provider, finding, after, limit } = call.query()?;
     let provider = provider.or_else(|| call.person().ok()?.provider().cloned());
     call.owns(provider.as_ref())?;
-    let filter = InstanceFilter { state, platform, kind, tier, provider };
+    let filter = InstanceFilter { state, platform, kind, tier, provider, unbelieved: None };
     let mut page = app.plane.instance_list(&filter, after, limit.unwrap_or(PAGE_DEFAULT)).await?;
     if let Some(finding) = finding {
         // A page may come out short; `next` still leads on.

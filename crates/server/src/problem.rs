@@ -142,7 +142,7 @@ impl From<PlaneError> for Failure {
 fn refused_status(code: &str) -> StatusCode {
     match code {
         "certificate-superseded" => StatusCode::UNAUTHORIZED,
-        "instance-revoked" | "not-authorised" => StatusCode::FORBIDDEN,
+        "instance-revoked" | "not-authorised" | "enrolment-expired" => StatusCode::FORBIDDEN,
         "unknown-release" => StatusCode::NOT_FOUND,
         _ => StatusCode::CONFLICT,
     }
@@ -152,11 +152,18 @@ fn refused_status(code: &str) -> StatusCode {
 fn rejected_status(code: &str) -> StatusCode {
     match code {
         "nonce-replayed" => StatusCode::UNAUTHORIZED,
-        "key-mismatch" | "enrolment-unknown" | "enrolment-expired" | "order-untrusted" | "keys-untrusted"
-        | "release-untrusted" => StatusCode::FORBIDDEN,
+        "key-mismatch" | "enrolment-unknown" | "order-untrusted" | "keys-untrusted" | "release-untrusted" => {
+            StatusCode::FORBIDDEN
+        }
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
-        "person-own" | "enrolment-used" | "tier-mismatch" | "not-running" | "targets-refused"
-        | "keys-lock-out" | "challenge-unknown" => StatusCode::CONFLICT,
+        "person-own"
+        | "enrolment-unapproved"
+        | "enrolment-used"
+        | "tier-mismatch"
+        | "not-running"
+        | "targets-refused"
+        | "keys-lock-out"
+        | "challenge-unknown" => StatusCode::CONFLICT,
         _ => StatusCode::BAD_REQUEST,
     }
 }

@@ -55,6 +55,10 @@ impl Tables {
             None => {}
             Some(EnrolmentWrite::Create(enrolment)) if !self.enrolments.contains_key(&enrolment.digest) => {}
             Some(EnrolmentWrite::Create(_)) => return Err(StoreError::Conflict("enrolment")),
+            Some(EnrolmentWrite::Approve { digest, .. }) => match self.enrolments.get(digest) {
+                Some(enrolment) if enrolment.approved.is_none() && enrolment.used.is_none() => {}
+                _ => return Err(StoreError::Conflict("enrolment")),
+            },
             Some(EnrolmentWrite::Use { digest, .. }) => match self.enrolments.get(digest) {
                 None => return Err(StoreError::Conflict("enrolment")),
                 Some(enrolment) if enrolment.used.is_some() => return Err(StoreError::EnrolmentUsed),
@@ -82,6 +86,11 @@ impl Tables {
             None => {}
             Some(EnrolmentWrite::Create(enrolment)) => {
                 self.enrolments.insert(enrolment.digest, enrolment);
+            }
+            Some(EnrolmentWrite::Approve { digest, by }) => {
+                if let Some(enrolment) = self.enrolments.get_mut(&digest) {
+                    enrolment.approved = Some(by);
+                }
             }
             Some(EnrolmentWrite::Use { digest, used }) => {
                 if let Some(enrolment) = self.enrolments.get_mut(&digest) {
@@ -117,6 +126,7 @@ fn shows(filter: &InstanceFilter, instance: &Instance) -> bool {
         && filter.kind.is_none_or(|kind| instance.kind == kind)
         && filter.tier.is_none_or(|tier| instance.subscription.tier == tier)
         && filter.provider.as_ref().is_none_or(|provider| instance.provider.as_ref() == Some(provider))
+        && filter.unbelieved.is_none_or(|at| instance.unbelieved(at).next().is_some())
 }
 
 impl Store for MemoryStore {
@@ -158,6 +168,17 @@ impl Store for MemoryStore {
 
     async fn enrolment_load(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError> {
         Ok(self.tables().enrolments.get(&digest).cloned())
+    }
+
+    async fn enrolment_waiting(&self, now: Timestamp, limit: usize) -> Result<Vec<Enrolment>, StoreError> {
+        let tables = self.tables();
+        let waits = |enrolment: &&Enrolment| {
+            enrolment.instance.is_some() && enrolment.used.is_none() && enrolment.expires >= now
+        };
+        let mut waiting: Vec<Enrolment> = tables.enrolments.values().filter(waits).cloned().collect();
+        waiting.sort_by_key(|enrolment| (enrolment.expires, enrolment.digest));
+        waiting.truncate(limit.min(PAGE_MAX));
+        Ok(waiting)
     }
 
     async fn document_load(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

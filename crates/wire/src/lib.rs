@@ -311,6 +311,23 @@ pub struct EnrolmentRequest {
 pub struct EnrolmentCreated {
     /// To hand to the instance.
     pub secret: String,
+    /// SHA-256 of the secret: the enrolment's name for everybody else.
+    pub digest: Digest,
+    /// Good until.
+    pub expires: Timestamp,
+}
+
+/// An instance that may enrol afresh under its id (HS-1); `GET /v1/enrolments` lists them while they are unused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentView {
+    /// SHA-256 of the secret.
+    pub digest: Digest,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Who asked for it.
+    pub asked: String,
+    /// Who approved it, once somebody did.
+    pub approved: Option<String>,
     /// Good until.
     pub expires: Timestamp,
 }

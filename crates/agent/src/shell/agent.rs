@@ -111,7 +111,9 @@ impl Agent {
         let metadata = metadata(&config, &journal.installed, &endpoint);
         let known = Identity::load(&folder)?;
         let chain = known.as_ref().map_or_else(|| identity::unregistered(&key), Identity::chain)?;
-        let client = identity::client(&config.plane, &trust.root_ca, chain.clone(), &key)?;
+        let afresh = known.as_ref().is_none_or(|known| known.is_to_enrol_afresh(config.enrolment.as_ref()));
+        let shown = if afresh { identity::unregistered(&key)? } else { chain.clone() };
+        let client = identity::client(&config.plane, &trust.root_ca, shown, &key)?;
         let facts = Facts {
             instance: known.as_ref().map(|identity| identity.instance),
             metadata: metadata.clone(),
@@ -125,13 +127,20 @@ impl Agent {
         let face = Face::new(facts, Arc::clone(&key), chain.clone())?;
         let serving = tokio::spawn(endpoint::serve(socket, Arc::clone(&face), chain, shutdown.clone()));
         let identity = match known {
-            Some(identity) => identity,
-            None => {
-                persist("enrolling", async || {
+            Some(identity) if !afresh => identity,
+            known => {
+                let enrolled = persist("enrolling", async || {
                     let secret = config.enrolment.as_ref();
                     Identity::enrol(&folder, &client, &key, secret, metadata.clone()).await
-                })
-                .await?
+                });
+                match (enrolled.await, known) {
+                    // What it has goes on as long as it is good.
+                    (Err(error), Some(known)) => {
+                        tracing::warn!(%error, "not enrolled afresh; goes on as before");
+                        known
+                    }
+                    (enrolled, _) => enrolled?,
+                }
             }
         };
         let mut agent = Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client::{Client, ClientError, SystemSource};
-use governance::{InstanceId, Timestamp};
+use governance::{Digest, InstanceId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use trust::{KeyFileError, RootCa, SigningKey};
@@ -13,6 +13,7 @@ use wire::{Metadata, Register, Renew};
 
 use super::check::load_secret;
 use super::folder::read_json;
+use super::statements::Statements;
 use super::{Folder, ShellError};
 use crate::core::config::Secret;
 
@@ -29,6 +30,9 @@ pub(super) struct Identity {
     certificate: String,
     pub(super) renew_at: Timestamp,
     pub(super) interval_ms: u64,
+    /// Digest of the enrolment secret it was made with.
+    #[serde(default)]
+    enrolment: Option<Digest>,
 }
 
 /// The instance's key: made at the first start.
@@ -64,7 +68,18 @@ impl Identity {
         trust::pem::certificates(&self.certificate).map_err(|error| ShellError::System(error.to_string()))
     }
 
-    /// Registers with the enrolment secret. Whoever repeats it with the same key and secret gets the same answer.
+    /// Whether the owner has handed over another secret than the one this was made with: the instance is to enrol afresh
+    /// (HS-1). A secret that was taken away again says nothing.
+    pub(super) fn is_to_enrol_afresh(&self, secret: Option<&Secret>) -> bool {
+        let handed = secret.and_then(|secret| load_secret(secret).ok());
+        match (handed, self.enrolment) {
+            (Some(secret), Some(used)) => Digest::of(secret.as_bytes()) != used,
+            _ => false,
+        }
+    }
+
+    /// Registers with the enrolment secret. Whoever repeats it with the same key and secret gets the same answer. The chain
+    /// of statements begins anew with every identity (HS-1).
     pub(super) async fn enrol(
         folder: &Folder,
         client: &Client,
@@ -73,6 +88,7 @@ impl Identity {
         metadata: Metadata,
     ) -> Result<Self, ShellError> {
         let secret = load_secret(secret.ok_or(ShellError::NoSecret)?)?;
+        let enrolment = Some(Digest::of(secret.as_bytes()));
         let csr = csr(key)?;
         let answer = client.register(&Register { secret, csr, metadata }).await?;
         let identity = Self {
@@ -80,8 +96,10 @@ impl Identity {
             certificate: answer.certificate,
             renew_at: answer.renew_at,
             interval_ms: answer.interval_ms,
+            enrolment,
         };
         identity.check(key)?;
+        Statements::forget(folder)?;
         folder.write_json(FILE, &identity)?;
         Ok(identity)
     }
@@ -92,7 +110,7 @@ impl Identity {
         folder: &Folder,
         client: &Client,
         key: &SigningKey,
-        (chain_head, pending): (Option<governance::Digest>, Option<governance::Digest>),
+        (chain_head, pending): (Option<Digest>, Option<Digest>),
     ) -> Result<Self, ShellError> {
         let own = governance::InstanceKey::from_bytes(*proof::Sign::public_key(key).as_bytes());
         let answer =

@@ -37,6 +37,11 @@ impl Statements {
         Ok(folder.read_json(FILE)?.unwrap_or_default())
     }
 
+    /// Forgets the chain: the next statement is the first of another one. On disk when this returns.
+    pub(super) fn forget(folder: &Folder) -> Result<(), ShellError> {
+        folder.write_json(FILE, &Self::default())
+    }
+
     /// The statement to send: the pending one, or a new one, which is on disk when this returns.
     pub(super) fn next(
         &mut self,

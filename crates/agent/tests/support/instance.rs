@@ -15,7 +15,7 @@ pub const HEALTH: &str = "every = \"100ms\"\nstart_within = \"1s\"";
 /// An instance: a folder, hooks, and the agent's process.
 pub struct Instance {
     pub folder: PathBuf,
-    config: PathBuf,
+    pub config: PathBuf,
     process: Option<Child>,
 }
 

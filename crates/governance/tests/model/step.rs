@@ -335,7 +335,7 @@ impl Moving<'_> {
             Step::Enrol(index) => {
                 // Its chain begins anew: what it asked in the old one it does not repeat.
                 self.change(index, |unit| unit.pending = None);
-                self.command(index, &Command::Handshake { key: InstanceKey::from_bytes([0; 32]) });
+                self.command(index, &afresh(InstanceKey::from_bytes([0; 32])));
             }
             _ => self.about(step),
         }
@@ -622,4 +622,10 @@ fn world_command(step: Step) -> WorldCommand {
         Step::Amend => WorldCommand::Amend { digest: Digest::of(b"amended"), document: Box::new(amended()) },
         other => unreachable!("{other:?} is no command about the federation"),
     }
+}
+
+/// By an enrolment afresh that two people let it have (HS-1).
+fn afresh(key: InstanceKey) -> Command {
+    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint }
 }

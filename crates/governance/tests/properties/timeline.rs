@@ -406,9 +406,7 @@ impl Timeline {
                 let orders = [Command::OrderSuspend, Command::OrderRevoke, Command::OrderRestore];
                 self.command(n, &orders[order % orders.len()]);
             }
-            Act::Handshake(n) => {
-                self.command(n, &Command::Handshake { key: InstanceKey::from_bytes([1; 32]) })
-            }
+            Act::Handshake(n) => self.command(n, &afresh(InstanceKey::from_bytes([1; 32]))),
             Act::Renew(n, by, key, continues) => {
                 let head = self.fleet[n].head.map(|head| head.digest).filter(|_| continues);
                 let [by, key] = [by, key].map(|key| InstanceKey::from_bytes([key; 32]));
@@ -516,4 +514,10 @@ fn check_standing(instance: &Instance, cause: Cause, now: Timestamp) {
         Cause::SecurityOverdue => assert!(!silenced(FindingCode::SecurityPatchOverdue), "FO-3"),
         _ => {}
     }
+}
+
+/// By an enrolment afresh that two people let it have (HS-1).
+fn afresh(key: InstanceKey) -> Command {
+    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint }
 }

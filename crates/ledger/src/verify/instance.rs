@@ -6,8 +6,8 @@ use governance::decide::{self, Command};
 use governance::person::{MANAGERS, OPERATORS, PAYERS, SIGNERS};
 use governance::reconcile::reconcile;
 use governance::{
-    Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Person, PersonRole,
-    Registration, State, Timestamp,
+    Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Person, PersonRole, State,
+    Timestamp,
 };
 
 use super::Fault;
@@ -74,11 +74,8 @@ impl Replay {
                     Command::ChangeSubscription { tier: Some(*tier), status: Some(*status), until: *until };
                 federation(self.decided(id, &command, entry.at)?)
             }
-            // To enrol afresh takes an enrolment for this very instance, approved by a second operator (HS-1). No
-            // entry can state that yet, and so none of this kind is lawful: the Federation's word alone would put
-            // another key in the instance's place (AU-2).
-            InstanceEvent::HandshakeRenewed { key } => {
-                Err(Fault::new("HS-1", "no enrolment on record lets the instance enrol afresh").found(key))
+            InstanceEvent::HandshakeRenewed { key, enrolment, endpoint } => {
+                federation(self.enrolled_afresh(id, *key, *enrolment, endpoint, entry.at)?)
             }
             InstanceEvent::CertificateIssued { key, serial, not_after } => {
                 let command = Command::Certify { key: *key, serial: serial.clone(), not_after: *not_after };
@@ -127,36 +124,6 @@ impl Replay {
         Ok(steps)
     }
 
-    /// A registration rests on an enrolment made before, unused and in time (HS-1).
-    fn registration(
-        &self,
-        id: InstanceId,
-        registration: &Registration,
-        at: Timestamp,
-    ) -> Result<Vec<Step>, Fault> {
-        let enrolment = self.enrolments.get(&registration.enrolment).ok_or_else(|| {
-            Fault::new("HS-1", "no enrolment was made for this").found(registration.enrolment)
-        })?;
-        if enrolment.used {
-            return Err(Fault::new("HS-1", "the enrolment was used before").found(registration.enrolment));
-        }
-        if at > enrolment.expires {
-            return Err(Fault::new("HS-1", "the enrolment had expired")
-                .expected(enrolment.expires)
-                .found(at));
-        }
-        if (enrolment.kind, enrolment.tier) != (registration.kind, registration.tier) {
-            return Err(Fault::new("HS-1", "the enrolment was for another kind or tier")
-                .expected(alloc::format!("{}, {}", enrolment.kind, enrolment.tier))
-                .found(alloc::format!("{}, {}", registration.kind, registration.tier)));
-        }
-        let mut steps = of_instance(id, decide::register(registration, &self.world)?);
-        let rest = steps.pop();
-        steps.push(Step::Certificate(id, registration.key));
-        steps.extend(rest);
-        Ok(steps)
-    }
-
     /// A statement that breaks the chain was refused, and that is on record (ID-4). The refused statement is not:
     /// what the Federation says about it stands on its signature alone.
     fn broken_chain(&self, id: InstanceId, at: Timestamp) -> Result<Vec<Step>, Fault> {
@@ -202,7 +169,7 @@ impl Replay {
 
 /// What a person alone may ask for names somebody of a role that may (AU-1); of a provider's, about one of his own instances
 /// (ID-3).
-pub(super) fn asked_by(entry: &Entry, roles: &[PersonRole], of: Option<&Instance>) -> Result<(), Fault> {
+pub(super) fn asked_by(entry: &Entry, roles: &[PersonRole], of: Option<&Instance>) -> Result<Person, Fault> {
     let person = entry.actor.as_deref().and_then(Person::from_path);
     let person = person.filter(|person| roles.contains(&person.role())).ok_or_else(|| {
         let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
@@ -215,6 +182,6 @@ pub(super) fn asked_by(entry: &Entry, roles: &[PersonRole], of: Option<&Instance
             Err(Fault::new("ID-3", "the instance is not of the provider whose operator asked for it")
                 .found(person))
         }
-        _ => Ok(()),
+        _ => Ok(person),
     }
 }

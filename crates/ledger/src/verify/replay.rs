@@ -1,7 +1,7 @@
 //! The federation as the entries so far made it, and what each next entry must be.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -26,12 +26,18 @@ const CROSSING_MAX: Span = Span::from_millis(60_000);
 const SIGNS_MAX: usize = 4_096;
 
 /// An enrolment on record (HS-1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Enrolment {
     pub(super) kind: Kind,
     pub(super) tier: Tier,
     pub(super) expires: Timestamp,
     pub(super) used: bool,
+    /// The instance that is to enrol afresh; none: a new one.
+    pub(super) instance: Option<InstanceId>,
+    /// Who asked for it.
+    pub(super) asked: String,
+    /// Whether a second person approved it.
+    pub(super) approved: bool,
 }
 
 /// The state of the replay.
@@ -329,7 +335,7 @@ impl Replay {
                     self.world_at = at;
                 }
                 self.world.apply(event, at);
-                self.note_world(event);
+                self.note_world(event, entry.actor.as_deref());
             }
             Event::Instance(id, event) => {
                 self.instance_at.insert(*id, at);
@@ -343,25 +349,41 @@ impl Replay {
         }
     }
 
-    fn note_world(&mut self, event: &WorldEvent) {
+    fn note_world(&mut self, event: &WorldEvent, actor: Option<&str>) {
         match event {
             WorldEvent::KeysPublished { .. } => {
                 if let Some(keys) = self.decision.keys.take() {
                     self.keys = Some(keys);
                 }
             }
-            WorldEvent::EnrolmentCreated { digest, kind, tier, expires } => {
-                let enrolment = Enrolment { kind: *kind, tier: *tier, expires: *expires, used: false };
+            WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance } => {
+                let enrolment = Enrolment {
+                    kind: *kind,
+                    tier: *tier,
+                    expires: *expires,
+                    used: false,
+                    instance: *instance,
+                    asked: actor.unwrap_or_default().to_string(),
+                    approved: false,
+                };
                 self.enrolments.insert(*digest, enrolment);
+            }
+            WorldEvent::EnrolmentApproved { digest } => {
+                if let Some(enrolment) = self.enrolments.get_mut(digest) {
+                    enrolment.approved = true;
+                }
             }
             _ => {}
         }
     }
 
     fn note_instance(&mut self, id: InstanceId, event: &InstanceEvent) {
-        if let InstanceEvent::Registered(registration) = event
-            && let Some(enrolment) = self.enrolments.get_mut(&registration.enrolment)
-        {
+        let used = match event {
+            InstanceEvent::Registered(registration) => Some(registration.enrolment),
+            InstanceEvent::HandshakeRenewed { enrolment, .. } => Some(*enrolment),
+            _ => None,
+        };
+        if let Some(enrolment) = used.and_then(|digest| self.enrolments.get_mut(&digest)) {
             enrolment.used = true;
         }
         let attempt = self.instances.get(&id).and_then(|instance| instance.attempt);
@@ -415,5 +437,5 @@ impl Replay {
 
 /// Whether the event changes nothing that other decisions rest on, and so may cross with them.
 const fn stands_apart(event: &WorldEvent) -> bool {
-    matches!(event, WorldEvent::EnrolmentCreated { .. })
+    matches!(event, WorldEvent::EnrolmentCreated { .. } | WorldEvent::EnrolmentApproved { .. })
 }

@@ -4,13 +4,13 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use governance::decide::{WorldCommand, check_enrolment, decide_world};
-use governance::person::{MANAGERS, OPERATORS, SIGNERS};
+use governance::decide::{WorldCommand, decide_world};
+use governance::person::{OPERATORS, SIGNERS};
 use governance::reconcile::federation_events;
 use governance::rollout::{PauseCause, advance};
 use governance::{
-    Authority, Catalogue, Census, ConstitutionDocument, Digest, Event, Instance, Matrix, Release,
-    Restriction, RolloutId, State, Timestamp, Version, WorldEvent,
+    Authority, Catalogue, Census, ConstitutionDocument, Event, Instance, Matrix, Release, Restriction,
+    RolloutId, State, Timestamp, Version, WorldEvent,
 };
 use proof::{Asks, Jws, KeySet, KeysDocument, Order, Typ};
 
@@ -153,13 +153,8 @@ impl Replay {
     /// What the Federation decides by itself, asked by an operator or by rule.
     fn governed(&self, entry: &Entry, event: &WorldEvent) -> Result<Vec<Step>, Fault> {
         let command = match event {
-            WorldEvent::EnrolmentCreated { digest, kind, tier, expires } => {
-                return self.enrolment(
-                    entry,
-                    *digest,
-                    check_enrolment(*kind, *tier, true, &self.world),
-                    *expires,
-                );
+            WorldEvent::EnrolmentCreated { .. } | WorldEvent::EnrolmentApproved { .. } => {
+                return self.enrolled(entry, event);
             }
             WorldEvent::ReleaseWithdrawn { release } => {
                 WorldCommand::Withdraw { release: *release, by: Authority::Federation }
@@ -225,26 +220,6 @@ impl Replay {
             Some(_) => Ok([Step::Exact(entry.event.clone())].into()),
             None => Err(Fault::new("CO-14", "no standing order was held up").found(json(&entry.event))),
         }
-    }
-
-    fn enrolment(
-        &self,
-        entry: &Entry,
-        digest: Digest,
-        verdict: Result<(), governance::Refusal>,
-        expires: Timestamp,
-    ) -> Result<Vec<Step>, Fault> {
-        asked_by(entry, MANAGERS, None)?;
-        verdict?;
-        if self.enrolments.contains_key(&digest) {
-            return Err(Fault::new("HS-1", "the enrolment was made before").found(digest));
-        }
-        let lawful = entry.at + self.world.constitution.enrolment_lifetime;
-        if expires != lawful {
-            let fault = Fault::new("HS-1", "the enrolment lives longer or shorter than `enrolment.lifetime`");
-            return Err(fault.expected(lawful).found(expires));
-        }
-        Ok([Step::Exact(entry.event.clone())].into())
     }
 
     fn release_of(&self, rollout: RolloutId) -> Result<Version, Fault> {

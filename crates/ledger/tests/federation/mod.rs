@@ -327,9 +327,37 @@ impl Federation {
         self.count = self.count.wrapping_add(1);
         let digest = Digest::of(&[n, self.count]);
         let expires = self.at + self.world.constitution.enrolment_lifetime;
-        let created = WorldEvent::EnrolmentCreated { digest, kind: Kind::SaasShared, tier, expires };
+        let (kind, instance) = (Kind::SaasShared, None);
+        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance };
         self.decision(None, Some(OPERATOR), vec![created], vec![]);
         digest
+    }
+
+    /// An enrolment for an instance that exists, asked for by the operator.
+    pub fn re_enrol(&mut self, n: u8) -> Digest {
+        self.count = self.count.wrapping_add(1);
+        let digest = Digest::of(&[n, self.count]);
+        let expires = self.at + self.world.constitution.enrolment_lifetime;
+        let instance = &self.instances[&id_of(n)];
+        let (kind, tier, instance) = (instance.kind, instance.subscription.tier, Some(instance.id));
+        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance };
+        self.decision(None, Some(OPERATOR), vec![created], vec![]);
+        digest
+    }
+
+    /// Somebody approves an enrolment.
+    pub fn approve(&mut self, digest: Digest, who: &str) {
+        self.decision(None, Some(who), vec![WorldEvent::EnrolmentApproved { digest }], vec![]);
+    }
+
+    /// The instance enrols afresh over this key.
+    pub fn enrol_afresh(&mut self, n: u8, key: InstanceKey, enrolment: Digest) {
+        let id = id_of(n);
+        let endpoint = "https://127.0.0.1:10".parse().unwrap();
+        let afresh = Command::Handshake { key, enrolment, endpoint };
+        let events = decide::decide(&self.instances[&id], &afresh, &self.world, self.at).unwrap();
+        self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
+        self.certify(id, key);
     }
 
     pub fn registration(&self, n: u8, tier: Tier, enrolment: Digest) -> Registration {

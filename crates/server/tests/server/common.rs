@@ -283,6 +283,26 @@ impl World {
         }
     }
 
+    /// Whether the revocation list names this certificate.
+    pub(crate) async fn lists(&self, who: &Who) -> bool {
+        let peer = trust::classify(&who.chain, &self.root, self.root.trust_domain(), now()).unwrap();
+        let trust::Peer::Instance { serial, .. } = peer else { panic!("{peer:?}") };
+        let digits = |at: usize| u8::from_str_radix(&serial[at..at + 2], 16).unwrap();
+        let wanted: Vec<u8> = (0..serial.len()).step_by(2).map(digits).collect();
+        let list = self.public().file("/crl.der", 1 << 20).await.unwrap().unwrap();
+        list.windows(wanted.len()).any(|window| window == wanted)
+    }
+
+    /// Waits until it does: the list is 2 s old at most.
+    pub(crate) async fn until_listed(&self, who: &Who) {
+        let listed = async {
+            while !self.lists(who).await {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(5), listed).await.unwrap();
+    }
+
     pub(crate) async fn ledger_size(&self) -> u64 {
         self.client(&self.operator()).federation().await.unwrap().ledger
     }

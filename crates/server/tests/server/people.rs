@@ -11,7 +11,7 @@ use crate::common::{Raw, Who, World, certified, refused, registration, validity}
 
 impl World {
     /// A person, with the serial number of his certificate.
-    fn person(&self, path: &str) -> (Who, String) {
+    pub(crate) fn person(&self, path: &str) -> (Who, String) {
         let key = SigningKey::generate().unwrap();
         let person = Person::from_path(path).unwrap();
         let issued = self.root_ca.issue_person(&person, key.public_key(), validity()).unwrap();
@@ -19,7 +19,7 @@ impl World {
     }
 
     /// An active instance of a provider.
-    async fn instance_of(&self, provider: &str) -> (InstanceId, Who) {
+    pub(crate) async fn instance_of(&self, provider: &str) -> (InstanceId, Who) {
         let request = EnrolmentRequest {
             kind: Kind::Dedicated,
             tier: Tier::Enterprise,

@@ -103,3 +103,73 @@ async fn hs_1_who_is_not_registered_may_register_and_nothing_else() {
     assert_ne!(second.instance, id);
     let _ = certified(&again, &second);
 }
+
+/// Same id, new certificate, new chain, the old certificate revoked; two people, and before the Founder.
+#[tokio::test]
+async fn hs_1_an_instance_enrols_afresh_when_two_people_let_it() {
+    let mut world = World::start().await;
+    let alice = world.client(&world.operator());
+    let bob = world.client(&world.person("operator/bob").0);
+    let (id, old) = world.active().await;
+    let first = statement(id, &old.key, 1, None);
+    world.client(&old).report(id, first.clone()).await.unwrap();
+    let created = alice.re_enrol(id).await.unwrap();
+    let listed = bob.enrolments().await.unwrap().items;
+    assert_eq!((listed[0].digest, listed[0].instance), (created.digest, id));
+    assert_eq!((listed[0].asked.as_str(), &listed[0].approved), ("operator/admin", &None));
+    // Its key is lost: it comes with another.
+    let fresh = Who::fresh();
+    let mut request = registration(&created.secret, &fresh.key);
+    request.metadata.endpoint = "https://instance.example:9443".parse().unwrap();
+    refused(world.client(&fresh).register(&request).await, 409, "enrolment-unapproved");
+    refused(alice.enrolment_approve(created.digest).await, 409, "approval-own");
+    let unknown = governance::Digest::of(b"none");
+    refused(bob.enrolment_approve(unknown).await, 404, "not-found");
+    bob.enrolment_approve(created.digest).await.unwrap();
+    bob.enrolment_approve(created.digest).await.unwrap();
+    world.client(&old).check_in(id).await.unwrap();
+    let registered = world.client(&fresh).register(&request).await.unwrap();
+    assert_eq!(registered.instance, id);
+    let now_it = certified(&fresh, &registered);
+    // The same key and secret get the same answer; nobody else does.
+    assert_eq!(world.client(&fresh).register(&request).await.unwrap().certificate, registered.certificate);
+    let thief = Who::fresh();
+    let stolen = registration(&created.secret, &thief.key);
+    refused(world.client(&thief).register(&stolen).await, 409, "enrolment-used");
+    assert!(bob.enrolments().await.unwrap().items.is_empty());
+    // A new chain under the new key; the old key is heard no more.
+    let own = world.client(&now_it);
+    own.report(id, statement(id, &now_it.key, 1, None)).await.unwrap();
+    refused(world.client(&old).check_in(id).await, 401, "certificate-superseded");
+    let view = alice.instance(id).await.unwrap();
+    assert_eq!((view.state, view.endpoint.as_str()), (State::Active, "https://instance.example:9443"));
+    assert_eq!(view.escalations.iter().map(|open| open.rule.as_str()).collect::<Vec<_>>(), ["HS-1"]);
+    world.until_listed(&old).await;
+    assert!(!world.lists(&now_it).await);
+    world.stop().await;
+    world.run().await;
+    world.client(&now_it).check_in(id).await.unwrap();
+    world.lawful().await;
+}
+
+#[tokio::test]
+async fn hs_1_a_provider_asks_for_its_own_instances_and_approves_none() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let (own, _) = world.instance_of("acme").await;
+    let (other, _) = world.instance_of("globex").await;
+    let alice = world.client(&world.person("provider/acme/alice").0);
+    let created = alice.re_enrol(own).await.unwrap();
+    refused(alice.re_enrol(other).await, 404, "not-found");
+    refused(alice.enrolments().await, 403, "not-authorised");
+    refused(alice.enrolment_approve(created.digest).await, 403, "not-authorised");
+    operator.enrolment_approve(created.digest).await.unwrap();
+    let who = Who::fresh();
+    let registered = world.client(&who).register(&registration(&created.secret, &who.key)).await.unwrap();
+    assert_eq!(registered.instance, own);
+    // The revoked stay out.
+    let action = proof::OrderAction::Revoke { instance: own, reason: "stolen".into() };
+    operator.order_submit(crate::orders::signed(&world, 1, action)).await.unwrap();
+    refused(operator.re_enrol(own).await, 403, "instance-revoked");
+    world.lawful().await;
+}

@@ -143,31 +143,9 @@ async fn lc_19_the_certificate_of_a_revoked_instance_is_on_the_list() {
     let world = World::start().await;
     let (id, who) = world.active().await;
     let (_, other) = world.active().await;
-    let serial = |who: &crate::common::Who| match trust::classify(
-        &who.chain,
-        &world.root,
-        world.root.trust_domain(),
-        now(),
-    ) {
-        Ok(trust::Peer::Instance { serial, .. }) => serial,
-        peer => panic!("{peer:?}"),
-    };
-    let bytes = |serial: &str| -> Vec<u8> {
-        (0..serial.len()).step_by(2).map(|at| u8::from_str_radix(&serial[at..at + 2], 16).unwrap()).collect()
-    };
-    let lists = async |who: &crate::common::Who| {
-        let list = world.public().file("/crl.der", 1 << 20).await.unwrap().unwrap();
-        let wanted = bytes(&serial(who));
-        list.windows(wanted.len()).any(|window| window == wanted)
-    };
-    assert!(!lists(&who).await);
+    assert!(!world.lists(&who).await);
     let revoke = OrderAction::Revoke { instance: id, reason: "stolen".into() };
     world.client(&world.operator()).order_submit(signed(&world, 1, revoke)).await.unwrap();
-    let listed = async {
-        while !lists(&who).await {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(5), listed).await.unwrap();
-    assert!(!lists(&other).await, "nobody else is");
+    world.until_listed(&who).await;
+    assert!(!world.lists(&other).await, "nobody else is");
 }

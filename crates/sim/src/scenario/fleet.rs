@@ -2,7 +2,7 @@
 //!
 //! Never looks at the plane's record to know what it runs itself.
 
-use governance::decide::{Renewal, Statement};
+use governance::decide::{Command, Renewal, Statement};
 use governance::{
     Digest, DomainCode, Instance, InstanceId, InstanceKey, LayerContent, LayerId, Registration, Running,
     Span, State, StatementHead, Timestamp, Version, Window,
@@ -128,10 +128,12 @@ impl<'s> Unit<'s> {
         Some(Renewal { by: key, key, head, pending: None, serial: String::from("01"), not_after })
     }
 
-    /// A new key and a new chain.
-    pub(super) fn enrol_afresh(&mut self) -> InstanceKey {
+    /// Asks for a new key and a new chain; not before it joined.
+    pub(super) fn enrol_afresh(&mut self) -> Option<Command> {
+        let endpoint = self.record.as_ref()?.endpoint.clone();
         self.enrolments += 1;
-        self.key()
+        let key = self.key();
+        Some(Command::Handshake { key, enrolment: Digest::of(key.as_bytes()), endpoint })
     }
 
     /// The new chain begins, once the plane accepted the enrolment.

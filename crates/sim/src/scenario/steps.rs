@@ -259,8 +259,8 @@ impl Play<'_> {
         if let Some(renewal) = unit.renewal(not_after) {
             return self.command(index, &Command::Renew(renewal));
         }
-        let key = unit.enrol_afresh();
-        self.command(index, &Command::Handshake { key })?;
+        let Some(afresh) = unit.enrol_afresh() else { return Err(unknown_instance()) };
+        self.command(index, &afresh)?;
         if let Some(unit) = self.fleet.get_mut(index) {
             unit.begin_chain();
         }

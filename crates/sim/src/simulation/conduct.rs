@@ -6,8 +6,8 @@ use governance::decide::{Command, Renewal};
 use governance::horizon;
 use governance::instance::Offer;
 use governance::{
-    Action, Class, FindingCode, Instance, Registration, Running, State, SubscriptionStatus, Tier, silence,
-    standing,
+    Action, Class, Digest, FindingCode, Instance, Registration, Running, State, SubscriptionStatus, Tier,
+    silence, standing,
 };
 
 use super::book::{DAY, Hour};
@@ -227,7 +227,9 @@ impl Act<'_, '_> {
         if self.instance().finding(FindingCode::VersionChainBroken).is_some() {
             let enrolment = self.unit.enrolment.saturating_add(1);
             let key = key_of(self.unit.id, enrolment);
-            if self.command(&Command::Handshake { key })? {
+            let endpoint = self.instance().endpoint.clone();
+            let afresh = Command::Handshake { key, enrolment: Digest::of(key.as_bytes()), endpoint };
+            if self.command(&afresh)? {
                 (self.unit.enrolment, self.pulse.sequence) = (enrolment, 0);
             }
         }

@@ -305,6 +305,7 @@ impl Packed {
             handshake_required,
             unstated,
             certificates,
+            superseded,
             tokens,
             tokens_made,
             freeze_told,
@@ -319,6 +320,7 @@ impl Packed {
             && overrides.is_empty()
             && !unstated
             && certificates.is_empty()
+            && superseded.is_empty()
             && tokens.is_empty()
             && *tokens_made == 0
             && subscription.until.is_none()

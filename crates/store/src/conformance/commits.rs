@@ -101,6 +101,32 @@ pub(super) async fn a_nonce_is_spent_once(store: &impl Store) {
     assert_eq!(store.nonce_forget(at(1)).await, Ok(0));
 }
 
+pub(super) async fn an_enrolment_is_approved_once_and_waits_until_it_is_used(store: &impl Store) {
+    let write = |write| store.commit(Commit { enrolment: Some(write), ..Commit::default() });
+    let approve = |number, by: &str| EnrolmentWrite::Approve { digest: digest(number), by: by.to_owned() };
+    assert_eq!(write(approve(1, "operator/bob")).await, ENROLMENT, "there is none");
+    for number in [3, 1, 2, 4] {
+        write(EnrolmentWrite::Create(enrolment(number))).await.unwrap();
+    }
+    let of_a_new_one = plane::ports::Enrolment { instance: None, ..enrolment(5) };
+    write(EnrolmentWrite::Create(of_a_new_one)).await.unwrap();
+    write(approve(2, "operator/bob")).await.unwrap();
+    assert_eq!(write(approve(2, "operator/carol")).await, ENROLMENT, "approved already");
+    let approved =
+        |number| plane::ports::Enrolment { approved: Some("operator/bob".to_owned()), ..enrolment(number) };
+    assert_eq!(store.enrolment_load(digest(2)).await, Ok(Some(approved(2))));
+    let waiting = [enrolment(1), approved(2), enrolment(3), enrolment(4)];
+    for (now, limit, expected) in
+        [(0, PAGE_MAX, &waiting[..]), (2, PAGE_MAX, &waiting[1..]), (2, 2, &waiting[1..3])]
+    {
+        assert_eq!(store.enrolment_waiting(at(now), limit).await, Ok(expected.to_vec()), "{now} {limit}");
+    }
+    write(EnrolmentWrite::Use { digest: digest(2), used: enrolment_use(2) }).await.unwrap();
+    assert_eq!(store.enrolment_waiting(at(2), PAGE_MAX).await, Ok(waiting[2..].to_vec()));
+    write(EnrolmentWrite::Use { digest: digest(3), used: enrolment_use(3) }).await.unwrap();
+    assert_eq!(write(approve(3, "operator/bob")).await, ENROLMENT, "used already");
+}
+
 pub(super) async fn an_enrolment_is_made_once_and_used_once(store: &impl Store) {
     let write = |write| store.commit(Commit { enrolment: Some(write), ..Commit::default() });
     let uses = |number, by| EnrolmentWrite::Use { digest: digest(number), used: enrolment_use(by) };

@@ -68,6 +68,8 @@ pub fn enrolment(number: u64) -> Enrolment {
         provider: "acme".parse().ok(),
         labels: vec!["green".parse().unwrap()],
         instance: Some(instance_id(number)),
+        asked: "operator/alice".to_owned(),
+        approved: None,
         expires: at(number),
         used: None,
     }

@@ -21,6 +21,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
     commits::an_instance_is_guarded_by_its_revision(&fresh().await).await;
     commits::the_world_is_guarded_by_its_revision(&fresh().await).await;
     commits::a_nonce_is_spent_once(&fresh().await).await;
+    commits::an_enrolment_is_approved_once_and_waits_until_it_is_used(&fresh().await).await;
     commits::an_enrolment_is_made_once_and_used_once(&fresh().await).await;
     commits::a_document_is_overwritten(&fresh().await).await;
     commits::the_last_sign_of_life_is_kept(&fresh().await).await;

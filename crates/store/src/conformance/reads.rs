@@ -1,5 +1,6 @@
 //! Listings: order, pages, filters, limits.
 
+use governance::instance::{Certificate, Superseded};
 use governance::{Instance, Kind, State, Tier, Version, World};
 use plane::ports::{Commit, InstanceFilter, PAGE_MAX, Store};
 
@@ -11,6 +12,7 @@ pub(super) async fn an_empty_store_answers_with_nothing(store: &impl Store) {
     assert_eq!(store.instance_page(&InstanceFilter::default(), None, 10).await, Ok(vec![]));
     assert_eq!(store.instance_count().await, Ok(vec![]));
     assert_eq!(store.enrolment_load(digest(1)).await, Ok(None));
+    assert_eq!(store.enrolment_waiting(at(0), PAGE_MAX).await, Ok(vec![]));
     assert_eq!(store.document_load("keys", "1").await, Ok(None));
     assert_eq!(store.entry_page(0, 10).await, Ok(vec![]));
     assert_eq!(store.entry_count().await, Ok(0));
@@ -71,6 +73,13 @@ fn varied(number: u64) -> Instance {
     varied.running.platform = Version::new(0, pick(&[1, 10, 2], number / 3), 0);
     varied.provider =
         pick(&[None, Some("acme"), Some("zenith")], number / 4).map(|name| name.parse().unwrap());
+    // Believed of all but the revoked, unless another key came in its place.
+    let certificate = Certificate { serial: format!("{number:x}"), not_after: at(number) };
+    if pick(&[true, false, false], number) {
+        varied.superseded = vec![Superseded { certificate, since: at(1) }];
+    } else {
+        varied.certificates = vec![certificate];
+    }
     varied
 }
 
@@ -98,7 +107,10 @@ pub(super) async fn a_filter_shows_what_it_names(store: &impl Store) {
             kind: Some(one.kind),
             tier: Some(one.subscription.tier),
             provider: one.provider.clone(),
+            unbelieved: Some(at(20)),
         },
+        InstanceFilter { unbelieved: Some(at(20)), ..none.clone() },
+        InstanceFilter { unbelieved: Some(at(FLEET)), ..none.clone() },
     ];
     for filter in filters {
         let shown = |one: &Instance| {
@@ -107,6 +119,7 @@ pub(super) async fn a_filter_shows_what_it_names(store: &impl Store) {
                 && filter.kind.is_none_or(|kind| kind == one.kind)
                 && filter.tier.is_none_or(|tier| tier == one.subscription.tier)
                 && (filter.provider.is_none() || filter.provider == one.provider)
+                && filter.unbelieved.is_none_or(|at| one.unbelieved(at).next().is_some())
         };
         for after in [None, Some(20)] {
             let behind = (after.map_or(0, |after| after + 1)..FLEET).map(varied);

@@ -167,6 +167,11 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| read::enrolment(connection, digest)).await
     }
 
+    async fn enrolment_waiting(&self, now: Timestamp, limit: usize) -> Result<Vec<Enrolment>, StoreError> {
+        let limit = limit.min(PAGE_MAX);
+        self.readers.read(move |connection| read::enrolments_waiting(connection, now, limit)).await
+    }
+
     async fn document_load(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         self.readers.read(move |connection| read::document(connection, kind, name)).await

@@ -2,7 +2,7 @@
 //!
 //! Never begins or ends a transaction: the writer does, around many of these.
 
-use governance::{Timestamp, World};
+use governance::{Instance, Timestamp, World};
 use plane::ports::{Commit, Committed, EnrolmentWrite, Nonce, Revision, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Params, named_params};
 
@@ -55,12 +55,14 @@ struct InstanceRow {
     kind: &'static str,
     tier: &'static str,
     provider: Option<String>,
+    listed_until: Option<i64>,
     body: String,
 }
 
 /// What is written of an enrolment.
 enum EnrolmentRow {
-    Create { digest: String, expires: i64, body: String, used: Option<String> },
+    Create { digest: String, expires: i64, body: String, used: Option<String>, instance_id: Option<String> },
+    Approve { digest: String, by: String },
     Use { digest: String, used: String },
 }
 
@@ -79,6 +81,7 @@ impl Writing {
                 kind: instance.kind.as_str(),
                 tier: instance.subscription.tier.as_str(),
                 provider: instance.provider.as_ref().map(ToString::to_string),
+                listed_until: listed_until(&instance),
                 body: json(&*instance)?,
             }),
         };
@@ -91,7 +94,11 @@ impl Writing {
                     expires: enrolment.expires.as_millis(),
                     body: json(&enrolment)?,
                     used,
+                    instance_id: enrolment.instance.map(|id| id.to_string()),
                 })
+            }
+            Some(EnrolmentWrite::Approve { digest, by }) => {
+                Some(EnrolmentRow::Approve { digest: digest.to_string(), by })
             }
             Some(EnrolmentWrite::Use { digest, used }) => {
                 Some(EnrolmentRow::Use { digest: digest.to_string(), used: json(&used)? })
@@ -107,6 +114,12 @@ impl Writing {
             documents: commit.documents,
         })
     }
+}
+
+/// Until when the revocation list names a certificate of the instance; none: it names none.
+fn listed_until(instance: &Instance) -> Option<i64> {
+    let unbelieved = instance.unbelieved(Timestamp::from_millis(0));
+    unbelieved.map(|(certificate, _)| certificate.not_after.as_millis()).max()
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -172,10 +185,19 @@ fn nonce_spend(connection: &Connection, nonce: &Nonce) -> Result<(), StoreError>
 
 fn enrolment_write(connection: &Connection, row: &EnrolmentRow) -> Result<(), StoreError> {
     match row {
-        EnrolmentRow::Create { digest, expires, body, used } => {
-            let sql = "INSERT INTO enrolment (digest, expires, body, used) VALUES (?1, ?2, ?3, ?4)
+        EnrolmentRow::Create { digest, expires, body, used, instance_id } => {
+            let sql =
+                "INSERT INTO enrolment (digest, expires, body, used, instance_id) VALUES (?1, ?2, ?3, ?4, ?5)
                        ON CONFLICT (digest) DO NOTHING";
-            match execute(connection, sql, (digest, expires, body, used))? {
+            match execute(connection, sql, (digest, expires, body, used, instance_id))? {
+                0 => Err(StoreError::Conflict("enrolment")),
+                _ => Ok(()),
+            }
+        }
+        EnrolmentRow::Approve { digest, by } => {
+            let sql =
+                "UPDATE enrolment SET approved = ?2 WHERE digest = ?1 AND approved IS NULL AND used IS NULL";
+            match execute(connection, sql, (digest, by))? {
                 0 => Err(StoreError::Conflict("enrolment")),
                 _ => Ok(()),
             }
@@ -217,12 +239,12 @@ fn instance_write(connection: &Connection, row: &InstanceRow) -> Result<Revision
     let revision = signed(decided_on).ok_or(conflict.clone())?;
     // One text for both, so that both bind the same values.
     let sql = if row.decided_on.is_none() {
-        "INSERT INTO instance (instance_id, revision, state, platform, kind, tier, provider, body)
-         VALUES (:instance_id, :revision + 1, :state, :platform, :kind, :tier, :provider, :body)
+        "INSERT INTO instance (instance_id, revision, state, platform, kind, tier, provider, listed_until, body)
+         VALUES (:instance_id, :revision + 1, :state, :platform, :kind, :tier, :provider, :listed_until, :body)
          ON CONFLICT (instance_id) DO NOTHING"
     } else {
         "UPDATE instance SET revision = revision + 1, state = :state, platform = :platform, kind = :kind,
-             tier = :tier, provider = :provider, body = :body
+             tier = :tier, provider = :provider, listed_until = :listed_until, body = :body
          WHERE instance_id = :instance_id AND revision = :revision"
     };
     let values = named_params! {
@@ -233,6 +255,7 @@ fn instance_write(connection: &Connection, row: &InstanceRow) -> Result<Revision
         ":kind": row.kind,
         ":tier": row.tier,
         ":provider": row.provider,
+        ":listed_until": row.listed_until,
         ":body": row.body,
     };
     if execute(connection, sql, values)? == 0 { Err(conflict) } else { Ok(decided_on + 1) }

@@ -1,0 +1,123 @@
+//! Enrolments on record, and the identities that rest on them (HS-1).
+
+use alloc::vec::Vec;
+
+use governance::decide::{self, Command, check_approval, check_enrolment, check_re_enrolment};
+use governance::person::{MANAGERS, OPERATORS};
+use governance::{Digest, Endpoint, InstanceId, InstanceKey, Registration, Timestamp, WorldEvent};
+
+use super::Fault;
+use super::decision::{Step, of_instance};
+use super::instance::asked_by;
+use super::replay::{Enrolment, Replay};
+use crate::entry::Entry;
+
+impl Replay {
+    /// An enrolment made or approved.
+    pub(super) fn enrolled(&self, entry: &Entry, event: &WorldEvent) -> Result<Vec<Step>, Fault> {
+        match event {
+            WorldEvent::EnrolmentApproved { digest } => {
+                let approver = asked_by(entry, OPERATORS, None)?;
+                let enrolment = self.enrolment(*digest)?;
+                if enrolment.instance.is_none() || enrolment.approved || enrolment.used {
+                    return Err(Fault::new("HS-1", "the enrolment waits for no approval").found(digest));
+                }
+                check_approval(&enrolment.asked, enrolment.expires, &approver, entry.at)?;
+            }
+            WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance } => {
+                match instance {
+                    None => {
+                        asked_by(entry, MANAGERS, None)?;
+                        check_enrolment(*kind, *tier, true, &self.world)?;
+                    }
+                    Some(id) => {
+                        let instance = self.instances.get(id);
+                        asked_by(entry, MANAGERS, instance)?;
+                        let unknown = || Fault::new("ID-1", "no instance has this id").found(id);
+                        check_re_enrolment(instance.ok_or_else(unknown)?)?;
+                    }
+                }
+                if self.enrolments.contains_key(digest) {
+                    return Err(Fault::new("HS-1", "the enrolment was made before").found(digest));
+                }
+                let lawful = entry.at + self.world.constitution.enrolment_lifetime;
+                if *expires != lawful {
+                    let message = "the enrolment lives longer or shorter than `enrolment.lifetime`";
+                    return Err(Fault::new("HS-1", message).expected(lawful).found(expires));
+                }
+            }
+            _ => {}
+        }
+        Ok([Step::Exact(entry.event.clone())].into())
+    }
+
+    /// A registration rests on an enrolment made before, unused and in time.
+    pub(super) fn registration(
+        &self,
+        id: InstanceId,
+        registration: &Registration,
+        at: Timestamp,
+    ) -> Result<Vec<Step>, Fault> {
+        let enrolment = self.usable(registration.enrolment, at)?;
+        if let Some(other) = enrolment.instance {
+            return Err(
+                Fault::new("HS-1", "the enrolment was for an instance that exists already").found(other)
+            );
+        }
+        if (enrolment.kind, enrolment.tier) != (registration.kind, registration.tier) {
+            return Err(Fault::new("HS-1", "the enrolment was for another kind or tier")
+                .expected(alloc::format!("{}, {}", enrolment.kind, enrolment.tier))
+                .found(alloc::format!("{}, {}", registration.kind, registration.tier)));
+        }
+        Ok(certified(id, registration.key, of_instance(id, decide::register(registration, &self.world)?)))
+    }
+
+    /// Another key comes in the place of an instance's by an enrolment for this very instance, which two people stand behind.
+    pub(super) fn enrolled_afresh(
+        &self,
+        id: InstanceId,
+        key: InstanceKey,
+        digest: Digest,
+        endpoint: &Endpoint,
+        at: Timestamp,
+    ) -> Result<Vec<Step>, Fault> {
+        let enrolment = self.usable(digest, at)?;
+        if enrolment.instance != Some(id) {
+            return Err(Fault::new("HS-1", "the enrolment was not for this instance")
+                .expected(id)
+                .found(digest));
+        }
+        if !enrolment.approved {
+            return Err(Fault::new("HS-1", "no second person approved the enrolment").found(digest));
+        }
+        let afresh = Command::Handshake { key, enrolment: digest, endpoint: endpoint.clone() };
+        Ok(certified(id, key, self.decided(id, &afresh, at)?))
+    }
+
+    fn enrolment(&self, digest: Digest) -> Result<&Enrolment, Fault> {
+        self.enrolments
+            .get(&digest)
+            .ok_or_else(|| Fault::new("HS-1", "no enrolment was made for this").found(digest))
+    }
+
+    fn usable(&self, digest: Digest, at: Timestamp) -> Result<&Enrolment, Fault> {
+        let enrolment = self.enrolment(digest)?;
+        if enrolment.used {
+            return Err(Fault::new("HS-1", "the enrolment was used before").found(digest));
+        }
+        if at > enrolment.expires {
+            return Err(Fault::new("HS-1", "the enrolment had expired")
+                .expected(enrolment.expires)
+                .found(at));
+        }
+        Ok(enrolment)
+    }
+}
+
+/// The same with a certificate over the key, before whatever is due.
+fn certified(id: InstanceId, key: InstanceKey, mut steps: Vec<Step>) -> Vec<Step> {
+    let rest = steps.pop();
+    steps.push(Step::Certificate(id, key));
+    steps.extend(rest);
+    steps
+}
