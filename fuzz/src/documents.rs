@@ -155,7 +155,7 @@ pub fn order(data: &[u8]) -> bool {
         assert_eq!(Order::open(&document, &founder(), 0, now).is_ok(), order.check(0, now).is_ok());
     }
     let inner = match &order.action {
-        OrderAction::Amend { constitution: document, .. } | OrderAction::Keys { document } => document,
+        OrderAction::Amend { constitution: document, .. } | OrderAction::Keys { document, .. } => document,
         _ => return true,
     };
     assert_eq!(Jws::parse(inner.to_json().as_bytes()).as_ref(), Ok(inner));

@@ -187,6 +187,7 @@ mod tests {
             "release publish d --kind dedicated --approval ga",
             "release withdraw 0.1.1",
             &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
+            "order sign --do keys --document k --tuf-root r --key a --out o",
             "order submit o --federation d",
             "escalation list",
             "escalation acknowledge --rule RO-5 --release 0.1.3",

@@ -281,6 +281,13 @@ pub enum WorldEvent {
         /// Digest of the document.
         digest: Digest,
     },
+    /// A TUF root came into force: whose keys sign what of the repository (RL-3).
+    RootPublished {
+        /// Its version.
+        version: u64,
+        /// Digest of its file.
+        digest: Digest,
+    },
     /// A constitution came into force (FO-5).
     ConstitutionRatified {
         /// Digest of the document.
@@ -582,6 +589,7 @@ impl WorldEvent {
     pub fn rule(&self) -> &str {
         match self {
             Self::Founded { .. } | Self::KeysPublished { .. } => "AU-4",
+            Self::RootPublished { .. } => "RL-3",
             Self::ConstitutionRatified { .. } | Self::ConstitutionEffective { .. } => "FO-5",
             Self::FleetCounted { .. } => "CO-14",
             Self::StandingOrderTaken { .. } => "LC-18",
@@ -617,6 +625,7 @@ impl WorldEvent {
         match self {
             Self::Founded { .. }
             | Self::KeysPublished { .. }
+            | Self::RootPublished { .. }
             | Self::ConstitutionRatified { .. }
             | Self::OrderAccepted { .. }
             | Self::RemovalAllowed { .. }

@@ -332,6 +332,14 @@ pub enum Reason {
         /// The one in force.
         last: u64,
     },
+    /// RL-3.
+    #[error("TUF root {version} does not follow {last}")]
+    RootReplayed {
+        /// Its version.
+        version: u64,
+        /// The one in force.
+        last: u64,
+    },
     /// FO-1.
     #[error("the order expired at {expired}")]
     OrderExpired {
@@ -470,6 +478,9 @@ impl Reason {
             }
             Self::OrderReplayed { .. } => ("order-replayed", "FO-1", "sign the order with the next serial"),
             Self::KeysReplayed { .. } => ("keys-replayed", "AU-4", "sign the document with the next serial"),
+            Self::RootReplayed { .. } => {
+                ("root-replayed", "RL-3", "sign the root that follows the one in force")
+            }
             Self::OrderExpired { .. } => {
                 ("order-expired", "FO-1", "sign the order again with a later expiry")
             }

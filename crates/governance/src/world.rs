@@ -92,6 +92,9 @@ pub struct World {
     pub amendments: Vec<Amendment>,
     /// Serial of the keys document in force.
     pub keys_serial: u64,
+    /// Version of the TUF root that the last order brought; 0: the first is in force (RL-3).
+    #[serde(default)]
+    pub root_version: u64,
     /// Serial of the last order accepted.
     pub order_serial: u64,
     /// The runtime matrix.
@@ -316,6 +319,7 @@ impl World {
             | WorldEvent::EnrolmentCreated { .. }
             | WorldEvent::EnrolmentApproved { .. } => {}
             WorldEvent::KeysPublished { serial, .. } => self.keys_serial = *serial,
+            WorldEvent::RootPublished { version, .. } => self.root_version = *version,
             WorldEvent::ConstitutionRatified { digest, document } => {
                 // Whatever lies before the Founder about the federation, he has answered.
                 self.escalations.clear();

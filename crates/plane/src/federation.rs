@@ -1,11 +1,14 @@
 //! The founding: the first entries of every ledger, each proven by the Founder's documents (AU-4, FO-5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use governance::decide::WorldCommand;
 use governance::{ConstitutionDocument, Event, World, WorldEvent};
 use proof::jws::Typ;
-use proof::{Jws, KeysDocument, Purpose, Sign as _};
+use proof::order::SignedRoot;
+use proof::tuf::{RoleKeys, Root};
+use proof::{Jws, KeyId, KeySet, KeysDocument, PublicKey, Purpose, Sign as _};
 
 use crate::decision::{By, Record};
 use crate::ports::{Commit, Document, Store};
@@ -14,6 +17,8 @@ use crate::{Federation, Keys, Plane, PlaneError, Rejection};
 
 /// The kind under which keys documents are kept; each by its serial.
 const KEYS: &str = "keys";
+/// The kind under which TUF roots are kept; each by its version.
+const ROOT: &str = "tuf-root";
 
 /// The keys document in force: the folder's, and upon it those that orders brought since, each signed as the one before
 /// it asks (AU-4).
@@ -42,6 +47,14 @@ pub(crate) async fn keys_in_force<S: Store>(
     Ok(keys)
 }
 
+/// Whether the role has these people's keys and threshold.
+fn is_of(role: &RoleKeys, root: &Root, people: &KeySet) -> bool {
+    let named: BTreeSet<KeyId> =
+        role.keyids.iter().filter_map(|id| root.keys.get(id)?.public()).map(|key| key.id()).collect();
+    let expected: BTreeSet<KeyId> = people.keys().iter().map(PublicKey::id).collect();
+    named == expected && role.threshold == u64::from(people.threshold())
+}
+
 fn unavailable(error: impl std::fmt::Display) -> PlaneError {
     PlaneError::Unavailable(error.to_string())
 }
@@ -55,6 +68,7 @@ impl<S: Store> Plane<S> {
         by: &By,
         order: Document,
         signed: Jws,
+        root: Option<SignedRoot>,
     ) -> Result<(), PlaneError> {
         let current = self.keys();
         let document = current.document.open_successor(&signed).map_err(|error| {
@@ -68,10 +82,57 @@ impl<S: Store> Plane<S> {
             name: serial.to_string(),
             bytes: signed.to_json().into_bytes(),
         };
-        let publish = WorldCommand::PublishKeys { serial, digest };
-        self.decide_world(&[accept, publish], by, vec![order, kept]).await?;
+        let mut commands = vec![accept, WorldCommand::PublishKeys { serial, digest }];
+        let mut documents = vec![order, kept];
+        if let Some(root) = root {
+            let version = self.check_root(&root, &document)?;
+            commands.push(WorldCommand::PublishRoot { version, digest: root.digest() });
+            documents.push(Document {
+                kind: ROOT.to_owned(),
+                name: version.to_string(),
+                bytes: root.bytes().to_vec(),
+            });
+        }
+        self.decide_world(&commands, by, documents).await?;
         self.keys.store(Arc::new(Keys { document, signed }));
-        Ok(())
+        self.root_take_up().await
+    }
+
+    /// Whether a TUF root may come into force beside a keys document: signed as clients ask for, naming the same people, and
+    /// neither the plane's own metadata nor the Organism's is believed less by it (RL-3). Gives its version.
+    fn check_root(&self, root: &SignedRoot, keys: &KeysDocument) -> Result<u64, PlaneError> {
+        let hint = "draft both with `keys sign`; take out an old key once what it signed was signed anew";
+        let reject = |why: String| Rejection::new("root-refused", "RL-3", why, hint);
+        let next = root.open().map_err(|error| reject(error.to_string()))?;
+        for (role, named, people) in
+            [("root", &next.roles.root, &keys.founder), ("targets", &next.roles.targets, &keys.organism)]
+        {
+            if !is_of(named, &next, people) {
+                let why =
+                    format!("its {role} role has other keys or another threshold than the keys document");
+                return Err(reject(why).into());
+            }
+        }
+        self.repository.root_check(root.bytes()).map_err(|error| reject(error.to_string()))?;
+        Ok(next.version)
+    }
+
+    /// Publishes the TUF root in force where the repository has not got it yet: its order is on record, the file came after.
+    ///
+    /// # Errors
+    /// When the root is not kept, or the disk does not take it.
+    pub async fn root_take_up(&self) -> Result<(), PlaneError> {
+        let version = self.seen().world.root_version;
+        let published = || self.repository.root().map(|root| root.version).map_err(unavailable);
+        let mut next = published()? + 1;
+        while next <= version {
+            let kept = self.store.document_load(ROOT, &next.to_string()).await?;
+            let lost =
+                || PlaneError::Unavailable(format!("TUF root {next} came into force, and is not kept here"));
+            self.repository.root_publish(&kept.ok_or_else(lost)?).map_err(unavailable)?;
+            next += 1;
+        }
+        self.repository_resign()
     }
 
     fn check_not_locked_out(&self, current: &KeysDocument, next: &KeysDocument) -> Result<(), PlaneError> {

@@ -143,7 +143,7 @@ impl<S: Store> Plane<S> {
         }
         // Before anything is judged: what could not be heard meanwhile counts against nobody.
         plane.pulse().await?;
-        plane.repository_resign()?;
+        plane.root_take_up().await?;
         Ok(plane)
     }
 

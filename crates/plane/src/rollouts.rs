@@ -205,7 +205,7 @@ impl<S: Store> Plane<S> {
                 self.decide_world(&[accept, command], &by, documents).await?;
                 self.sweep().await
             }
-            Asks::Keys(signed) => self.keys_publish(accept, &by, document, *signed).await,
+            Asks::Keys(signed, root) => self.keys_publish(accept, &by, document, *signed, root).await,
         }
     }
 

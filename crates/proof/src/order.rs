@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use governance::decide::{Command, WorldCommand};
 use governance::{Authority, ConstitutionDocument, FindingCode, InstanceId, Timestamp, Version};
@@ -12,9 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 use crate::jws::{Jws, JwsError, Typ};
 use crate::key::KeySet;
+use crate::tuf::{Document, Root, root_self_signed};
 
 /// The longest reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
+
+/// The longest TUF root that an order carries, in bytes: order and all, it must fit into one entry of the ledger.
+pub const ROOT_BYTES_MAX: usize = 16 * 1024;
 
 /// The payload of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +83,9 @@ pub enum OrderAction {
     Keys {
         /// The document, signed as one.
         document: Jws,
+        /// The TUF root that comes into force with it (RL-3), as it was signed; none: the last one stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<SignedRoot>,
     },
     /// Lets a paused security release go on (RO-5).
     Resume {
@@ -167,8 +175,54 @@ pub enum Asks {
     Instance(InstanceId, Command),
     /// Something about the federation as a whole.
     World(WorldCommand),
-    /// That this keys document comes into force (AU-4).
-    Keys(Box<Jws>),
+    /// That this keys document comes into force (AU-4), and this TUF root with it (RL-3).
+    Keys(Box<Jws>, Option<SignedRoot>),
+}
+
+/// A TUF root inside an order: the bytes of `N.root.json`, as text in base64. It carries the signatures that clients ask
+/// for: of the threshold before, and of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SignedRoot {
+    #[serde(with = "crate::encoding::standard")]
+    bytes: Vec<u8>,
+}
+
+impl SignedRoot {
+    /// These bytes, if they are a root signed by its own threshold.
+    ///
+    /// # Errors
+    /// [`OrderError::Root`].
+    pub fn new(bytes: Vec<u8>) -> Result<Self, OrderError> {
+        let root = Self { bytes };
+        root.open().map(|_| root)
+    }
+
+    /// The bytes of the file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Their digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+
+    /// The root, signed by its own threshold.
+    ///
+    /// # Errors
+    /// [`OrderError::Root`].
+    pub fn open(&self) -> Result<Root, OrderError> {
+        let root = |error: &dyn core::fmt::Display| OrderError::Root(alloc::format!("{error}"));
+        if self.bytes.len() > ROOT_BYTES_MAX {
+            return Err(root(&alloc::format!("{} bytes, at most {ROOT_BYTES_MAX}", self.bytes.len())));
+        }
+        let document = Document::<Root>::parse(&self.bytes).map_err(|fault| root(&fault))?;
+        root_self_signed(&document).map_err(|error| root(&error))?;
+        Ok(document.signed)
+    }
 }
 
 /// Why an order is not to be carried out (FO-1).
@@ -191,6 +245,9 @@ pub enum OrderError {
     /// The constitution it carries is not the Founder's, or another than the order says.
     #[error("the constitution that the order carries: {0}")]
     Constitution(String),
+    /// The TUF root it carries is none, or not signed by its own threshold.
+    #[error("the TUF root that the order carries: {0}")]
+    Root(String),
     /// An order says why, in at most [`REASON_BYTES_MAX`] bytes.
     #[error("the order gives no reason, or one longer than {REASON_BYTES_MAX} bytes")]
     Reason,
@@ -233,7 +290,7 @@ impl Order {
             OrderAction::Amend { constitution, replaces, effective } => {
                 Asks::World(amends(constitution, *replaces, *effective, founder)?)
             }
-            OrderAction::Keys { document } => Asks::Keys(Box::new(document.clone())),
+            OrderAction::Keys { document, root } => Asks::Keys(Box::new(document.clone()), root.clone()),
         })
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{FindingCode, InstanceId, Span, Timestamp, Version};
-use proof::order::{Order, OrderAction, OrderError};
+use proof::order::{Order, OrderAction, OrderError, SignedRoot};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
 use trust::SigningKey;
@@ -54,6 +54,9 @@ pub struct OrderSignArgs {
     /// The signed keys document that comes into force, for keys.
     #[arg(long, value_name = "FILE")]
     pub document: Option<PathBuf>,
+    /// The signed TUF root that comes into force with it, for keys [default: the last one stays].
+    #[arg(long, value_name = "FILE", requires = "document")]
+    pub tuf_root: Option<PathBuf>,
     /// Why; it stands in the ledger for good.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -346,9 +349,18 @@ fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
             },
             OrderWord::Keys => {
                 let file = args.document.as_ref().ok_or_else(|| missing("--document"))?;
-                OrderAction::Keys { document: read_document(file)? }
+                let root = args.tuf_root.as_deref().map(read_root).transpose()?;
+                OrderAction::Keys { document: read_document(file)?, root }
             }
         },
+    })
+}
+
+fn read_root(path: &Path) -> Result<SignedRoot, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::file(path, "read it", &error))?;
+    SignedRoot::new(bytes).map_err(|error| {
+        let hint = "name the root that `keys sign` made, once the Founder threshold has signed it";
+        Failure::new("untrusted", "RL-3", format!("{}: {error}", path.display()), hint)
     })
 }
 
@@ -445,6 +457,7 @@ mod tests {
                 until: None,
                 capability: None,
                 document: None,
+                tuf_root: None,
                 reason: Some("stolen".to_owned()),
                 serial: None,
                 expires: None,

@@ -110,6 +110,13 @@ pub enum WorldCommand {
         /// Digest of the document.
         digest: Digest,
     },
+    /// A TUF root comes into force, its signatures verified (RL-3).
+    PublishRoot {
+        /// Its version.
+        version: u64,
+        /// Digest of its file.
+        digest: Digest,
+    },
     /// The fleet was counted (CO-14).
     CountFleet {
         /// Instances that are not revoked.
@@ -200,6 +207,12 @@ pub fn decide_world(
         }
         WorldCommand::PublishKeys { serial, digest } => {
             Ok(alloc::vec![WorldEvent::KeysPublished { serial: *serial, digest: *digest }])
+        }
+        WorldCommand::PublishRoot { version, .. } if *version <= world.root_version.max(1) => {
+            Err(Reason::RootReplayed { version: *version, last: world.root_version.max(1) }.into())
+        }
+        WorldCommand::PublishRoot { version, digest } => {
+            Ok(alloc::vec![WorldEvent::RootPublished { version: *version, digest: *digest }])
         }
         WorldCommand::CountFleet { .. } if !world.is_count_due(now) => Ok(Vec::new()),
         WorldCommand::CountFleet { instances } => {

@@ -140,9 +140,14 @@ impl Replay {
         match order.asks(&keys.founder).map_err(|error| Fault::new("FO-1", error.to_string()))? {
             Asks::Instance(id, command) => steps.extend(self.decided(id, &command, at)?),
             Asks::World(command) => steps.extend(of_world(decide_world(&self.world, &command, at)?)),
-            Asks::Keys(document) => {
+            Asks::Keys(document, root) => {
                 let opened = keys.open_successor(&document).map_err(|e| Fault::new("AU-4", e.to_string()))?;
                 steps.extend(of_world([published(&opened, &document)].into()));
+                if let Some(root) = root {
+                    let version = root.open().map_err(|e| Fault::new("RL-3", e.to_string()))?.version;
+                    let publish = WorldCommand::PublishRoot { version, digest: root.digest() };
+                    steps.extend(of_world(decide_world(&self.world, &publish, at)?));
+                }
                 next = Some(opened);
             }
         }

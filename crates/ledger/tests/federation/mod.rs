@@ -300,9 +300,13 @@ impl Federation {
                 instance = events.into_iter().map(|event| (id, event)).collect();
             }
             Asks::World(command) => world.extend(decide_world(&self.world, &command, self.at).unwrap()),
-            Asks::Keys(document) => {
+            Asks::Keys(document, root) => {
                 self.keys = document.parse_unverified().unwrap();
                 world.push(WorldEvent::KeysPublished { serial: self.keys.serial, digest: document.digest() });
+                if let Some(root) = root {
+                    let version = root.open().unwrap().version;
+                    world.push(WorldEvent::RootPublished { version, digest: root.digest() });
+                }
             }
         }
         self.decision(Some(Evidence::Document(jws)), None, world, instance);

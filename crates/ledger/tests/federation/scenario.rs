@@ -81,7 +81,7 @@ pub fn keys_rotated(f: &mut Federation) {
     next.online = vec![online(Purpose::Directives, &directives), online(Purpose::Ledger, &ledger)];
     let document = f.signed_keys(&next);
     f.directives = directives;
-    f.order(OrderAction::Keys { document });
+    f.order(OrderAction::Keys { document, root: None });
     f.ledger = ledger;
 }
 

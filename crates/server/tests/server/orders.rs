@@ -1,9 +1,10 @@
 //! The Founder's orders beyond the lifecycle: amendments, overrides, leave to remove; and the inbox they answer (FO-1…FO-5).
 
 use governance::{Constitution, ConstitutionDocument, Digest, FindingCode, Span, State, Timestamp};
-use proof::order::{Order, OrderAction};
-use proof::{Jws, KeySet, KeysDocument, Sign as _, Typ};
+use proof::order::{Order, OrderAction, SignedRoot};
+use proof::{Jws, KeySet, KeysDocument, PublicKey, Purpose, Sign as _, Typ};
 use trust::SigningKey;
+use trust::tuf::{RootPlan, draft};
 use wire::Acknowledge;
 
 use crate::common::{Who, World, bytes_of, now, refused, renewal, statement, version};
@@ -112,7 +113,7 @@ async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plan
         who[1..].iter().for_each(|key| document.add_signature(Typ::Keys, *key).unwrap());
         document
     };
-    let order = |serial, document| signed(&world, serial, OrderAction::Keys { document });
+    let order = |serial, document| signed(&world, serial, OrderAction::Keys { document, root: None });
     keys.serial = 2;
     let online = std::mem::take(&mut keys.online);
     let lost = sign(&keys, &[&world.founder]);
@@ -139,6 +140,72 @@ async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plan
         world.run().await;
         assert_eq!(served(&world).await, second.digest());
     }
+    world.lawful().await;
+}
+
+/// Keys and threshold of a role change by a root that the old and the new threshold signed, in one order with the keys
+/// document; the repository goes on under it (RL-3, AU-4).
+#[tokio::test]
+async fn rl_3_a_tuf_root_comes_into_force_with_its_keys_document_and_locks_no_client_out() {
+    let mut world = World::start().await;
+    let operator = world.client(&world.operator());
+    let document = Jws::parse(&bytes_of(&world.path("keys.json"))).unwrap();
+    let mut keys: KeysDocument = document.parse_unverified().unwrap();
+    let first = bytes_of(&world.path("tuf/metadata/1.root.json"));
+    let (founder, organism) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let online = |keys: &KeysDocument, purpose| -> Vec<PublicKey> {
+        keys.online.iter().filter(|key| key.purpose == purpose).map(|key| key.key).collect()
+    };
+    let root = |keys: &KeysDocument, previous: &[u8], signers: &[&SigningKey]| {
+        let (snapshot, timestamp) = (online(keys, Purpose::Snapshot), online(keys, Purpose::Timestamp));
+        let plan = RootPlan {
+            founder: &keys.founder,
+            organism: &keys.organism,
+            snapshot: &snapshot,
+            timestamp: &timestamp,
+        };
+        let mut root = draft::root_next(previous, &plan, now() + Span::hours(1_000)).unwrap();
+        signers.iter().for_each(|signer| root.sign(*signer).unwrap());
+        root.to_bytes().unwrap()
+    };
+    let order = |world: &World, serial, keys: &KeysDocument, root: Vec<u8>, signers: &[&SigningKey]| {
+        let mut document = Jws::sign_json(Typ::Keys, keys, signers[0]).unwrap();
+        signers[1..].iter().for_each(|key| document.add_signature(Typ::Keys, *key).unwrap());
+        signed(world, serial, OrderAction::Keys { document, root: Some(SignedRoot::new(root).unwrap()) })
+    };
+    // Another Founder, and another key of the Organism beside the old one.
+    keys.serial = 2;
+    keys.founder = KeySet::single(*founder.public_key());
+    let both = vec![*world.organism.public_key(), *organism.public_key()];
+    keys.organism = KeySet::new(1, both).unwrap();
+    let signers = [&world.founder, &founder];
+    // Signed by the new threshold alone; for other people than the document; without the Organism's key in use.
+    let unsigned = order(&world, 1, &keys, root(&keys, &first, &[&founder]), &signers);
+    refused(operator.order_submit(unsigned).await, 400, "root-refused");
+    let others = KeysDocument { organism: KeySet::single(*world.organism.public_key()), ..keys.clone() };
+    let unlike = order(&world, 1, &keys, root(&others, &first, &signers), &signers);
+    refused(operator.order_submit(unlike).await, 400, "root-refused");
+    let gone = KeysDocument { organism: KeySet::single(*organism.public_key()), ..keys.clone() };
+    let lost = order(&world, 1, &gone, root(&gone, &first, &signers), &signers);
+    let problem = refused(operator.order_submit(lost).await, 400, "root-refused");
+    assert!(problem.detail.contains("targets in force"), "{problem:?}");
+    let second = root(&keys, &first, &signers);
+    // None of them was accepted: the serial is free.
+    operator.order_submit(order(&world, 1, &keys, second.clone(), &signers)).await.unwrap();
+    let served = async |world: &World, name: &str| {
+        world.public().file(&format!("/tuf/metadata/{name}"), 1 << 20).await.unwrap()
+    };
+    assert_eq!(served(&world, "2.root.json").await, Some(second.clone()));
+    // Lost between the record and the disk, the root is published again at the next start.
+    world.stop().await;
+    std::fs::remove_file(world.path("tuf/metadata/2.root.json")).unwrap();
+    world.run().await;
+    assert_eq!(served(&world, "2.root.json").await, Some(second.clone()));
+    // The old Founder commands nothing any more, and a root does not come twice.
+    let operator = world.client(&world.operator());
+    keys.serial = 3;
+    let old = order(&world, 2, &keys, root(&keys, &second, &[&founder]), &[&world.founder]);
+    refused(operator.order_submit(old).await, 403, "order-untrusted");
     world.lawful().await;
 }
 

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use governance::{Span, Timestamp as Instant};
 use proof::Sign;
 use proof::tuf::{
-    self, Document, Expires, Fault, FileMeta, Metadata, Role, Root, SPEC_VERSION, Snapshot, TargetFile,
-    Targets, Timestamp, hex_encode, root_follows, root_self_signed, target_name_valid,
+    self, Document, Expires, Fault, FileMeta, Key, Metadata, Role, RoleKeys, Root, SPEC_VERSION, Snapshot,
+    TargetFile, Targets, Timestamp, hex_encode, root_follows, root_self_signed, target_name_valid,
 };
 
 use super::draft::{draft, version_next};
@@ -165,6 +165,42 @@ impl Repository {
     /// consistent snapshots, [`PublishError::Io`].
     pub fn root_publish(&self, bytes: &[u8]) -> Result<u64, PublishError> {
         let _writing = self.write_lock();
+        let Some(version) = self.root_judge(bytes)? else { return Ok(self.root()?.version) };
+        files::write(&self.versioned(Role::Root, version), bytes)?;
+        Ok(version)
+    }
+
+    /// Whether a root may follow the one in force: clients would take it, it names the keys that this repository signs with,
+    /// and the targets in force still count under it. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`root_publish`](Self::root_publish); [`PublishError::Plan`] where it would lock clients out.
+    pub fn root_check(&self, bytes: &[u8]) -> Result<(), PublishError> {
+        let _writing = self.write_lock();
+        if self.root_judge(bytes)?.is_none() {
+            return Ok(());
+        }
+        let next = parse::<Root>(bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?.signed;
+        let names = |role: &RoleKeys, key: &dyn Sign| {
+            let key = Key::of(key.public_key()).id();
+            key.is_ok_and(|id| role.keyids.contains(&id))
+        };
+        if !names(&next.roles.snapshot, &*self.snapshot_key) {
+            return Err(PublishError::Plan("the root does not name the key that signs snapshots here"));
+        }
+        if !names(&next.roles.timestamp, &*self.timestamp_key) {
+            return Err(PublishError::Plan("the root does not name the key that signs timestamps here"));
+        }
+        match self.current()? {
+            Some(current) if current.targets.verify_by(&next).is_err() => Err(PublishError::Plan(
+                "the targets in force are not signed by enough of the keys that it names",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The version of a root that may come into force; nothing when it is in force already.
+    fn root_judge(&self, bytes: &[u8]) -> Result<Option<u64>, PublishError> {
         let next: Document<Root> = parse(bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?;
         let version = next.signed.version;
         if !next.signed.consistent_snapshot {
@@ -172,7 +208,7 @@ impl Repository {
         }
         match self.root_document() {
             Ok((held_bytes, held)) if held.signed.version == version && held_bytes == bytes => {
-                return Ok(version);
+                return Ok(None);
             }
             Ok((_, held)) => root_follows(&next, &held.signed)?,
             Err(PublishError::NoRoot(_)) => {
@@ -183,8 +219,7 @@ impl Repository {
             }
             Err(error) => return Err(error),
         }
-        files::write(&self.versioned(Role::Root, version), bytes)?;
-        Ok(version)
+        Ok(Some(version))
     }
 
     /// Takes a target file in as `<sha256>.<name>`. It is served to nobody until the Organism's metadata lists it, and
