@@ -5,6 +5,7 @@
 mod challenges;
 mod decision;
 mod enrolments;
+mod expiry;
 mod explain;
 pub mod federation;
 pub mod instances;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub challenge_every: Span,
     /// How long whoever verifies tokens may rely on a status list before he fetches it again (EN-6).
     pub status_refresh: Span,
+    /// How long before something runs out the operators are warned.
+    pub warn_before: Span,
     /// Address of the public listener, as `https://HOST:PORT`, under which tokens name their status list.
     pub public: String,
 }
@@ -62,6 +65,10 @@ pub struct Federation {
     pub instance_ca: Issuer,
     /// The root certificate that instances trust, PEM.
     pub bundle: String,
+    /// When that runs out.
+    pub root_expires: Timestamp,
+    /// When the server's certificate does.
+    pub server_expires: Timestamp,
     /// Signs directives and decisions.
     pub directives: SigningKey,
     /// Signs checkpoints.

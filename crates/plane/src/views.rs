@@ -283,6 +283,7 @@ impl<S: Store> Plane<S> {
             ledger: self.store.entry_count().await?,
             constitution: seen.constitution(),
             red_switch: seen.world.red_switch,
+            expires: self.expiries()?,
         })
     }
 

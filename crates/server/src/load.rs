@@ -173,8 +173,23 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
         .map_err(|error: JwsError| document(&constitution_path, &error.to_string()))?;
 
     let bundle = keys.root_ca.clone();
-    let federation =
-        Federation { keys, keys_document, constitution, instance_ca, bundle, directives, ledger, tokens };
+    let root_expires = trust::identity::expires(root.certificate())
+        .map_err(|error| document(&keys_path, &format!("root_ca: {error}")))?;
+    let server_expires = server_chain.first().ok_or_else(|| document(&server_path, "no certificate"))?;
+    let server_expires = trust::identity::expires(server_expires)
+        .map_err(|error| document(&server_path, &error.to_string()))?;
+    let federation = Federation {
+        keys,
+        keys_document,
+        constitution,
+        instance_ca,
+        bundle,
+        root_expires,
+        server_expires,
+        directives,
+        ledger,
+        tokens,
+    };
     Ok((Loaded { federation, root, server_key, server_chain }, TufKeys { snapshot, timestamp }))
 }
 

@@ -55,6 +55,11 @@ struct ChallengeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExpiryLabels {
+    what: String,
+}
+
 /// The counts of one server.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<Counts>);
@@ -66,6 +71,7 @@ struct Counts {
     instances: Family<StateLabels, Gauge>,
     loops: Family<LoopLabels, Counter>,
     challenges: Family<ChallengeLabels, Counter>,
+    expires: Family<ExpiryLabels, Gauge>,
     entries: Gauge<i64, AtomicI64>,
     published: Gauge<i64, AtomicI64>,
     /// When the ledger was last found published, in milliseconds.
@@ -86,6 +92,12 @@ impl Metrics {
         registry.register("background_runs", "Runs of the background loops", loops.clone());
         let challenges = Family::default();
         registry.register("challenges", "Instances challenged, by what came of it", challenges.clone());
+        let expires = Family::default();
+        registry.register(
+            "expires_timestamp_seconds",
+            "When keys, certificates and metadata run out",
+            expires.clone(),
+        );
         let entries = Gauge::default();
         registry.register(
             "ledger_entries",
@@ -101,6 +113,7 @@ impl Metrics {
             instances,
             loops,
             challenges,
+            expires,
             entries,
             published,
             published_at: AtomicU64::new(0),
@@ -120,6 +133,14 @@ impl Metrics {
         let detail = view.detail.as_deref().unwrap_or_default();
         tracing::info!(instance = %view.instance, outcome, detail, "challenged");
         self.0.challenges.get_or_create(&ChallengeLabels { outcome }).inc();
+    }
+
+    /// What runs out, and when.
+    pub(crate) fn expiries(&self, all: &[wire::ExpiryView]) {
+        self.0.expires.clear();
+        for one in all {
+            self.0.expires.get_or_create(&ExpiryLabels { what: one.what.clone() }).set(one.at.as_seconds());
+        }
     }
 
     /// The ledger is published up to this size.

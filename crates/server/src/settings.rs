@@ -146,6 +146,8 @@ pub struct Pace {
     pub status_refresh: Span,
     /// Pause between two publications of the ledger.
     pub publish_every: Span,
+    /// How long before something runs out its operators are warned.
+    pub warn_before: Span,
     /// Pause between two looks at the TUF metadata's age.
     pub resign_every: Span,
     /// How long a TUF snapshot stays good.
@@ -165,6 +167,7 @@ impl Default for Pace {
             sweep_rolling_every: seconds(2),
             status_refresh: seconds(300),
             publish_every: Span::from_millis(500),
+            warn_before: Span::hours(30 * 24),
             resign_every: seconds(60),
             snapshot_lifetime: Span::hours(7 * 24),
             timestamp_lifetime: Span::hours(24),
@@ -399,6 +402,7 @@ impl Settings {
             sweep_rolling_every = text(&pace.sweep_rolling_every),
             status_refresh = text(&pace.status_refresh),
             publish_every = text(&pace.publish_every),
+            warn_before = text(&pace.warn_before),
             resign_every = text(&pace.resign_every),
             snapshot_lifetime = text(&pace.snapshot_lifetime),
             timestamp_lifetime = text(&pace.timestamp_lifetime),

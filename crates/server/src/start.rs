@@ -2,7 +2,7 @@
 //!
 //! A loop that ends by itself ends the server: half a plane serves nobody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use governance::{Span, Timestamp};
 use plane::ports::Challenger;
 use plane::publication::Publisher;
 use plane::{Clock as _, PlaneError};
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trust::tuf::{Incoming, Lifetimes, Repository};
 use trust::{RootCa, SigningKey};
+use wire::ExpiryView;
 
 use crate::app::{App, Plane, router};
 use crate::descriptors;
@@ -33,6 +35,8 @@ use crate::{metrics, public};
 
 /// How long a loop may take to finish its turn once the listeners have ended.
 const LOOPS_WITHIN: Duration = Duration::from_secs(10);
+/// Between two warnings of the same thing that runs out.
+const WARN_EVERY: Span = Span::hours(24);
 /// Pause between two looks at whose turn to be challenged has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -122,6 +126,7 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
         pulse_every: settings.pace.pulse_every,
         status_refresh: settings.pace.status_refresh,
         challenge_every: settings.challenge.every,
+        warn_before: settings.pace.warn_before,
         public: public_url(&settings, sockets.addresses.public.port()),
     };
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -477,13 +482,36 @@ impl Loop {
         }
     }
 
+    /// Signs metadata anew, and warns of what runs out and is not signed anew by itself.
     async fn resign(self, every: Duration) -> &'static str {
-        while self.pause(every).await {
+        let mut warned: BTreeMap<String, Timestamp> = BTreeMap::new();
+        loop {
             let plane = Arc::clone(&self.plane);
-            let turn = tokio::task::spawn_blocking(move || plane.repository_resign());
-            let Ok(signed) = turn.await else { return self.task };
+            let turn = tokio::task::spawn_blocking(move || {
+                let signed = plane.repository_resign();
+                (signed, plane.expiries())
+            });
+            let Ok((signed, expiries)) = turn.await else { return self.task };
             self.turned(signed);
+            if let Some(all) = self.turned(expiries) {
+                self.metrics.expiries(&all);
+                self.warn(&all, &mut warned);
+            }
+            if !self.pause(every).await {
+                return self.task;
+            }
         }
-        self.task
+    }
+
+    /// Tells of each thing that runs out, once a day.
+    fn warn(&self, all: &[ExpiryView], warned: &mut BTreeMap<String, Timestamp>) {
+        let now = self.plane.now();
+        for one in all.iter().filter(|one| one.soon) {
+            if warned.get(&one.what).is_none_or(|at| now.since(*at) >= WARN_EVERY) {
+                tracing::warn!(what = one.what, at = %one.at, renew = one.renew, "runs out");
+                warned.insert(one.what.clone(), now);
+            }
+        }
+        warned.retain(|what, _| all.iter().any(|one| one.what == *what && one.soon));
     }
 }

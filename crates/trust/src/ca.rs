@@ -163,6 +163,13 @@ impl Issuer {
         })
     }
 
+    /// The last instant of its certificate.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        // It was read, so that it has one.
+        identity::expires(&self.certificate).unwrap_or(Timestamp::from_millis(0))
+    }
+
     /// Its certificate as PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> String {

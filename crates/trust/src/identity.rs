@@ -338,6 +338,14 @@ pub fn public_key(certificate: &CertificateDer<'_>) -> Result<PublicKey, Identit
     ed25519_key(parse(certificate)?.public_key()).ok_or(IdentityError::Key)
 }
 
+/// The last instant of a certificate.
+///
+/// # Errors
+/// When it is no certificate.
+pub fn expires(certificate: &CertificateDer<'_>) -> Result<Timestamp, IdentityError> {
+    Ok(instant(parse(certificate)?.validity().not_after.timestamp()))
+}
+
 /// An instance CA's certificate: a CA of the same trust domain, signed by the root.
 pub(crate) fn read_intermediate(text: &str, root: &RootCa) -> Result<CertificateDer<'static>, IdentityError> {
     let certificate = one_certificate(text)?;

@@ -610,6 +610,48 @@ pub struct Federation {
     pub constitution: Option<Digest>,
     /// Whether the red switch is on.
     pub red_switch: bool,
+    /// What runs out, the next first.
+    #[serde(default)]
+    pub expires: Vec<ExpiryView>,
+}
+
+/// Something that runs out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryView {
+    /// What.
+    pub what: String,
+    /// Its last instant.
+    pub at: Timestamp,
+    /// Who renews it.
+    pub by: Renewer,
+    /// How.
+    pub renew: String,
+    /// Whether it is time.
+    pub soon: bool,
+}
+
+/// Who renews what runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Renewer {
+    /// The holders of the root keys and of the root CA.
+    Founder,
+    /// The holders of the Organism's keys.
+    Organism,
+    /// The plane, by itself.
+    Plane,
+}
+
+impl Renewer {
+    /// As a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Founder => "founder",
+            Self::Organism => "organism",
+            Self::Plane => "plane",
+        }
+    }
 }
 
 /// Problem details (RFC 9457) with the codes of the law. Media type `application/problem+json`.

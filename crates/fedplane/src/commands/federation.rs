@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{InstanceId, Timestamp, Version};
 use serde::Serialize;
-use wire::{Acknowledge, EscalationView, Freeze};
+use wire::{Acknowledge, EscalationView, Freeze, Renewer};
 
 use crate::connect::ConnectArgs;
 use crate::table::Column;
@@ -101,8 +101,20 @@ pub async fn status(args: StatusArgs, out: &Output) -> Result<(), Failure> {
             ),
             ("red switch", if federation.red_switch { "on" } else { "off" }.to_owned()),
         ]);
+        let soon = federation.expires.iter().filter(|one| one.soon);
+        let soon: Vec<Vec<String>> = soon
+            .map(|one| {
+                vec![one.what.clone(), out.time(one.at), one.by.as_str().to_owned(), one.renew.clone()]
+            })
+            .collect();
+        let header =
+            [Column::text("runs out"), Column::new("at"), Column::new("renewed by"), Column::text("how")];
+        let soon = if soon.is_empty() { String::new() } else { out.table(&header, soon) };
         let rows = states.into_iter().map(|(state, number)| vec![state, number.to_string()]);
-        Output::parts(&[pairs, out.table(&[Column::new("state"), Column::number("instances")], rows)])
+        let next = federation.expires.iter().find(|one| one.by != Renewer::Plane);
+        let next = next.map(|one| format!("Next to be renewed: {}, until {}.", one.what, one.at));
+        let states = out.table(&[Column::new("state"), Column::number("instances")], rows);
+        Output::parts(&[pairs, states, if soon.is_empty() { next.unwrap_or_default() } else { soon }])
     })
 }
 

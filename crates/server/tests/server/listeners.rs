@@ -260,3 +260,36 @@ async fn one_server_a_folder_and_one_a_port() {
     let slow = World::make(|_, settings| settings.pace.publish_every = Span::hours(1));
     assert!(matches!(server::start(slow.settings.clone()).await, Err(StartError::Settings { .. })));
 }
+
+/// Nobody learns from a failure that a key, a certificate or metadata ran out (RL-3, AU-4).
+#[tokio::test]
+async fn rl_3_what_runs_out_is_told_in_time() {
+    let world = World::start().await;
+    let expires = world.client(&world.operator()).federation().await.unwrap().expires;
+    let what: Vec<&str> = expires.iter().map(|one| one.what.as_str()).collect();
+    for expected in [
+        "the root CA",
+        "the instance CA",
+        "the server's certificate",
+        "the TUF root",
+        "the TUF targets",
+        "the TUF snapshot",
+    ] {
+        assert!(what.contains(&expected), "{what:?}");
+    }
+    assert_eq!(what.iter().filter(|what| what.contains(" key ")).count(), 5, "{what:?}");
+    assert!(expires.iter().all(|one| !one.soon && !one.renew.is_empty()), "{expires:?}");
+    assert!(expires.is_sorted_by_key(|one| one.at));
+    // Everything here lives for a thousand hours.
+    let world = World::start_with(|_, settings| settings.pace.warn_before = Span::hours(1_001)).await;
+    let expires = world.client(&world.operator()).federation().await.unwrap().expires;
+    let soon: Vec<&str> = expires.iter().filter(|one| one.soon).map(|one| one.what.as_str()).collect();
+    assert_eq!(soon.len(), expires.len() - 2, "all but what the plane signs anew by itself: {soon:?}");
+    let http = world.http(trust::tls::anonymous_client_config(&world.root).unwrap());
+    let url = format!("http://{}/metrics", world.at().metrics);
+    let text = Answered::read(http.get(url).send().await.unwrap()).await.text();
+    let gauge = text.lines().find(|line| line.contains("expires_timestamp_seconds{what=\"the TUF root\"}"));
+    let told: i64 = gauge.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let root = expires.iter().find(|one| one.what == "the TUF root").unwrap();
+    assert_eq!(told, root.at.as_seconds());
+}

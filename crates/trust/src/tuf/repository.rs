@@ -13,11 +13,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use governance::{Span, Timestamp as Instant};
-use proof::Sign;
 use proof::tuf::{
     self, Document, Expires, Fault, FileMeta, Key, Metadata, Role, RoleKeys, Root, SPEC_VERSION, Snapshot,
     TargetFile, Targets, Timestamp, hex_encode, root_follows, root_self_signed, target_name_valid,
 };
+use proof::{KeyId, Sign};
 
 use super::draft::{draft, version_next};
 use super::files::{self, failed};
@@ -73,6 +73,10 @@ pub struct Published {
     pub root_expires: Instant,
     /// The Organism must sign new targets before this.
     pub targets_expires: Instant,
+    /// The last instant of the snapshot.
+    pub snapshot_expires: Instant,
+    /// The last instant of the timestamp.
+    pub timestamp_expires: Instant,
 }
 
 /// The TUF repository in a federation's folder `tuf/`. One process writes it.
@@ -129,6 +133,18 @@ impl Repository {
     #[must_use]
     pub fn with_incoming(self, incoming_limits: Incoming) -> Self {
         Self { incoming_limits, ..self }
+    }
+
+    /// How long what the online keys sign stays good.
+    #[must_use]
+    pub const fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+
+    /// The ids of the keys that sign snapshots and timestamps here.
+    #[must_use]
+    pub fn keys(&self) -> (KeyId, KeyId) {
+        (self.snapshot_key.key_id(), self.timestamp_key.key_id())
     }
 
     /// The root in force.
@@ -467,6 +483,8 @@ impl Current {
             timestamp: self.timestamp.signed.version,
             root_expires: root.expires.0,
             targets_expires: self.targets.signed.expires.0,
+            snapshot_expires: self.snapshot.signed.expires.0,
+            timestamp_expires: self.timestamp.signed.expires.0,
         }
     }
 }
