@@ -428,7 +428,7 @@ pub(crate) fn note() -> Seeds {
     let checkpoint =
         |size, root| Checkpoint::new(log.name().clone(), TreeHead { size, root }).expect("a checkpoint");
     let signed = |checkpoint: Checkpoint| {
-        let signature = signer.sign(checkpoint.to_string().as_bytes());
+        let signature = signer.sign(checkpoint.to_string().as_bytes()).expect("it signs");
         checkpoint.signed(&log, &signature).expect("it is signed").to_string()
     };
     let one = signed(checkpoint(1, leaf_hash(b"")));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use client::ClientError;
 use plane::StoreError;
-use proof::JwsError;
+use proof::{JwsError, SignError};
 use serde::Serialize;
 use trust::tuf::PublishError;
 use trust::{CaError, IdentityError, KeyFileError, RandomError};
@@ -72,6 +72,9 @@ impl Failure {
     /// A signed document that was not signed as it must be.
     #[must_use]
     pub fn untrusted(what: &str, rule: &str, error: &JwsError) -> Self {
+        if let JwsError::Sign(error) = error {
+            return error.clone().into();
+        }
         Self::new(
             "untrusted",
             rule,
@@ -135,6 +138,7 @@ impl From<KeyFileError> for Failure {
 impl From<CaError> for Failure {
     fn from(error: CaError) -> Self {
         let hint = match &error {
+            CaError::Sign(error) => return error.clone().into(),
             CaError::Name(_) => "use DNS names and IP addresses only",
             _ => "check the certificate and the key it belongs to",
         };
@@ -154,8 +158,18 @@ impl From<RandomError> for Failure {
     }
 }
 
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        let hint = "see that the device that holds the key is there and open, and try again";
+        Self::new("key-unavailable", "AU-2", error.to_string(), hint)
+    }
+}
+
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        if let Some(error) = error.unsigned() {
+            return error.clone().into();
+        }
         Self::new(error.code(), "RL-3", error.to_string(), "see which keys the root of the repository names")
     }
 }

@@ -26,10 +26,7 @@ impl<S: Store> Plane<S> {
             after = Some(last.id);
             revoked.extend(page.iter().flat_map(|(instance, _)| certificates(instance, now)));
         }
-        self.federation
-            .instance_ca
-            .revocation_list(&revoked, now, now + LIST_LIFETIME)
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Ok(self.federation.instance_ca.revocation_list(&revoked, now, now + LIST_LIFETIME)?)
     }
 }
 

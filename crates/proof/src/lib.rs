@@ -22,7 +22,7 @@ mod encoding;
 pub use directive::{Directive, Offer, OfferAction, PackageRef};
 pub use governance::Digest;
 pub use jws::{Jws, JwsError, Typ, Verified};
-pub use key::{KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignatureError};
+pub use key::{KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignError, SignatureError};
 pub use keys::{KeysDocument, OnlineKey, Purpose};
 pub use order::{Asks, Order, OrderAction};
 pub use request::{RequestError, RequestFacts, RequestHead, SignedRequest};

@@ -90,6 +90,15 @@ impl Failure {
             .retry_after(UNAVAILABLE_RETRY_SECONDS)
     }
 
+    /// Which key, and where it is kept, is the log's: whoever asks can do nothing about it but wait.
+    fn key_unavailable(error: &proof::SignError) -> Self {
+        tracing::error!(%error, "a key did not sign");
+        let hint = "wait as Retry-After says and send it again, signed afresh; the plane's log says which key failed";
+        let detail = "the plane cannot sign its answer now: the device that holds the key does not answer";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "key-unavailable", "AU-4", detail, hint)
+            .retry_after(UNAVAILABLE_RETRY_SECONDS)
+    }
+
     pub(crate) fn unauthorised(code: &str, rule: &str, detail: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, rule, detail, hint)
     }
@@ -133,6 +142,7 @@ impl From<PlaneError> for Failure {
                 rejection.hint,
             ),
             PlaneError::NotFound(what) => Self::not_found(what),
+            PlaneError::Sign(error) => Self::key_unavailable(&error),
             PlaneError::Unavailable(why) => Self::unavailable(&why),
         }
     }

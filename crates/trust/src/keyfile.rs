@@ -9,7 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use proof::{PublicKey, Sign};
+use proof::{PublicKey, Sign, SignError};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -167,14 +167,11 @@ impl Sign for SigningKey {
     fn public_key(&self) -> &PublicKey {
         &self.public
     }
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        let signature = self.pair.sign(message);
-        // Ed25519 signatures are 64 bytes; were one not, the zeros would verify nowhere.
-        if signature.as_ref().len() == bytes.len() {
-            bytes.copy_from_slice(signature.as_ref());
-        }
-        bytes
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        self.pair.sign(message).as_ref().try_into().map_err(|_| SignError {
+            key: self.public.id(),
+            why: "the cryptographic library gave no signature of 64 bytes".to_owned(),
+        })
     }
 }
 
@@ -218,7 +215,7 @@ mod tests {
         let again = SigningKey::load(&path).unwrap();
         assert_eq!(key.key_id(), again.key_id());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE_MODE);
-        let signature = again.sign(b"message");
+        let signature = again.sign(b"message").unwrap();
         assert_eq!(key.public_key().verify(b"message", &signature), Ok(()));
         assert!(key.public_key().verify(b"massage", &signature).is_err());
     }

@@ -137,9 +137,9 @@ pub fn self_signed(key: &SigningKey) -> Result<CertificateDer<'static>, TlsError
     params.is_ca = IsCa::ExplicitNoCa;
     let serial = ca::serial().map_err(|error| TlsError::SelfSigned(error.to_string()))?;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
-    let certificate =
-        params.self_signed(&RcgenKey(key)).map_err(|error| TlsError::SelfSigned(error.to_string()))?;
-    Ok(certificate.der().clone())
+    let signer = RcgenKey::new(key);
+    let certificate = params.self_signed(&signer);
+    Ok(certificate.map_err(|error| TlsError::SelfSigned(signer.why(&error).to_string()))?.der().clone())
 }
 
 fn own_chain(

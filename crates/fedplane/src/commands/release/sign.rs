@@ -15,7 +15,7 @@ use proof::tuf::{Document, TARGETS_BYTES_MAX, TargetFile, Targets};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
 use trust::SigningKey;
-use trust::tuf::{Envelope, TargetsChange, draft};
+use trust::tuf::{Envelope, Fault, TargetsChange, draft};
 
 use crate::commands::order::{must_hold, progress};
 use crate::folder::{
@@ -261,7 +261,10 @@ fn sign_targets(
     });
     let mut envelope = goes_on.unwrap_or(fresh).envelope;
     for key in keys {
-        envelope.sign(key).map_err(|fault| broken(&fault))?;
+        envelope.sign(key).map_err(|fault| match fault {
+            Fault::Sign(error) => error.into(),
+            fault => broken(&fault),
+        })?;
     }
     Draft::new(envelope)
 }
