@@ -130,6 +130,12 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Exists(_) => "choose another place",
             KeyFileError::Missing(_) => "bring the medium that the key was taken to, and name its file",
             KeyFileError::Readable { .. } => "chmod 600 FILE",
+            KeyFileError::Locked(_) => {
+                "name the file of its passphrase with --passphrase-file, or run it at a terminal, where it is asked for"
+            }
+            KeyFileError::Passphrase(_) => "look at the passphrase, and at which key it belongs to",
+            KeyFileError::Encrypted { .. } => "change how it is encrypted, as it says",
+            KeyFileError::NotASecret(_) => "write the passphrase or PIN into it, on one line",
         };
         Self::new("key-file", "AU-2", error.to_string(), hint)
     }

@@ -3,6 +3,7 @@
 //! Never holds a private key of the federation: signing is the [`Sign`] port. [`SeedKey`] is for tests and simulations.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -307,6 +308,15 @@ pub trait Sign {
 }
 
 impl<S: Sign + ?Sized> Sign for &S {
+    fn public_key(&self) -> &PublicKey {
+        (**self).public_key()
+    }
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        (**self).sign(message)
+    }
+}
+
+impl<S: Sign + ?Sized> Sign for Arc<S> {
     fn public_key(&self) -> &PublicKey {
         (**self).public_key()
     }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
-use proof::{PublicKey, Sign as _, SignError};
+use proof::{PublicKey, Sign, SignError};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType,
@@ -19,7 +19,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use crate::identity::{self, IdentityError, RootCa};
-use crate::keyfile::SigningKey;
+use crate::signer::Signer;
 use crate::{RandomError, pem, random};
 
 /// The longest certificate request, in bytes of PEM.
@@ -106,7 +106,7 @@ pub struct Issuer {
     /// Its own certificate, then what links it to the root, without the root.
     links: Vec<CertificateDer<'static>>,
     certificate: CertificateDer<'static>,
-    key: SigningKey,
+    key: Signer,
     trust_domain: TrustDomain,
     role: Role,
 }
@@ -123,10 +123,11 @@ impl Issuer {
     /// # Errors
     /// When the validity is no period or the certificate cannot be made.
     pub fn make_root(
-        key: SigningKey,
+        key: impl Into<Signer>,
         trust_domain: &TrustDomain,
         validity: Validity,
     ) -> Result<Self, CaError> {
+        let key = key.into();
         let mut params = ca_params(trust_domain, "root CA", 1)?;
         set_validity(&mut params, validity)?;
         params.serial_number = Some(SerialNumber::from_slice(&serial()?));
@@ -139,7 +140,8 @@ impl Issuer {
     ///
     /// # Errors
     /// When the certificate is no root CA or of another key.
-    pub fn root(certificate_pem: &str, key: SigningKey) -> Result<Self, CaError> {
+    pub fn root(certificate_pem: &str, key: impl Into<Signer>) -> Result<Self, CaError> {
+        let key = key.into();
         let root = RootCa::from_pem(certificate_pem)?;
         let certificate = root.certificate().clone();
         own_key(&certificate, &key)?;
@@ -156,7 +158,8 @@ impl Issuer {
     ///
     /// # Errors
     /// When the certificate is no CA under this root or of another key.
-    pub fn instances(certificate_pem: &str, key: SigningKey, root: &RootCa) -> Result<Self, CaError> {
+    pub fn instances(certificate_pem: &str, key: impl Into<Signer>, root: &RootCa) -> Result<Self, CaError> {
+        let key = key.into();
         let certificate = identity::read_intermediate(certificate_pem, root)?;
         own_key(&certificate, &key)?;
         Ok(Self {
@@ -337,7 +340,7 @@ impl From<&str> for ServerHost {
 ///
 /// # Errors
 /// When the request cannot be encoded.
-pub fn make_csr(key: &SigningKey) -> Result<String, CaError> {
+pub fn make_csr(key: &dyn Sign) -> Result<String, CaError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     let signer = RcgenKey::new(key);
@@ -431,7 +434,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn own_key(certificate: &CertificateDer<'_>, key: &SigningKey) -> Result<(), CaError> {
+fn own_key(certificate: &CertificateDer<'_>, key: &dyn Sign) -> Result<(), CaError> {
     if identity::public_key(certificate)? == *key.public_key() { Ok(()) } else { Err(CaError::OtherKey) }
 }
 
@@ -441,12 +444,12 @@ fn encode(error: &rcgen::Error) -> CaError {
 
 /// A signing key as the encoder wants it. The encoder has no room for why a key failed: it is kept here meanwhile.
 pub(crate) struct RcgenKey<'a> {
-    key: &'a SigningKey,
+    key: &'a dyn Sign,
     failed: OnceCell<SignError>,
 }
 
 impl<'a> RcgenKey<'a> {
-    pub(crate) const fn new(key: &'a SigningKey) -> Self {
+    pub(crate) const fn new(key: &'a dyn Sign) -> Self {
         Self { key, failed: OnceCell::new() }
     }
 
