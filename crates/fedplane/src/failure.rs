@@ -10,7 +10,7 @@ use plane::StoreError;
 use proof::{JwsError, SignError};
 use serde::Serialize;
 use trust::tuf::PublishError;
-use trust::{CaError, IdentityError, KeyFileError, RandomError};
+use trust::{CaError, IdentityError, KeyFileError, RandomError, SignerError};
 use wire::ProblemReason;
 
 /// How TLS begins when it does not believe a server.
@@ -138,6 +138,22 @@ impl From<KeyFileError> for Failure {
             KeyFileError::NotASecret(_) => "write the passphrase or PIN into it, on one line",
         };
         Self::new("key-file", "AU-2", error.to_string(), hint)
+    }
+}
+
+impl From<SignerError> for Failure {
+    fn from(error: SignerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SignerError::File(error) => error.into(),
+            SignerError::Uri(_) => Self::usage(detail, "write it as RFC 7512 has it"),
+            SignerError::Token(_) => Self::new(
+                "token",
+                "AU-2",
+                detail,
+                "see that the token is plugged in, and that the URI names it, its module and its PIN",
+            ),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use governance::{
 };
 use ledger::entry::{Entry, Evidence};
 use proof::{Jws, SignedRequest};
-use trust::SigningKey;
+use trust::Signer;
 
 use crate::ports::{Commit, Committed, Document, EnrolmentWrite, Nonce, Revision, Store, StoreError};
 use crate::{Plane, PlaneError, Seen};
@@ -59,7 +59,7 @@ pub(crate) struct Record<'a> {
     at: Timestamp,
     constitution: Option<Digest>,
     by: &'a By,
-    signer: &'a SigningKey,
+    signer: &'a Signer,
     /// Where the evidence that the others point back to stands.
     primary: Option<usize>,
     entries: Vec<Vec<u8>>,
@@ -70,7 +70,7 @@ impl<'a> Record<'a> {
         at: Timestamp,
         constitution: Option<Digest>,
         by: &'a By,
-        signer: &'a SigningKey,
+        signer: &'a Signer,
     ) -> Self {
         Self { at, constitution, by, signer, primary: None, entries: Vec::new() }
     }

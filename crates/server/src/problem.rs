@@ -202,3 +202,21 @@ pub(crate) async fn no_such_path(uri: axum::http::Uri) -> Failure {
 pub(crate) async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Failure {
     Failure::method_not_allowed(method, uri.path())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::{SeedKey, Sign as _, SignError};
+
+    #[test]
+    fn a_key_that_does_not_sign_is_told_without_saying_where_it_is() {
+        let why = "pkcs11:token=fed: the token has not answered".to_owned();
+        let error = SignError { key: SeedKey::new([1; 32]).key_id(), why };
+        let failure = Failure::from(PlaneError::from(error));
+        let text = serde_json::to_string(&failure.problem).unwrap();
+        assert!(text.contains("key-unavailable") && !text.contains("pkcs11"), "{text}");
+        let response = failure.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+    }
+}

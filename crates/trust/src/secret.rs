@@ -12,6 +12,8 @@ use crate::keyfile::{KeyFileError, Private, read_private};
 
 /// The longest passphrase or PIN, in bytes.
 pub const SECRET_BYTES_MAX: usize = 1024;
+/// The shortest passphrase under which a key is put, in characters.
+pub const PASSPHRASE_CHARS_MIN: usize = 8;
 /// How often a person may try a passphrase for one file.
 pub const TRIES_MAX: usize = 3;
 /// Where systemd puts the credentials of a service.
@@ -40,6 +42,12 @@ impl Secret {
         let line =
             text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         Self::new(Zeroizing::new(line.to_owned())).ok_or_else(|| KeyFileError::NotASecret(path.to_path_buf()))
+    }
+
+    /// Whether a key may be put under it: [`PASSPHRASE_CHARS_MIN`].
+    #[must_use]
+    pub fn is_long_enough(&self) -> bool {
+        self.0.chars().count() >= PASSPHRASE_CHARS_MIN
     }
 
     /// The text itself, for those who compute with it.
@@ -81,6 +89,8 @@ pub type Ask = Box<dyn FnMut(&str) -> std::io::Result<Secret> + Send>;
 pub struct Secrets {
     known: Vec<Secret>,
     ask: Option<Ask>,
+    /// A passphrase was given: no other is asked for, but a PIN is.
+    given: bool,
 }
 
 /// Why something stays locked.
@@ -104,13 +114,19 @@ impl Secrets {
     /// This passphrase alone.
     #[must_use]
     pub fn given(passphrase: Secret) -> Self {
-        Self { known: vec![passphrase], ask: None }
+        Self { known: vec![passphrase], ask: None, given: true }
     }
 
     /// Whoever answers is asked, once for all keys that the same passphrase opens.
     #[must_use]
     pub const fn asking(ask: Ask) -> Self {
-        Self { known: Vec::new(), ask: Some(ask) }
+        Self { known: Vec::new(), ask: Some(ask), given: false }
+    }
+
+    /// The same, where somebody can be asked for PINs.
+    #[must_use]
+    pub fn with_pins_asked(self, ask: Ask) -> Self {
+        Self { ask: Some(ask), ..self }
     }
 
     /// Opens something with a passphrase that is known, else with one that is asked for, at most [`TRIES_MAX`] times.
@@ -122,7 +138,7 @@ impl Secrets {
         if let Some(opened) = self.known.iter().find_map(&open) {
             return Ok(opened);
         }
-        let Some(ask) = &mut self.ask else {
+        let Some(ask) = self.ask.as_mut().filter(|_| !self.given) else {
             return Err(if self.known.is_empty() { StaysLocked::Nobody } else { StaysLocked::Wrong });
         };
         for _ in 0..TRIES_MAX {
