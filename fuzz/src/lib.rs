@@ -6,6 +6,7 @@
 //! Never reads a clock, a file or a socket.
 
 mod documents;
+mod keys;
 mod logs;
 pub mod mutate;
 mod peers;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use documents::{answer, directive, jws, keys_document, order, request, statement, token};
+pub use keys::{encrypted_key, key_source};
 pub use logs::{entry, merkle_proof, note, tile};
 pub use peers::{csr, pem, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
@@ -67,6 +69,8 @@ targets!(
     csr,
     request_head,
     wire,
+    key_source,
+    encrypted_key,
 );
 
 /// Reads JSON; what was read is the same when written and read again, and is written the same again.

@@ -24,6 +24,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use trust::ca::{Issuer, ServerHost, Validity, make_csr};
+use trust::encrypted::EncryptedKey;
 use trust::request::{Target, sign_request};
 use trust::{RootCa, SigningKey};
 
@@ -434,7 +435,7 @@ pub(crate) fn note() -> Seeds {
     let checkpoint =
         |size, root| Checkpoint::new(log.name().clone(), TreeHead { size, root }).expect("a checkpoint");
     let signed = |checkpoint: Checkpoint| {
-        let signature = signer.sign(checkpoint.to_string().as_bytes());
+        let signature = signer.sign(checkpoint.to_string().as_bytes()).expect("it signs");
         checkpoint.signed(&log, &signature).expect("it is signed").to_string()
     };
     let one = signed(checkpoint(1, leaf_hash(b"")));
@@ -526,6 +527,36 @@ pub(crate) fn csr() -> Seeds {
     let pem = make_csr(&private_key(1)).expect("a request");
     let der = rustls::pki_types::CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).expect("PEM");
     vec![der.to_vec(), pem.into_bytes()]
+}
+
+pub(crate) fn key_source() -> Seeds {
+    [
+        "pkcs11:token=fed;object=ledger?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/etc/pin",
+        "pkcs11:manufacturer=m;serial=0a;model=x;slot-id=7;id=%01%FF;type=private",
+        "pkcs11:?pin-source=file:///etc/pin",
+        "pkcs11:object=a%3Bb?pin-source=$CREDENTIALS_DIRECTORY/pin",
+    ]
+    .map(Vec::from)
+    .into()
+}
+
+/// Made by OpenSSL 3, as cheap as they can be, under the passphrase `seed`.
+const CHEAP_KEYS: [&str; 2] = [
+    "MIGaMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAjqVyJcQoRTIQIBATAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQX/LuCtb2gvsU\
+     JURh1hL5lgRAmTS39GsuVFe+ADvEBu/8wMt4pTme/JcqEKOps2FcstMPLekliWlezYBX0v5pphzrXrv/n1k1r52KKji1ms2bjw==",
+    "MIGSME4GCSqGSIb3DQEFDTBBMCAGCSsGAQQB2kcECzATBAiuJ18T7n5MTQIBAgIBAQIBATAdBglghkgBZQMEASoEEPNBtDQi8vlCem1VFNY8AYYE\
+     QG/CYfVB+Xzun8ls+LisAl/AiODGCvA4pqM2wCjJ31AXeLWFF+PYtxESn5HL5EgHZzDfHwNeLwyePWMq0sdlY4U=",
+];
+
+pub(crate) fn encrypted_key() -> Seeds {
+    let mut seeds: Seeds = CHEAP_KEYS.iter().map(|text| STANDARD.decode(text).expect("base64")).collect();
+    for seed in &seeds {
+        let key = EncryptedKey::from_der(seed).expect("it is taken");
+        assert!(key.open(crate::keys::passphrase()).is_some(), "it opens");
+    }
+    let sealed = EncryptedKey::seal(&private_key(1), crate::keys::passphrase()).expect("it is encrypted");
+    seeds.push(sealed.into_bytes());
+    seeds
 }
 
 pub(crate) fn request_head() -> Seeds {

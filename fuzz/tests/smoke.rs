@@ -120,4 +120,6 @@ tests!(
     csr,
     request_head,
     wire,
+    key_source,
+    encrypted_key,
 );

@@ -43,6 +43,11 @@ const ONLY: &[(&str, &[&str])] = &[
     ("axum",           &["listener", "server", "agent"]),
     // AU-3, IN-4: the plane has nothing to call an instance with.
     ("reqwest",        &["client", "agent"]),
+    // Loading a token's module is foreign code in the process: one place does it.
+    ("cryptoki",       &["trust"]),
+    // A passphrase becomes a key in one place, where its cost is bounded.
+    ("pkcs8",          &["trust"]),
+    ("scrypt",         &["trust"]),
 ];
 
 /// The crates that decide and prove (◆): `no_std`, and everything they stand on is listed here.

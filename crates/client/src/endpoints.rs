@@ -16,7 +16,7 @@ use proof::{Jws, PublicKey};
 use reqwest::{StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
-use trust::{RootCa, SigningKey};
+use trust::{RootCa, Signer};
 
 use crate::{ClientError, Use, builder, reach, read, told};
 
@@ -30,7 +30,7 @@ const PORT: u16 = 443;
 pub struct Endpoints {
     root: RootCa,
     chain: Vec<CertificateDer<'static>>,
-    key: SigningKey,
+    key: Signer,
     allowed: Vec<IpNet>,
     places: Semaphore,
     busy: Mutex<HashSet<IpAddr>>,
@@ -77,7 +77,7 @@ impl Endpoints {
     pub fn new(
         root: RootCa,
         chain: Vec<CertificateDer<'static>>,
-        key: SigningKey,
+        key: Signer,
         allowed: Vec<IpNet>,
         at_once: usize,
     ) -> Self {

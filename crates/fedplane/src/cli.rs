@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    constitution, enrolment, federation, init, instance, ledger, operator, order, release, rollout, scenario,
-    serve, simulate, subscription, token, what_if,
+    constitution, enrolment, federation, init, instance, key, ledger, operator, order, release, rollout,
+    scenario, serve, simulate, subscription, token, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -48,6 +48,8 @@ pub enum Command {
     Rollout(rollout::RolloutArgs),
     /// Certifies people in their roles, lists them and takes certificates back.
     Operator(operator::OperatorArgs),
+    /// Shows and makes private keys, in files or tokens, and changes their passphrases.
+    Key(key::KeyArgs),
     /// Signs and hands in the Founder's orders.
     Order(order::OrderArgs),
     /// Lists what lies before the Founder.
@@ -104,6 +106,7 @@ impl Command {
             Self::Release(args) => release::run(args, out).await,
             Self::Rollout(args) => rollout::run(args, out).await,
             Self::Operator(args) => operator::run(args, out).await,
+            Self::Key(args) => key::run(args, out),
             Self::Order(args) => order::run(args, out).await,
             Self::Escalation(args) => federation::escalation(args, out).await,
             Self::Freeze(args) => federation::freeze(args, out).await,
@@ -162,7 +165,20 @@ mod tests {
         let id = "07070707-0707-4707-8707-070707070707";
         for line in [
             "init d --founders 5 --threshold 3 --organisms 2 --organism-threshold 2 --host plane.example --trust-domain a.b",
+            "init d --founder-key a --founder-key pkcs11:token=f;object=1 --root-ca-key r --admin-key a --passphrase-file p",
+            "init d --online-keys pkcs11:token=fed?module-path=/usr/lib/a.so&pin-source=/etc/pin --encrypt",
+            "init d --passphrase-file p --online-passphrase-file q",
             "serve --config d/fedplane.toml --log-json",
+            "key show pkcs11:token=fed;object=ledger?module-path=/usr/lib/a.so --json",
+            "key show 1.key --passphrase-file p",
+            "key make 1.key --encrypt",
+            "key make 1.key --new-passphrase-file p",
+            "key passwd 1.key --passphrase-file p --new-passphrase-file q",
+            "key passwd 1.key --plain",
+            "key csr 1.key --out 1.csr",
+            "operator add alice --role operator --encrypt --ca-key pkcs11:token=root;object=ca --passphrase-file p",
+            "order sign --key pkcs11:token=f;object=1 --out o --passphrase-file p",
+            "instance list --operator-key pkcs11:token=me;object=admin --passphrase-file p",
             "demo --json --keep --instances 5",
             "enrolment create --kind dedicated --tier enterprise --provider acme --label eu --federation d",
             &format!("enrolment create --instance {id}"),
@@ -230,6 +246,12 @@ mod tests {
             "what-if --constitution a --release b",
             "what-if --data d --url https://a:8443 --release b",
             "operator add alice",
+            "init d --online-keys files",
+            "init d --online-keys pkcs11:?pin-value=1234",
+            "init d --founders 3 --founder-key a",
+            "init d --encrypt --passphrase-file p",
+            "key passwd 1.key --plain --new-passphrase-file p",
+            "order sign --key pkcs11:colour=red --out o",
             "operator revoke",
             "operator revoke --person operator/eve",
             "fly",

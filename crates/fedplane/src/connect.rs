@@ -8,10 +8,11 @@ use std::sync::Arc;
 use clap::Args;
 use client::{Client, SystemSource};
 use server::settings::Settings;
-use trust::{RootCa, SigningKey};
+use trust::{KeySource, RootCa};
 
 use crate::Failure;
 use crate::folder::{Folder, read_text};
+use crate::secrets::SecretArgs;
 
 /// What to do about settings that say something wrong.
 pub const SETTINGS_HINT: &str = "mend that line; the comments in the file say what each key means";
@@ -36,18 +37,28 @@ pub struct ConnectArgs {
     /// The operator's certificate (PEM) instead of the folder's `keys/operators/admin.pem`.
     #[arg(long, value_name = "FILE", global = true)]
     pub cert: Option<PathBuf>,
-    /// The operator's private key instead of the folder's `keys/operators/admin.key`.
-    #[arg(long = "operator-key", visible_alias = "key", value_name = "FILE", global = true)]
-    pub operator_key: Option<PathBuf>,
+    /// The operator's private key instead of the folder's `keys/operators/admin.key`: a file, or a `pkcs11:` URI.
+    #[arg(long = "operator-key", visible_alias = "key", value_name = "KEY", global = true)]
+    pub operator_key: Option<KeySource>,
     /// The root CA's certificate (PEM) instead of the one in the folder's keys document.
     #[arg(long = "root-ca", visible_alias = "root", value_name = "FILE", global = true)]
     pub root_ca: Option<PathBuf>,
+    /// What opens the operator's key, where it is encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 impl ConnectArgs {
     /// An operator of the folder's federation, with nothing overridden.
     pub fn of(folder: impl Into<PathBuf>) -> Self {
-        Self { federation: folder.into(), url: None, cert: None, operator_key: None, root_ca: None }
+        Self {
+            federation: folder.into(),
+            url: None,
+            cert: None,
+            operator_key: None,
+            root_ca: None,
+            secrets: SecretArgs::default(),
+        }
     }
 
     /// The federation's folder.
@@ -79,10 +90,10 @@ impl ConnectArgs {
     pub fn client_of(&self, url: &str, root: &RootCa) -> Result<Client, Failure> {
         let operators = self.folder().operators();
         let certificate = self.cert.clone().unwrap_or_else(|| operators.join("admin.pem"));
-        let key = self.operator_key.clone().unwrap_or_else(|| operators.join("admin.key"));
+        let key = self.operator_key.clone().unwrap_or_else(|| operators.join("admin.key").into());
         let chain = trust::pem::certificates(&read_text(&certificate)?)
             .map_err(|error| Failure::malformed(&certificate, &error, "name the operator's certificate"))?;
-        let key = SigningKey::load(&key)?;
+        let key = key.open(&mut self.secrets.secrets()?)?;
         let tls = trust::tls::client_config(root, chain, &key).map_err(|error| tls_failure(&error))?;
         Ok(Client::new(url, tls, Arc::new(key), Arc::new(SystemSource))?)
     }

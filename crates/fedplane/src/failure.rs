@@ -7,10 +7,10 @@ use std::path::Path;
 
 use client::ClientError;
 use plane::StoreError;
-use proof::JwsError;
+use proof::{JwsError, SignError};
 use serde::Serialize;
 use trust::tuf::PublishError;
-use trust::{CaError, IdentityError, KeyFileError, RandomError};
+use trust::{CaError, IdentityError, KeyFileError, RandomError, SignerError};
 use wire::ProblemReason;
 
 /// How TLS begins when it does not believe a server.
@@ -72,6 +72,9 @@ impl Failure {
     /// A signed document that was not signed as it must be.
     #[must_use]
     pub fn untrusted(what: &str, rule: &str, error: &JwsError) -> Self {
+        if let JwsError::Sign(error) = error {
+            return error.clone().into();
+        }
         Self::new(
             "untrusted",
             rule,
@@ -127,14 +130,37 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Exists(_) => "choose another place",
             KeyFileError::Missing(_) => "bring the medium that the key was taken to, and name its file",
             KeyFileError::Readable { .. } => "chmod 600 FILE",
+            KeyFileError::Locked(_) => {
+                "name the file of its passphrase with --passphrase-file, or run it at a terminal, where it is asked for"
+            }
+            KeyFileError::Passphrase(_) => "look at the passphrase, and at which key it belongs to",
+            KeyFileError::Encrypted { .. } => "change how it is encrypted, as it says",
+            KeyFileError::NotASecret(_) => "write the passphrase or PIN into it, on one line",
         };
         Self::new("key-file", "AU-2", error.to_string(), hint)
+    }
+}
+
+impl From<SignerError> for Failure {
+    fn from(error: SignerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SignerError::File(error) => error.into(),
+            SignerError::Uri(_) => Self::usage(detail, "write it as RFC 7512 has it"),
+            SignerError::Token(_) => Self::new(
+                "token",
+                "AU-2",
+                detail,
+                "see that the token is plugged in, and that the URI names it, its module and its PIN",
+            ),
+        }
     }
 }
 
 impl From<CaError> for Failure {
     fn from(error: CaError) -> Self {
         let hint = match &error {
+            CaError::Sign(error) => return error.clone().into(),
             CaError::Name(_) => "use DNS names and IP addresses only",
             _ => "check the certificate and the key it belongs to",
         };
@@ -154,8 +180,18 @@ impl From<RandomError> for Failure {
     }
 }
 
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        let hint = "see that the device that holds the key is there and open, and try again";
+        Self::new("key-unavailable", "AU-2", error.to_string(), hint)
+    }
+}
+
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        if let Some(error) = error.unsigned() {
+            return error.clone().into();
+        }
         Self::new(error.code(), "RL-3", error.to_string(), "see which keys the root of the repository names")
     }
 }

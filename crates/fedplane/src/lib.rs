@@ -10,6 +10,7 @@
 //! | [`folder`] | where the files of a federation are |
 //! | [`law`] | the constitution as a file |
 //! | [`output`] | text for people, JSON for programs |
+//! | [`secrets`] | passphrases and PINs |
 //! | [`table`] | tables and lines that fit a terminal |
 //! | [`values`] | what an option's value may be |
 //! | [`failure`] | code, cause, rule, hint |
@@ -25,6 +26,7 @@ pub mod failure;
 pub mod folder;
 pub mod law;
 pub mod output;
+pub mod secrets;
 pub mod table;
 pub mod values;
 

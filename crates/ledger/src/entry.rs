@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use governance::{Authority, Digest, Event, Timestamp};
-use proof::{Jws, KeyId, PublicKey, Sign, SignatureError, SignedRequest};
+use proof::{Jws, KeyId, PublicKey, Sign, SignError, SignatureError, SignedRequest};
 use serde::{Deserialize, Serialize};
 
 /// The longest entry, in bytes: what an entry bundle can frame (C2SP tlog-tiles).
@@ -92,6 +92,9 @@ pub enum EntryError {
     /// An entry, but spelled otherwise than it would be written.
     #[error("the entry is spelled otherwise than it would be written")]
     Spelling,
+    /// The Federation's key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// Everything of an entry but its evidence, in the same order.
@@ -125,7 +128,7 @@ impl Entry {
     /// An entry that the Federation itself signs, with its key for directives.
     ///
     /// # Errors
-    /// When the event has no JSON form.
+    /// When the event has no JSON form, or the key does not sign.
     pub fn federation(
         at: Timestamp,
         actor: Option<String>,
@@ -134,7 +137,7 @@ impl Entry {
         signer: &dyn Sign,
     ) -> Result<Self, EntryError> {
         let mut entry = Self::new(at, actor, constitution, event, Evidence::Preceding { back: 0 });
-        let signature = signer.sign(&entry.decision()?);
+        let signature = signer.sign(&entry.decision()?)?;
         entry.evidence = Evidence::Federation { key: signer.key_id(), signature };
         Ok(entry)
     }

@@ -243,7 +243,7 @@ fn au_1_a_wrong_authority_or_rule_is_found() {
         let sign = |e: &mut Entry| {
             let key = fleet().directives;
             let decision = e.decision().unwrap();
-            e.evidence = Evidence::Federation { key: key.key_id(), signature: key.sign(&decision) };
+            e.evidence = Evidence::Federation { key: key.key_id(), signature: key.sign(&decision).unwrap() };
         };
         change(position, &sign, "AU-1");
     }

@@ -12,7 +12,7 @@ use governance::{
 };
 use ledger::entry::{Entry, Evidence};
 use proof::{Jws, SignedRequest};
-use trust::SigningKey;
+use trust::Signer;
 
 use crate::ports::{Commit, Committed, Document, EnrolmentWrite, Nonce, Revision, Store, StoreError};
 use crate::{Plane, PlaneError, Seen};
@@ -59,7 +59,7 @@ pub(crate) struct Record<'a> {
     at: Timestamp,
     constitution: Option<Digest>,
     by: &'a By,
-    signer: &'a SigningKey,
+    signer: &'a Signer,
     /// Where the evidence that the others point back to stands.
     primary: Option<usize>,
     entries: Vec<Vec<u8>>,
@@ -70,7 +70,7 @@ impl<'a> Record<'a> {
         at: Timestamp,
         constitution: Option<Digest>,
         by: &'a By,
-        signer: &'a SigningKey,
+        signer: &'a Signer,
     ) -> Self {
         Self { at, constitution, by, signer, primary: None, entries: Vec::new() }
     }
@@ -79,9 +79,8 @@ impl<'a> Record<'a> {
     pub(crate) fn push(&mut self, event: Event, by_command: bool) -> Result<(), PlaneError> {
         // What reconcile finds due right behind a command is the Federation's own finding.
         let actor = if by_command { self.by.actor() } else { None };
-        let fail = |error: ledger::entry::EntryError| PlaneError::Unavailable(error.to_string());
         let entry = if event.authority() == Authority::Federation {
-            Entry::federation(self.at, actor, self.constitution, event, self.signer).map_err(fail)?
+            Entry::federation(self.at, actor, self.constitution, event, self.signer)?
         } else {
             let evidence = match self.primary {
                 Some(primary) => {
@@ -98,7 +97,7 @@ impl<'a> Record<'a> {
             self.primary.get_or_insert(self.entries.len());
             Entry::new(self.at, actor, self.constitution, event, evidence)
         };
-        self.entries.push(entry.encode().map_err(fail)?);
+        self.entries.push(entry.encode()?);
         Ok(())
     }
 

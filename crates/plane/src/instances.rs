@@ -174,10 +174,7 @@ impl<S: Store> Plane<S> {
             not_before: now - CERTIFICATE_LEEWAY,
             not_after: now + world.constitution.identity_certificate_lifetime,
         };
-        self.federation
-            .instance_ca
-            .issue_instance(id, key, validity)
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Ok(self.federation.instance_ca.issue_instance(id, key, validity)?)
     }
 
     /// Renews a certificate over the same key or a new one (HS-2). A restored instance shakes hands afresh by it
@@ -420,8 +417,7 @@ impl<S: Store> Plane<S> {
             state: instance.state,
             offer,
         };
-        let directive = Jws::sign_json(Typ::Directive, &directive, &self.federation.directives)
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+        let directive = Jws::sign_json(Typ::Directive, &directive, &self.federation.directives)?;
         Ok(wire::Standing {
             state: instance.state,
             since: instance.since,

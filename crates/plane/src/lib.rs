@@ -28,7 +28,7 @@ use governance::{Digest, Span, Timestamp, World};
 use proof::Jws;
 use proof::keys::KeysDocument;
 use tokio::sync::RwLock;
-use trust::{Issuer, SigningKey};
+use trust::{Issuer, Signer};
 
 pub use decision::By;
 pub use ports::{Clock, Entropy, Store, StoreError};
@@ -70,11 +70,11 @@ pub struct Federation {
     /// When the server's certificate does.
     pub server_expires: Timestamp,
     /// Signs directives and decisions.
-    pub directives: SigningKey,
+    pub directives: Signer,
     /// Signs checkpoints.
-    pub ledger: SigningKey,
+    pub ledger: Signer,
     /// Signs tokens and status lists.
-    pub tokens: SigningKey,
+    pub tokens: Signer,
 }
 
 /// The keys document in force (AU-4).

@@ -2,10 +2,9 @@
 //!
 //! Takes up where the files end: entries are the truth, tiles follow. Never shows a checkpoint before its tiles are stored.
 
-use std::convert::Infallible;
 use std::fmt::Display;
 
-use ledger::checkpoint::{Checkpoint, SignedCheckpoint};
+use ledger::checkpoint::{Checkpoint, SignError, SignedCheckpoint};
 use ledger::edge::Edge;
 use ledger::note::{KeyName, NoteKey};
 use ledger::tile::Tile;
@@ -88,9 +87,11 @@ impl<F: Files> Publisher<F> {
             self.files.write(&id.to_string(), &bytes).map_err(unavailable)?;
         }
         let checkpoint = Checkpoint::new(self.key.name().clone(), edge.head()).map_err(unavailable)?;
-        let sign = |message: &[u8]| Ok::<_, Infallible>(signer.sign(message));
         let signed =
-            checkpoint.sign(&self.key, sign).map_err(|error| PlaneError::Unavailable(format!("{error}")))?;
+            checkpoint.sign(&self.key, |message| signer.sign(message)).map_err(|error| match error {
+                SignError::Signer(error) => PlaneError::from(error),
+                SignError::Checkpoint(error) => unavailable(error),
+            })?;
         self.files.write(CHECKPOINT, signed.to_string().as_bytes()).map_err(unavailable)
     }
 }

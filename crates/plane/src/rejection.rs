@@ -1,6 +1,10 @@
 //! Why a use case did not go through: the law refused, the request itself is not acceptable, or the store does not answer.
 
 use governance::Refusal;
+use ledger::entry::EntryError;
+use proof::{JwsError, SignError};
+use trust::CaError;
+use trust::tuf::PublishError;
 
 use crate::ports::StoreError;
 
@@ -42,9 +46,48 @@ pub enum PlaneError {
     /// There is no such thing.
     #[error("there is no {0}")]
     NotFound(String),
-    /// The store, a key or a disk does not answer: try again later.
+    /// A key does not sign, since the device that holds it fails: try again later.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The store or a disk does not answer: try again later.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<JwsError> for PlaneError {
+    fn from(error: JwsError) -> Self {
+        match error {
+            JwsError::Sign(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<EntryError> for PlaneError {
+    fn from(error: EntryError) -> Self {
+        match error {
+            EntryError::Sign(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<CaError> for PlaneError {
+    fn from(error: CaError) -> Self {
+        match error {
+            CaError::Sign(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<PublishError> for PlaneError {
+    fn from(error: PublishError) -> Self {
+        match error.unsigned() {
+            Some(error) => error.clone().into(),
+            None => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 impl From<StoreError> for PlaneError {

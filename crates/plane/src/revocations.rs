@@ -28,9 +28,6 @@ impl<S: Store> Plane<S> {
             let unbelieved = page.iter().flat_map(|(instance, _)| instance.unbelieved(now));
             revoked.extend(unbelieved.map(|(certificate, since)| (certificate.serial.clone(), since)));
         }
-        self.federation
-            .instance_ca
-            .revocation_list(&revoked, now, now + LIST_LIFETIME)
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Ok(self.federation.instance_ca.revocation_list(&revoked, now, now + LIST_LIFETIME)?)
     }
 }

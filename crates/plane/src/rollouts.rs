@@ -73,7 +73,10 @@ impl<S: Store> Plane<S> {
         governance::decide::decide_world(&self.seen().world, &command, self.now())?;
         self.repository.publish(&targets, self.now()).map_err(|error| {
             let hint = "sign targets.json over the repository's present one, with the Organism threshold";
-            Rejection::new("targets-refused", "RL-3", error.to_string(), hint)
+            match error.unsigned() {
+                Some(error) => PlaneError::from(error.clone()),
+                None => Rejection::new("targets-refused", "RL-3", error.to_string(), hint).into(),
+            }
         })?;
         let by = By::Organism(Box::new(request.release.clone()), person.clone());
         let document = Document {
@@ -224,7 +227,7 @@ impl<S: Store> Plane<S> {
                     let hint = "publish what was uploaded, or wait until it is removed";
                     Rejection::new("incoming-full", "RL-3", why, hint).into()
                 }
-                _ => PlaneError::Unavailable(why),
+                other => other.into(),
             }
         })
     }

@@ -122,6 +122,6 @@ impl<S: Store> Plane<S> {
     pub fn repository_resign(&self) -> Result<(), PlaneError> {
         let now = self.now();
         let (resigned, cleaned) = (self.repository.resign_if_due(now), self.repository.incoming_clean(now));
-        resigned.and(cleaned).map(|_| ()).map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Ok(resigned.and(cleaned).map(|_| ())?)
     }
 }

@@ -47,9 +47,7 @@ impl<S: Store> Plane<S> {
         let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
         let lifetime = self.constitution(|law| law.entitlement_token_lifetime);
         let times = (self.now(), self.settings.status_refresh, lifetime);
-        self.issuer()
-            .status_list(id, instance.statuses(), times, &self.federation.tokens)
-            .map_err(|error| PlaneError::Unavailable(error.to_string()))
+        Ok(self.issuer().status_list(id, instance.statuses(), times, &self.federation.tokens)?)
     }
 
     /// How long a status list may be relied on.
@@ -73,8 +71,7 @@ impl<S: Store> Plane<S> {
 }
 
 fn answer(token: &IssuedToken, signed: Result<String, proof::JwsError>) -> Result<wire::Token, PlaneError> {
-    let text = signed.map_err(|error| PlaneError::Unavailable(error.to_string()))?;
-    Ok(wire::Token { token: text, expires: token.expires, renew_at: token.aging_at() })
+    Ok(wire::Token { token: signed?, expires: token.expires, renew_at: token.aging_at() })
 }
 
 /// The law changed between the decision and the signature: what is on record is not what would be signed.

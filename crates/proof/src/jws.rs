@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::encoding::{url_decode, url_decode_exact, url_encode};
-use crate::key::{KeyId, KeySet, PublicKey, Sign};
+use crate::key::{KeyId, KeySet, PublicKey, Sign, SignError};
 
 /// The longest payload, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
@@ -112,6 +112,9 @@ pub enum JwsError {
     /// No signature at all.
     #[error("the document carries no signature")]
     Unsigned,
+    /// The key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A protected header outside the profile.
     #[error("a signature's protected header is not {{alg: EdDSA, kid, typ}}: {0}")]
     Header(String),
@@ -234,17 +237,17 @@ impl Jws {
     /// A document over these bytes with one signature.
     ///
     /// # Errors
-    /// When the payload is too large.
+    /// When the payload is too large, or the key does not sign.
     pub fn sign(typ: Typ, payload: Vec<u8>, key: &dyn Sign) -> Result<Self, JwsError> {
         check_size("payload", payload.len(), PAYLOAD_BYTES_MAX)?;
-        let seal = seal(typ, &payload, key);
+        let seal = seal(typ, &payload, key)?;
         Ok(Self { payload, seals: alloc::vec![seal] })
     }
 
     /// A document over a value's JSON with one signature.
     ///
     /// # Errors
-    /// When the value has no JSON form or a too large one.
+    /// When the value has no JSON form or a too large one, or the key does not sign.
     pub fn sign_json<T: Serialize>(typ: Typ, value: &T, key: &dyn Sign) -> Result<Self, JwsError> {
         let payload = serde_json::to_vec(value).map_err(|error| JwsError::Payload {
             what: core::any::type_name::<T>(),
@@ -256,10 +259,10 @@ impl Jws {
     /// Adds a key's signature as the same kind of document; a former one of the same key is replaced.
     ///
     /// # Errors
-    /// When it carries [`SIGNATURES_MAX`] already, or was signed as another kind.
+    /// When it carries [`SIGNATURES_MAX`] already, was signed as another kind, or the key does not sign.
     pub fn add_signature(&mut self, typ: Typ, key: &dyn Sign) -> Result<(), JwsError> {
         self.check_type(typ)?;
-        let seal = seal(typ, &self.payload, key);
+        let seal = seal(typ, &self.payload, key)?;
         self.put(seal)
     }
 
@@ -391,11 +394,11 @@ const fn check_size(what: &'static str, found: usize, max: usize) -> Result<(), 
     if found > max { Err(JwsError::TooLarge { what, found, max }) } else { Ok(()) }
 }
 
-fn seal(typ: Typ, payload: &[u8], key: &dyn Sign) -> Seal {
+fn seal(typ: Typ, payload: &[u8], key: &dyn Sign) -> Result<Seal, SignError> {
     let kid = key.key_id();
     let protected = url_encode(alloc::format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#).as_bytes());
-    let signature = key.sign(&signing_input(&protected, &url_encode(payload)));
-    Seal { protected, kid, typ, signature }
+    let signature = key.sign(&signing_input(&protected, &url_encode(payload)))?;
+    Ok(Seal { protected, kid, typ, signature })
 }
 
 /// RFC 7515 §5.1: ASCII(protected ‖ '.' ‖ payload), both in base64url.

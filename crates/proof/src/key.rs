@@ -3,6 +3,7 @@
 //! Never holds a private key of the federation: signing is the [`Sign`] port. [`SeedKey`] is for tests and simulations.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -279,6 +280,16 @@ impl From<KeySet> for RawKeySet {
     }
 }
 
+/// A key did not sign: the device that holds it failed. Nothing was signed, and nothing stands in the signature's place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key {key} did not sign: {why}")]
+pub struct SignError {
+    /// Which key.
+    pub key: KeyId,
+    /// What failed, where, and what to do.
+    pub why: String,
+}
+
 /// The port through which documents, requests and checkpoints are signed.
 pub trait Sign {
     /// The key that verifies what this signs.
@@ -290,14 +301,26 @@ pub trait Sign {
     }
 
     /// An Ed25519 signature over the message.
-    fn sign(&self, message: &[u8]) -> [u8; 64];
+    ///
+    /// # Errors
+    /// [`SignError`] when the key is in a device and that does not answer, or not with a signature. It may be tried again.
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
 impl<S: Sign + ?Sized> Sign for &S {
     fn public_key(&self) -> &PublicKey {
         (**self).public_key()
     }
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        (**self).sign(message)
+    }
+}
+
+impl<S: Sign + ?Sized> Sign for Arc<S> {
+    fn public_key(&self) -> &PublicKey {
+        (**self).public_key()
+    }
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
         (**self).sign(message)
     }
 }
@@ -322,8 +345,8 @@ impl Sign for SeedKey {
     fn public_key(&self) -> &PublicKey {
         &self.public
     }
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        ed25519_dalek::Signer::sign(&self.secret, message).to_bytes()
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        Ok(ed25519_dalek::Signer::sign(&self.secret, message).to_bytes())
     }
 }
 

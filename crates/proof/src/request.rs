@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::encoding::{standard, standard_decode, standard_encode, url_decode_exact, url_encode};
-use crate::key::{KeyId, PublicKey, Sign};
+use crate::key::{KeyId, PublicKey, Sign, SignError};
 
 /// The label of the signature in the header fields.
 pub const LABEL: &str = "sig1";
@@ -71,6 +71,9 @@ pub enum RequestError {
         /// The key it had to be.
         expected: KeyId,
     },
+    /// The key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// The signature does not fit.
     #[error("the request's signature does not verify")]
     Signature,
@@ -347,11 +350,11 @@ impl SignedRequest {
     /// Signs a request. The head's digest is set to the body's.
     ///
     /// # Errors
-    /// When a part is not in the form the profile writes.
+    /// When a part is not in the form the profile writes, or the key does not sign.
     pub fn sign(head: RequestHead<'_>, body: Vec<u8>, key: &dyn Sign) -> Result<Self, RequestError> {
         let base =
             RequestHead { digest: Digest::of(&body), ..head }.base(key.key_id(), Algorithm::Ed25519)?;
-        let signature = key.sign(base.as_bytes());
+        let signature = key.sign(base.as_bytes())?;
         Ok(Self { base, signature, body })
     }
 

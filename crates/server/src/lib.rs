@@ -6,6 +6,7 @@
 
 mod app;
 mod arrivals;
+mod aside;
 mod bypasses;
 mod descriptors;
 mod gate;

@@ -17,8 +17,11 @@ use rustls::pki_types::CertificateDer;
 use store::OpenError;
 use trust::tls::TlsError;
 use trust::tuf::PublishError;
-use trust::{CaError, IdentityError, Issuer, KeyFileError, RootCa, SigningKey};
+use trust::{
+    CaError, IdentityError, Issuer, KeyFileError, KeySource, RootCa, Secret, Secrets, Signer, SignerError,
+};
 
+use crate::aside::Aside;
 use crate::settings::Settings;
 
 /// The longest document or certificate in a federation's folder, in bytes.
@@ -45,15 +48,20 @@ pub enum StartError {
     },
     /// A private key.
     #[error(transparent)]
-    Key(#[from] KeyFileError),
+    Key(#[from] SignerError),
+    /// The file of the passphrase.
+    #[error("keys.passphrase_file: {0}")]
+    Passphrase(KeyFileError),
+    /// A key under a passphrase that nobody said.
+    #[error("{0}; name the file with it in keys.passphrase_file")]
+    NoPassphrase(KeyFileError),
     /// An online key that the keys document does not name.
     #[error(
-        "{}: the keys document does not name this key for `{purpose}` at this time (AU-4): have the Founder sign a keys document that does",
-        .path.display()
+        "{key}: the keys document does not name this key for `{purpose}` at this time (AU-4): have the Founder sign a keys document that does"
     )]
     KeyNotNamed {
-        /// The key's file.
-        path: PathBuf,
+        /// Where the key is.
+        key: KeySource,
         /// What it is used for.
         purpose: Purpose,
     },
@@ -114,14 +122,14 @@ pub enum StartError {
 pub(crate) struct Loaded {
     pub(crate) federation: Federation,
     pub(crate) root: RootCa,
-    pub(crate) server_key: SigningKey,
+    pub(crate) server_key: Signer,
     pub(crate) server_chain: Vec<CertificateDer<'static>>,
 }
 
 /// The keys that sign the TUF repository anew.
 pub(crate) struct TufKeys {
-    pub(crate) snapshot: SigningKey,
-    pub(crate) timestamp: SigningKey,
+    pub(crate) snapshot: Signer,
+    pub(crate) timestamp: Signer,
 }
 
 /// Reads the folder.
@@ -141,28 +149,28 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
         return Err(document(&keys_path, &format!("root_ca is of the trust domain {}", root.trust_domain())));
     }
 
-    let folder = settings.path(&paths.federation);
-    let online = |name: &str, purpose: Purpose| -> Result<SigningKey, StartError> {
-        let path = folder.join(name);
-        let key = SigningKey::load(&path)?;
-        match keys.find(purpose, key.key_id(), now) {
-            Some(_) => Ok(key),
-            None => Err(StartError::KeyNotNamed { path, purpose }),
+    let mut keyring = Keyring::open(settings)?;
+    let mut online = |purpose: Purpose| -> Result<Signer, StartError> {
+        let (key, signer) = keyring.signer(purpose.as_str())?;
+        match keys.find(purpose, signer.key_id(), now) {
+            Some(_) => Ok(signer),
+            None => Err(StartError::KeyNotNamed { key, purpose }),
         }
     };
-    let directives = online("directives.key", Purpose::Directives)?;
-    let ledger = online("ledger.key", Purpose::Ledger)?;
-    let tokens = online("tokens.key", Purpose::Tokens)?;
-    let snapshot = online("snapshot.key", Purpose::Snapshot)?;
-    let timestamp = online("timestamp.key", Purpose::Timestamp)?;
+    let directives = online(Purpose::Directives)?;
+    let ledger = online(Purpose::Ledger)?;
+    let tokens = online(Purpose::Tokens)?;
+    let snapshot = online(Purpose::Snapshot)?;
+    let timestamp = online(Purpose::Timestamp)?;
 
+    let folder = settings.path(&paths.federation);
     let ca_path = folder.join("instance-ca.pem");
-    let ca_key = SigningKey::load(&folder.join("instance-ca.key"))?;
+    let (_, ca_key) = keyring.signer("instance-ca")?;
     let instance_ca = Issuer::instances(&text(&ca_path)?, ca_key, &root)
         .map_err(|error: CaError| document(&ca_path, &error.to_string()))?;
 
     let server_path = folder.join("server.pem");
-    let server_key = SigningKey::load(&folder.join("server.key"))?;
+    let (_, server_key) = keyring.signer("server")?;
     let server_chain = trust::pem::certificates(&text(&server_path)?)
         .map_err(|error| document(&server_path, &error.to_string()))?;
 
@@ -191,6 +199,30 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
         tokens,
     };
     Ok((Loaded { federation, root, server_key, server_chain }, TufKeys { snapshot, timestamp }))
+}
+
+/// The online keys, as the settings place them.
+struct Keyring<'a> {
+    settings: &'a Settings,
+    secrets: Secrets,
+}
+
+impl<'a> Keyring<'a> {
+    fn open(settings: &'a Settings) -> Result<Self, StartError> {
+        let passphrase = settings.passphrase_file().map(|file| Secret::read(&file)).transpose();
+        let passphrase = passphrase.map_err(StartError::Passphrase)?;
+        Ok(Self { settings, secrets: passphrase.map_or_else(Secrets::none, Secrets::given) })
+    }
+
+    fn signer(&mut self, name: &str) -> Result<(KeySource, Signer), StartError> {
+        let source = self.settings.key(name);
+        let signer = source.open(&mut self.secrets).map_err(|error| match error {
+            SignerError::File(error @ KeyFileError::Locked(_)) => StartError::NoPassphrase(error),
+            error => error.into(),
+        })?;
+        let signer = if source.is_token() { Signer::new(Aside(signer)) } else { signer };
+        Ok((source, signer))
+    }
 }
 
 fn document(path: &Path, why: &str) -> StartError {

@@ -90,6 +90,15 @@ impl Failure {
             .retry_after(UNAVAILABLE_RETRY_SECONDS)
     }
 
+    /// Which key, and where it is kept, is the log's: whoever asks can do nothing about it but wait.
+    fn key_unavailable(error: &proof::SignError) -> Self {
+        tracing::error!(%error, "a key did not sign");
+        let hint = "wait as Retry-After says and send it again, signed afresh; the plane's log says which key failed";
+        let detail = "the plane cannot sign its answer now: the device that holds the key does not answer";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "key-unavailable", "AU-4", detail, hint)
+            .retry_after(UNAVAILABLE_RETRY_SECONDS)
+    }
+
     pub(crate) fn unauthorised(code: &str, rule: &str, detail: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, rule, detail, hint)
     }
@@ -133,6 +142,7 @@ impl From<PlaneError> for Failure {
                 rejection.hint,
             ),
             PlaneError::NotFound(what) => Self::not_found(what),
+            PlaneError::Sign(error) => Self::key_unavailable(&error),
             PlaneError::Unavailable(why) => Self::unavailable(&why),
         }
     }
@@ -198,4 +208,22 @@ pub(crate) async fn no_such_path(uri: axum::http::Uri) -> Failure {
 /// For methods that a path does not take.
 pub(crate) async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Failure {
     Failure::method_not_allowed(method, uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::{SeedKey, Sign as _, SignError};
+
+    #[test]
+    fn a_key_that_does_not_sign_is_told_without_saying_where_it_is() {
+        let why = "pkcs11:token=fed: the token has not answered".to_owned();
+        let error = SignError { key: SeedKey::new([1; 32]).key_id(), why };
+        let failure = Failure::from(PlaneError::from(error));
+        let text = serde_json::to_string(&failure.problem).unwrap();
+        assert!(text.contains("key-unavailable") && !text.contains("pkcs11"), "{text}");
+        let response = failure.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+    }
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 use governance::Span;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use trust::KeySource;
+use trust::pkcs11::Pkcs11Uri;
+use trust::secret::secret_file;
 
 /// The longest settings file, in bytes.
 pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
@@ -30,6 +33,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Where its files lie.
     pub paths: Paths,
+    /// Where its keys are.
+    pub keys: Keys,
     /// How often it does what.
     pub pace: Pace,
     /// How much it takes on.
@@ -125,6 +130,96 @@ impl Default for Paths {
             ledger: "data/ledger".into(),
             incoming: "data/incoming".into(),
         }
+    }
+}
+
+/// Where the online keys are; none: the file of its name in [`Paths::federation`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// Signs directives and decisions.
+    #[serde(with = "unless_empty")]
+    pub directives: Option<KeySource>,
+    /// Signs tokens and status lists.
+    #[serde(with = "unless_empty")]
+    pub tokens: Option<KeySource>,
+    /// Signs the TUF snapshot.
+    #[serde(with = "unless_empty")]
+    pub snapshot: Option<KeySource>,
+    /// Signs the TUF timestamp.
+    #[serde(with = "unless_empty")]
+    pub timestamp: Option<KeySource>,
+    /// Signs checkpoints.
+    #[serde(with = "unless_empty")]
+    pub ledger: Option<KeySource>,
+    /// Certifies instances.
+    #[serde(with = "unless_empty")]
+    pub instance_ca: Option<KeySource>,
+    /// The server's own, of its TLS certificate.
+    #[serde(with = "unless_empty")]
+    pub server: Option<KeySource>,
+    /// The file with the passphrase of those that are encrypted; empty: none is.
+    pub passphrase_file: PathBuf,
+}
+
+impl Keys {
+    /// The names of the online keys: `NAME.key` where they are files, the object's label where `init` made them in a token.
+    pub const NAMES: [&str; 7] =
+        ["directives", "tokens", "snapshot", "timestamp", "ledger", "instance-ca", "server"];
+
+    /// The key of this name, if its place is set.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&KeySource> {
+        match name {
+            "directives" => self.directives.as_ref(),
+            "tokens" => self.tokens.as_ref(),
+            "snapshot" => self.snapshot.as_ref(),
+            "timestamp" => self.timestamp.as_ref(),
+            "ledger" => self.ledger.as_ref(),
+            "instance-ca" => self.instance_ca.as_ref(),
+            "server" => self.server.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// All of them as objects of one token, each under its name.
+    #[must_use]
+    pub fn in_token(token: &Pkcs11Uri) -> Self {
+        let named = |name: &str| Some(KeySource::Token(Box::new(token.with_object(name))));
+        Self {
+            directives: named("directives"),
+            tokens: named("tokens"),
+            snapshot: named("snapshot"),
+            timestamp: named("timestamp"),
+            ledger: named("ledger"),
+            instance_ca: named("instance-ca"),
+            server: named("server"),
+            passphrase_file: PathBuf::new(),
+        }
+    }
+}
+
+/// An empty text for none, as everywhere in the settings.
+mod unless_empty {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use trust::KeySource;
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(
+        source: &Option<KeySource>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match source {
+            Some(source) => serializer.collect_str(source),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<KeySource>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
     }
 }
 
@@ -366,6 +461,20 @@ impl Settings {
         Ok(())
     }
 
+    /// Where the online key of this name is, as seen from here.
+    #[must_use]
+    pub fn key(&self, name: &str) -> KeySource {
+        let file = || KeySource::File(self.paths.federation.join(format!("{name}.key")));
+        self.keys.find(name).cloned().unwrap_or_else(file).seen_from(&self.folder)
+    }
+
+    /// The file with the passphrase of the online keys, as seen from here.
+    #[must_use]
+    pub fn passphrase_file(&self) -> Option<PathBuf> {
+        let file = &self.keys.passphrase_file;
+        (!file.as_os_str().is_empty()).then(|| self.path(&secret_file(file)))
+    }
+
     /// A path of the settings as seen from here.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
@@ -375,9 +484,10 @@ impl Settings {
     /// The settings as a file with every field explained: what `fedplane init` writes.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Self { listen, paths, pace, limits, challenge, .. } = self;
+        let Self { listen, paths, keys, pace, limits, challenge, .. } = self;
         let text = |value: &dyn fmt::Display| toml::Value::String(value.to_string()).to_string();
         let file = |path: &Path| text(&path.display());
+        let key = |name: &str| text(&keys.find(name).map(ToString::to_string).unwrap_or_default());
         let list = |items: &[String]| items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ");
         format!(
             include_str!("settings.toml.txt"),
@@ -395,6 +505,14 @@ impl Settings {
             database = file(&paths.database),
             ledger = file(&paths.ledger),
             incoming = file(&paths.incoming),
+            key_directives = key("directives"),
+            key_tokens = key("tokens"),
+            key_snapshot = key("snapshot"),
+            key_timestamp = key("timestamp"),
+            key_ledger = key("ledger"),
+            key_instance_ca = key("instance-ca"),
+            key_server = key("server"),
+            passphrase_file = file(&keys.passphrase_file),
             check_in_every = text(&pace.check_in_every),
             directive_lifetime = text(&pace.directive_lifetime),
             pulse_every = text(&pace.pulse_every),
@@ -484,9 +602,32 @@ mod tests {
                 ..Listen::default()
             },
             paths: Paths { tuf: "/a \"b\"\\c".into(), ..Paths::default() },
+            keys: Keys {
+                server: Some(KeySource::File("own/server.key".into())),
+                passphrase_file: "$CREDENTIALS_DIRECTORY/passphrase".into(),
+                ..Keys::in_token(&"pkcs11:token=fed?module-path=/usr/lib/a.so".parse().unwrap())
+            },
             ..Settings::in_folder("/f")
         };
         assert_eq!(parse(&odd.to_toml()).unwrap(), odd);
+    }
+
+    #[test]
+    fn a_key_is_where_it_is_said_to_be_or_in_the_folder() {
+        let settings =
+            parse("[keys]\nledger = \"pkcs11:token=fed;object=ledger\"\nserver = \"own/s.key\"\n").unwrap();
+        let at = |name: &str| settings.key(name).to_string();
+        assert_eq!(at("directives"), "/f/keys/federation/directives.key");
+        assert_eq!(at("server"), "/f/own/s.key");
+        assert_eq!(at("ledger"), "pkcs11:token=fed;object=ledger");
+        assert_eq!(settings.passphrase_file(), None);
+        let token: Pkcs11Uri = "pkcs11:token=fed".parse().unwrap();
+        for name in Keys::NAMES {
+            let source = Keys::in_token(&token).find(name).unwrap().to_string();
+            assert_eq!(source, format!("pkcs11:token=fed;object={name}"));
+        }
+        let settings = parse("[keys]\npassphrase_file = \"secret\"\n").unwrap();
+        assert_eq!(settings.passphrase_file(), Some("/f/secret".into()));
     }
 
     #[test]
@@ -516,6 +657,8 @@ mod tests {
         check("[listen]\nmetrics = \"0.0.0.0:9464\"\n", &[":2:", "listen.metrics", "loopback"]);
         check("[listen]\ninstances = \"here\"\n", &[":2:", "listen.instances"]);
         check("[limits]\n\nrequests = 0\n", &[":3:", "limits.requests"]);
+        check("[keys]\nledger = \"pkcs11:colour=red\"\n", &[":2:", "keys.ledger", "`colour`"]);
+        check("[keys]\n\nledger = \"pkcs11:?pin-value=1\"\n", &[":3:", "keys.ledger", "pin-source"]);
         check("[elsewhere]\n", &["elsewhere"]);
         check("[pace\n", &[":1"]);
     }

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trust::tuf::{Incoming, Lifetimes, Repository};
-use trust::{RootCa, SigningKey};
+use trust::{RootCa, Signer};
 use wire::ExpiryView;
 
 use crate::app::{App, Plane, router};
@@ -82,7 +82,7 @@ pub struct Caller {
     /// The server's chain.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
-    pub key: SigningKey,
+    pub key: Signer,
     /// How they are called.
     pub settings: Challenge,
 }

@@ -3,11 +3,12 @@
 //! Never copies anything from a request but its public key, and never issues an operator's certificate from an
 //! online key: operators and servers come from the root alone, instances from the instance CA alone.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
-use proof::{PublicKey, Sign as _};
+use proof::{PublicKey, Sign, SignError};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType,
@@ -18,7 +19,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use crate::identity::{self, IdentityError, RootCa};
-use crate::keyfile::SigningKey;
+use crate::signer::Signer;
 use crate::{RandomError, pem, random};
 
 /// The longest certificate request, in bytes of PEM.
@@ -64,6 +65,9 @@ pub enum CaError {
     /// The encoder refused.
     #[error("the certificate could not be made: {0}")]
     Encode(String),
+    /// The authority's key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// How long a certificate counts. X.509 keeps whole seconds; both ends count.
@@ -102,7 +106,7 @@ pub struct Issuer {
     /// Its own certificate, then what links it to the root, without the root.
     links: Vec<CertificateDer<'static>>,
     certificate: CertificateDer<'static>,
-    key: SigningKey,
+    key: Signer,
     trust_domain: TrustDomain,
     role: Role,
 }
@@ -119,14 +123,16 @@ impl Issuer {
     /// # Errors
     /// When the validity is no period or the certificate cannot be made.
     pub fn make_root(
-        key: SigningKey,
+        key: impl Into<Signer>,
         trust_domain: &TrustDomain,
         validity: Validity,
     ) -> Result<Self, CaError> {
+        let key = key.into();
         let mut params = ca_params(trust_domain, "root CA", 1)?;
         set_validity(&mut params, validity)?;
         params.serial_number = Some(SerialNumber::from_slice(&serial()?));
-        let certificate = params.self_signed(&RcgenKey(&key)).map_err(encode)?.der().clone();
+        let signer = RcgenKey::new(&key);
+        let certificate = params.self_signed(&signer).map_err(|error| signer.why(&error))?.der().clone();
         Ok(Self { links: Vec::new(), certificate, key, trust_domain: trust_domain.clone(), role: Role::Root })
     }
 
@@ -134,7 +140,8 @@ impl Issuer {
     ///
     /// # Errors
     /// When the certificate is no root CA or of another key.
-    pub fn root(certificate_pem: &str, key: SigningKey) -> Result<Self, CaError> {
+    pub fn root(certificate_pem: &str, key: impl Into<Signer>) -> Result<Self, CaError> {
+        let key = key.into();
         let root = RootCa::from_pem(certificate_pem)?;
         let certificate = root.certificate().clone();
         own_key(&certificate, &key)?;
@@ -151,7 +158,8 @@ impl Issuer {
     ///
     /// # Errors
     /// When the certificate is no CA under this root or of another key.
-    pub fn instances(certificate_pem: &str, key: SigningKey, root: &RootCa) -> Result<Self, CaError> {
+    pub fn instances(certificate_pem: &str, key: impl Into<Signer>, root: &RootCa) -> Result<Self, CaError> {
+        let key = key.into();
         let certificate = identity::read_intermediate(certificate_pem, root)?;
         own_key(&certificate, &key)?;
         Ok(Self {
@@ -293,9 +301,8 @@ impl Issuer {
             revoked_certs,
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let issuer =
-            rcgen::Issuer::from_ca_cert_der(&self.certificate, RcgenKey(&self.key)).map_err(encode)?;
-        Ok(params.signed_by(&issuer).map_err(encode)?.der().to_vec())
+        let issuer = self.encoder()?;
+        Ok(params.signed_by(&issuer).map_err(|error| issuer.key().why(&error))?.der().to_vec())
     }
 
     fn issue(
@@ -307,11 +314,17 @@ impl Issuer {
         let (not_before, not_after) = set_validity(&mut params, validity)?;
         let serial = serial()?;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
-        let issuer =
-            rcgen::Issuer::from_ca_cert_der(&self.certificate, RcgenKey(&self.key)).map_err(encode)?;
-        let certificate = params.signed_by(&RcgenPublic(key), &issuer).map_err(encode)?.der().clone();
+        let issuer = self.encoder()?;
+        let signed = params.signed_by(&RcgenPublic(key), &issuer);
+        let certificate = signed.map_err(|error| issuer.key().why(&error))?.der().clone();
         let chain = std::iter::once(certificate).chain(self.links.iter().cloned()).collect();
         Ok(Issued { chain, serial: hex(&serial), not_before, not_after })
+    }
+
+    /// The authority as the encoder wants it.
+    fn encoder(&self) -> Result<rcgen::Issuer<'_, RcgenKey<'_>>, CaError> {
+        rcgen::Issuer::from_ca_cert_der(&self.certificate, RcgenKey::new(&self.key))
+            .map_err(|error| encode(&error))
     }
 }
 
@@ -334,10 +347,12 @@ impl From<&str> for ServerHost {
 ///
 /// # Errors
 /// When the request cannot be encoded.
-pub fn make_csr(key: &SigningKey) -> Result<String, CaError> {
+pub fn make_csr(key: &dyn Sign) -> Result<String, CaError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.serialize_request(&RcgenKey(key)).and_then(|request| request.pem()).map_err(encode)
+    let signer = RcgenKey::new(key);
+    let request = params.serialize_request(&signer).map_err(|error| signer.why(&error))?;
+    request.pem().map_err(|error| encode(&error))
 }
 
 /// The public key of a certificate request, whose sender has proved to hold it. All else in it is ignored.
@@ -426,20 +441,34 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn own_key(certificate: &CertificateDer<'_>, key: &SigningKey) -> Result<(), CaError> {
+fn own_key(certificate: &CertificateDer<'_>, key: &dyn Sign) -> Result<(), CaError> {
     if identity::public_key(certificate)? == *key.public_key() { Ok(()) } else { Err(CaError::OtherKey) }
 }
 
-fn encode(error: rcgen::Error) -> CaError {
+fn encode(error: &rcgen::Error) -> CaError {
     CaError::Encode(error.to_string())
 }
 
-/// A signing key as the encoder wants it.
-pub(crate) struct RcgenKey<'a>(pub(crate) &'a SigningKey);
+/// A signing key as the encoder wants it. The encoder has no room for why a key failed: it is kept here meanwhile.
+pub(crate) struct RcgenKey<'a> {
+    key: &'a dyn Sign,
+    failed: OnceCell<SignError>,
+}
+
+impl<'a> RcgenKey<'a> {
+    pub(crate) const fn new(key: &'a dyn Sign) -> Self {
+        Self { key, failed: OnceCell::new() }
+    }
+
+    /// Why nothing was encoded.
+    pub(crate) fn why(&self, error: &rcgen::Error) -> CaError {
+        self.failed.get().cloned().map_or_else(|| encode(error), CaError::Sign)
+    }
+}
 
 impl PublicKeyData for RcgenKey<'_> {
     fn der_bytes(&self) -> &[u8] {
-        self.0.public_key().as_bytes()
+        self.key.public_key().as_bytes()
     }
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         &rcgen::PKCS_ED25519
@@ -448,7 +477,10 @@ impl PublicKeyData for RcgenKey<'_> {
 
 impl rcgen::SigningKey for RcgenKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.0.sign(message).to_vec())
+        self.key.sign(message).map(Vec::from).map_err(|error| {
+            let _ = self.failed.set(error);
+            rcgen::Error::RemoteKeyError
+        })
     }
 }
 

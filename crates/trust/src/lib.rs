@@ -3,16 +3,22 @@
 //! Never decides what a peer may do: it says who it is and what it signed. Time is always an argument.
 
 pub mod ca;
+pub mod encrypted;
 pub mod identity;
 pub mod keyfile;
 pub mod pem;
+pub mod pkcs11;
 pub mod request;
+pub mod secret;
+pub mod signer;
 pub mod tls;
 pub mod tuf;
 
 pub use ca::{CaError, Issued, Issuer, Validity};
 pub use identity::{IdentityError, Peer, RootCa, classify};
 pub use keyfile::{KeyFileError, SigningKey};
+pub use secret::{Secret, Secrets};
+pub use signer::{KeySource, Signer, SignerError};
 
 /// Bytes nobody can foresee.
 ///

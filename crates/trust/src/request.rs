@@ -124,7 +124,7 @@ fn canonical_authority(text: &str) -> String {
 /// The three fields that sign a request whose body has this digest.
 ///
 /// # Errors
-/// When the target cannot be written in the profile.
+/// When the target cannot be written in the profile, or the key does not sign.
 pub fn sign_head(
     target: &Target,
     digest: Digest,
@@ -134,7 +134,7 @@ pub fn sign_head(
 ) -> Result<[(HeaderName, HeaderValue); 3], HeaderError> {
     let head = head(target, digest, created, nonce);
     let base = head.base(key.key_id(), Algorithm::Ed25519)?;
-    fields(&head, key.key_id(), Algorithm::Ed25519, &key.sign(base.as_bytes()))
+    fields(&head, key.key_id(), Algorithm::Ed25519, &key.sign(base.as_bytes()).map_err(RequestError::from)?)
 }
 
 /// The three fields that sign a request under the key of its channel (HS-6). Its nonce is a number that rises on the
@@ -175,7 +175,7 @@ fn fields(
 /// The three fields that sign a request with this body.
 ///
 /// # Errors
-/// When the target cannot be written in the profile.
+/// When the target cannot be written in the profile, or the key does not sign.
 pub fn sign_request(
     target: &Target,
     body: &[u8],

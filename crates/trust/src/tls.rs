@@ -6,22 +6,23 @@
 use std::sync::Arc;
 
 use governance::{InstanceId, Timestamp};
-use proof::PublicKey;
+use proof::{PublicKey, Sign};
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, SerialNumber};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{self, CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName as HintedName, Error,
-    OtherError, PeerIncompatible, ServerConfig, SignatureScheme,
+    OtherError, PeerIncompatible, ServerConfig, SignatureAlgorithm, SignatureScheme,
 };
 
 use crate::ca::{self, RcgenKey};
 use crate::identity::{self, IdentityError, RootCa};
-use crate::keyfile::SigningKey;
+use crate::signer::Signer;
 
 /// What is spoken above TLS, the preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -55,14 +56,14 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// When the chain is not of the key.
 pub fn server_config(
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
+    key: impl Into<Signer>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = provider();
     let verifier = Arc::new(AnyClient { provider: Arc::clone(&provider) });
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier);
-    Ok(without_tickets(builder.with_single_cert(own_chain(chain, key)?, private_key(key))?))
+    Ok(without_tickets(builder.with_cert_resolver(certified(chain, key)?)))
 }
 
 /// The configuration of a public listener: it asks no client for a certificate.
@@ -71,12 +72,12 @@ pub fn server_config(
 /// When the chain is not of the key.
 pub fn public_server_config(
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
+    key: impl Into<Signer>,
 ) -> Result<ServerConfig, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth();
-    Ok(without_tickets(builder.with_single_cert(own_chain(chain, key)?, private_key(key))?))
+    Ok(without_tickets(builder.with_cert_resolver(certified(chain, key)?)))
 }
 
 /// The configuration of a client that shows this chain and believes only servers issued by the pinned root CA
@@ -87,10 +88,10 @@ pub fn public_server_config(
 pub fn client_config(
     root: &RootCa,
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
+    key: impl Into<Signer>,
 ) -> Result<ClientConfig, TlsError> {
     let builder = client_builder(root)?;
-    Ok(client_defaults(builder.with_client_auth_cert(own_chain(chain, key)?, private_key(key))?))
+    Ok(client_defaults(builder.with_client_cert_resolver(certified(chain, key)?)))
 }
 
 /// The configuration of a client that shows this chain and believes this instance alone, under one of these keys: for the
@@ -101,7 +102,7 @@ pub fn client_config(
 pub fn instance_client_config(
     root: &RootCa,
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
+    key: impl Into<Signer>,
     instance: InstanceId,
     keys: Vec<PublicKey>,
 ) -> Result<ClientConfig, TlsError> {
@@ -109,7 +110,7 @@ pub fn instance_client_config(
     let expected = Expected::Instance { instance, keys };
     let verifier = Arc::new(Pinned { root: root.clone(), expected, provider: Arc::clone(&provider) });
     let builder = verified_by(verifier, provider)?;
-    Ok(client_defaults(builder.with_client_auth_cert(own_chain(chain, key)?, private_key(key))?))
+    Ok(client_defaults(builder.with_client_cert_resolver(certified(chain, key)?)))
 }
 
 /// As [`client_config`], without a certificate of its own: for the public listener.
@@ -154,28 +155,52 @@ fn verified_by(
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn self_signed(key: &SigningKey) -> Result<CertificateDer<'static>, TlsError> {
+pub fn self_signed(key: &dyn Sign) -> Result<CertificateDer<'static>, TlsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "unregistered");
     params.is_ca = IsCa::ExplicitNoCa;
     let serial = ca::serial().map_err(|error| TlsError::SelfSigned(error.to_string()))?;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
-    let certificate =
-        params.self_signed(&RcgenKey(key)).map_err(|error| TlsError::SelfSigned(error.to_string()))?;
-    Ok(certificate.der().clone())
+    let signer = RcgenKey::new(key);
+    let certificate = params.self_signed(&signer);
+    Ok(certificate.map_err(|error| TlsError::SelfSigned(signer.why(&error).to_string()))?.der().clone())
 }
 
-fn own_chain(
+/// A chain with the key of its first certificate.
+fn certified(
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    key: impl Into<Signer>,
+) -> Result<Arc<SingleCertAndKey>, TlsError> {
+    let key = key.into();
     let own = identity::public_key(chain.first().ok_or(TlsError::OtherKey)?)?;
-    if own == *proof::Sign::public_key(key) { Ok(chain) } else { Err(TlsError::OtherKey) }
+    if own != *key.public_key() {
+        return Err(TlsError::OtherKey);
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, Arc::new(TlsKey(key))))))
 }
 
-fn private_key(key: &SigningKey) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs8(key.to_pkcs8_der())
+/// A signer as TLS wants it: wherever the key is kept, it is asked by the port.
+#[derive(Debug)]
+struct TlsKey(Signer);
+
+impl sign::SigningKey for TlsKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn sign::Signer>> {
+        let signer = || Box::new(Self(self.0.clone())) as Box<dyn sign::Signer>;
+        offered.contains(&SignatureScheme::ED25519).then(signer)
+    }
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ED25519
+    }
+}
+
+impl sign::Signer for TlsKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        self.0.sign(message).map(Vec::from).map_err(|error| Error::General(error.to_string()))
+    }
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ED25519
+    }
 }
 
 fn without_tickets(mut config: ServerConfig) -> ServerConfig {

@@ -67,7 +67,7 @@ impl Signer {
 
     fn sign(&self, message: &[u8]) -> String {
         match &*self.pair {
-            Pair::Ed25519(pair) => hex_encode(&pair.sign(message)),
+            Pair::Ed25519(pair) => hex_encode(&pair.sign(message).unwrap()),
             Pair::Ecdsa(pair) => hex_encode(pair.sign(&SystemRandom::new(), message).unwrap().as_ref()),
         }
     }

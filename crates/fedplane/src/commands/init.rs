@@ -10,16 +10,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use governance::{Constitution, ConstitutionDocument, Digest, OperatorName, Span, Timestamp, TrustDomain};
 use proof::keys::{KeysDocument, OnlineKey, Purpose};
-use proof::{Jws, KeySet, Sign, Typ};
+use proof::{Jws, KeySet, Sign as _, Typ};
 use serde::Serialize;
 use server::settings::Settings;
 use trust::ca::ServerHost;
 use trust::keyfile::{PRIVATE_MODE, PUBLIC_MODE, write_new};
 use trust::tuf::{Envelope, Lifetimes, Repository, RootPlan, TargetsChange, draft};
-use trust::{Issued, Issuer, SigningKey, Validity};
+use trust::{Issued, Issuer, KeySource, Signer, Validity};
 
+use self::keys::{KeyArgs, Keyring};
 use crate::folder::Folder;
 use crate::{Failure, Output, clock, law, values};
+
+pub mod keys;
 
 /// How far behind the clocks of others may be: everything counts from so long before now.
 const CLOCKS_BEHIND: Span = Span::hours(1);
@@ -58,6 +61,9 @@ pub struct InitArgs {
     /// A DNS name or IP address under which the server is reached, besides localhost; the first one goes into the settings.
     #[arg(long = "host", value_name = "NAME_OR_IP")]
     pub hosts: Vec<String>,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// What to make.
@@ -79,8 +85,10 @@ pub struct InitOptions {
     pub constitution: Constitution,
     /// Names and addresses of the server besides localhost.
     pub hosts: Vec<String>,
-    /// The server's settings; the hosts are added to its names.
+    /// The server's settings; the hosts are added to its names, and where its keys are.
     pub settings: Settings,
+    /// Where the keys are.
+    pub keys: KeyArgs,
     /// The present instant.
     pub now: Timestamp,
 }
@@ -106,6 +114,8 @@ pub struct Made {
     pub back_up: Vec<PathBuf>,
     /// What to hand to agents and auditors.
     pub hand_out: Vec<PathBuf>,
+    /// The token that the online keys were made in.
+    pub online_keys: Option<KeySource>,
     /// Where the server will listen: for instances and operators, and for anyone.
     pub listen: [SocketAddr; 2],
 }
@@ -119,13 +129,20 @@ pub fn run(args: &InitArgs, out: &Output) -> Result<(), Failure> {
         Some(path) => law::read(path)?,
         None => Constitution::default(),
     };
+    let count = |given: &[KeySource], made: u32| match given.len() {
+        0 => made,
+        given => u32::try_from(given).unwrap_or(u32::MAX),
+    };
+    let founders = count(&args.keys.founder, args.founders);
+    let organisms = count(&args.keys.organism, args.organisms);
     let made = create(&InitOptions {
         folder: args.dir.clone(),
         trust_domain: args.trust_domain.clone(),
-        founders: args.founders,
-        threshold: args.threshold.unwrap_or_else(|| majority(args.founders)),
-        organisms: args.organisms,
-        organism_threshold: args.organism_threshold.unwrap_or_else(|| majority(args.organisms)),
+        founders,
+        threshold: args.threshold.unwrap_or_else(|| majority(founders)),
+        organisms,
+        organism_threshold: args.organism_threshold.unwrap_or_else(|| majority(organisms)),
+        keys: args.keys.clone(),
         constitution,
         hosts: args.hosts.clone(),
         settings: settings_for(&args.hosts),
@@ -148,8 +165,11 @@ pub fn create(options: &InitOptions) -> Result<Made, Failure> {
     threshold_check("--threshold", options.threshold, "--founders", options.founders)?;
     threshold_check("--organism-threshold", options.organism_threshold, "--organisms", options.organisms)?;
     let making = Making::begin(&options.folder)?;
-    let made = build(options, &making.folder)?;
+    let folder = making.folder.clone();
+    let mut keyring = Keyring::open(&options.keys, &folder)?;
+    let made = build(options, &folder, &mut keyring)?;
     making.finish(&options.folder)?;
+    keyring.finish();
     Ok(made)
 }
 
@@ -229,21 +249,19 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
 
 /// The offline keys of one authority.
 struct Holders {
-    keys: Vec<SigningKey>,
+    keys: Vec<Signer>,
     set: KeySet,
 }
 
 impl Holders {
-    fn make(count: u32, threshold: u32, path: impl Fn(u32) -> PathBuf) -> Result<Self, Failure> {
-        let keys =
-            (1..=count).map(|number| SigningKey::create(&path(number))).collect::<Result<Vec<_>, _>>()?;
+    fn new(keys: Vec<Signer>, threshold: u32) -> Result<Self, Failure> {
         let set = KeySet::new(threshold, keys.iter().map(|key| *key.public_key()).collect())
             .map_err(|error| Failure::new("threshold", "AU-4", error.to_string(), ""))?;
         Ok(Self { keys, set })
     }
 
     /// The threshold of them.
-    fn signers(&self) -> impl Iterator<Item = &SigningKey> {
+    fn signers(&self) -> impl Iterator<Item = &Signer> {
         self.keys.iter().take(usize::try_from(self.set.threshold()).unwrap_or(usize::MAX))
     }
 
@@ -275,7 +293,7 @@ impl Holders {
     }
 }
 
-fn build(options: &InitOptions, folder: &Folder) -> Result<Made, Failure> {
+fn build(options: &InitOptions, folder: &Folder, keyring: &mut Keyring<'_>) -> Result<Made, Failure> {
     make_folder(&folder.path().join("keys"))?;
     for path in [
         folder.founder_keys(),
@@ -287,11 +305,13 @@ fn build(options: &InitOptions, folder: &Folder) -> Result<Made, Failure> {
     ] {
         make_folder(&path)?;
     }
-    let founder = Holders::make(options.founders, options.threshold, |number| folder.founder_key(number))?;
-    let organism =
-        Holders::make(options.organisms, options.organism_threshold, |number| folder.organism_key(number))?;
-    let root_pem = authorities(options, folder)?;
-    let online = online_keys(options, folder)?;
+    let InitOptions { keys, founders, organisms, .. } = options;
+    let founder = keyring.holders(&keys.founder, *founders, |number| folder.founder_key(number))?;
+    let founder = Holders::new(founder, options.threshold)?;
+    let organism = keyring.holders(&keys.organism, *organisms, |number| folder.organism_key(number))?;
+    let organism = Holders::new(organism, options.organism_threshold)?;
+    let root_pem = authorities(options, folder, keyring)?;
+    let (online, signers) = online_keys(options, keyring)?;
     let keys = KeysDocument {
         serial: 1,
         trust_domain: options.trust_domain.clone(),
@@ -311,7 +331,7 @@ fn build(options: &InitOptions, folder: &Folder) -> Result<Made, Failure> {
         parameters: options.constitution.clone(),
     };
     let constitution_signed = founder.sign(Typ::Constitution, &constitution)?;
-    repository(options, folder, &founder, &organism, &keys)?;
+    repository(options, folder, &founder, &organism, signers)?;
     let root_keys = serde_json::to_string_pretty(&founder.set)
         .map_err(|error| Failure::new("output", "AU-4", error.to_string(), ""))?;
     for (path, text) in [
@@ -327,25 +347,24 @@ fn build(options: &InitOptions, folder: &Folder) -> Result<Made, Failure> {
 }
 
 /// The root CA, the instance CA, the server's and the first operator's certificate; answers the root's certificate.
-fn authorities(options: &InitOptions, folder: &Folder) -> Result<String, Failure> {
+fn authorities(options: &InitOptions, folder: &Folder, keyring: &mut Keyring<'_>) -> Result<String, Failure> {
     let validity =
         |lifetime| Validity { not_before: options.now - CLOCKS_BEHIND, not_after: options.now + lifetime };
-    let root_key = SigningKey::create(&folder.founder_keys().join("root-ca.key"))?;
-    let root = Issuer::make_root(root_key, &options.trust_domain, validity(ROOT_CA_LIFETIME))?;
+    let root = Issuer::make_root(keyring.root_ca()?, &options.trust_domain, validity(ROOT_CA_LIFETIME))?;
     let root_pem = root.certificate_pem();
     write_new(&folder.founder_keys().join("root-ca.pem"), root_pem.as_bytes(), PUBLIC_MODE)?;
     let federation = folder.federation_keys();
     let keep = |issued: &Issued, path: &Path| write_new(path, issued.to_pem().as_bytes(), PUBLIC_MODE);
-    let key = SigningKey::create(&federation.join("instance-ca.key"))?;
+    let key = keyring.online("instance-ca")?;
     keep(
         &root.issue_instance_ca(key.public_key(), validity(INSTANCE_CA_LIFETIME))?,
         &federation.join("instance-ca.pem"),
     )?;
-    let key = SigningKey::create(&federation.join("server.key"))?;
+    let key = keyring.online("server")?;
     let server = name("plane")?;
     let issued = root.issue_server(&server, &server_hosts(options), key.public_key(), validity(YEAR))?;
     keep(&issued, &federation.join("server.pem"))?;
-    let key = SigningKey::create(&folder.operators().join("admin.key"))?;
+    let key = keyring.admin()?;
     keep(
         &root.issue_person(
             &governance::Person::operator(name("admin")?),
@@ -373,18 +392,32 @@ fn server_hosts(options: &InitOptions) -> Vec<ServerHost> {
     hosts
 }
 
-/// An online key for every purpose.
-fn online_keys(options: &InitOptions, folder: &Folder) -> Result<Vec<OnlineKey>, Failure> {
-    let make = |purpose: &Purpose| {
-        let key = SigningKey::create(&folder.federation_keys().join(format!("{purpose}.key")))?;
-        Ok(OnlineKey {
-            purpose: *purpose,
-            key: *key.public_key(),
-            not_before: options.now - CLOCKS_BEHIND,
-            not_after: options.now + YEAR,
-        })
+/// The keys that sign the repository from now on.
+struct RepositoryKeys {
+    snapshot: Signer,
+    timestamp: Signer,
+}
+
+/// An online key for every purpose, and those that are needed at once.
+fn online_keys(
+    options: &InitOptions,
+    keyring: &mut Keyring<'_>,
+) -> Result<(Vec<OnlineKey>, RepositoryKeys), Failure> {
+    let make = |purpose: &Purpose| Ok((*purpose, keyring.online(purpose.as_str())?));
+    let made = Purpose::ALL.iter().map(make).collect::<Result<Vec<(Purpose, Signer)>, Failure>>()?;
+    let named = |(purpose, signer): &(Purpose, Signer)| OnlineKey {
+        purpose: *purpose,
+        key: *signer.public_key(),
+        not_before: options.now - CLOCKS_BEHIND,
+        not_after: options.now + YEAR,
     };
-    Purpose::ALL.iter().map(make).collect()
+    let signer = |wanted: Purpose| {
+        let found = made.iter().find(|(purpose, _)| *purpose == wanted).map(|(_, signer)| signer.clone());
+        found.ok_or_else(|| Failure::new("unsigned", "AU-4", format!("no key was made for {wanted}"), ""))
+    };
+    let repository =
+        RepositoryKeys { snapshot: signer(Purpose::Snapshot)?, timestamp: signer(Purpose::Timestamp)? };
+    Ok((made.iter().map(named).collect(), repository))
 }
 
 /// The TUF repository with its first root and an empty list of targets (RL-3).
@@ -393,23 +426,17 @@ fn repository(
     folder: &Folder,
     founder: &Holders,
     organism: &Holders,
-    keys: &KeysDocument,
+    RepositoryKeys { snapshot, timestamp }: RepositoryKeys,
 ) -> Result<(), Failure> {
-    let online = |purpose| keys.online(purpose, options.now).map(|online| online.key).collect::<Vec<_>>();
-    let load = |purpose: Purpose| SigningKey::load(&folder.federation_keys().join(format!("{purpose}.key")));
     let plan = RootPlan {
         founder: &founder.set,
         organism: &organism.set,
-        snapshot: &online(Purpose::Snapshot),
-        timestamp: &online(Purpose::Timestamp),
+        snapshot: &[*snapshot.public_key()],
+        timestamp: &[*timestamp.public_key()],
     };
     let expires = options.now + YEAR;
-    let repository = Repository::open(
-        &folder.tuf(),
-        Box::new(load(Purpose::Snapshot)?),
-        Box::new(load(Purpose::Timestamp)?),
-        Lifetimes::default(),
-    )?;
+    let repository =
+        Repository::open(&folder.tuf(), Box::new(snapshot), Box::new(timestamp), Lifetimes::default())?;
     repository.root_publish(&founder.sign_metadata(draft::root_first(&plan, expires)?)?)?;
     let targets = organism.sign_metadata(draft::targets_first(TargetsChange::default(), expires)?)?;
     repository.publish(&targets, options.now)?;
@@ -438,6 +465,7 @@ fn settings(options: &InitOptions) -> Result<String, Failure> {
             settings.listen.names.push(name);
         }
     }
+    options.keys.tell(&mut settings)?;
     settings.check().map_err(|(key, why)| {
         Failure::new("settings", "CLI", format!("{key}: {why}"), "choose another value")
     })?;
@@ -446,9 +474,13 @@ fn settings(options: &InitOptions) -> Result<String, Failure> {
 
 fn made(options: &InitOptions, keys: Digest, constitution: Digest) -> Made {
     let folder = Folder::new(&options.folder);
-    let founders = (1..=options.founders).map(|number| folder.founder_key(number));
-    let organisms = (1..=options.organisms).map(|number| folder.organism_key(number));
-    let root = ["root-ca.key"].map(|name| folder.founder_keys().join(name));
+    // What existed before is where its holder keeps it.
+    let count = |given: &[KeySource], made: u32| if given.is_empty() { made } else { 0 };
+    let founders =
+        (1..=count(&options.keys.founder, options.founders)).map(|number| folder.founder_key(number));
+    let organisms =
+        (1..=count(&options.keys.organism, options.organisms)).map(|number| folder.organism_key(number));
+    let root = options.keys.root_ca.is_none().then(|| folder.founder_keys().join("root-ca.key"));
     Made {
         folder: options.folder.clone(),
         trust_domain: options.trust_domain.clone(),
@@ -466,6 +498,7 @@ fn made(options: &InitOptions, keys: Digest, constitution: Digest) -> Made {
             folder.data(),
         ],
         hand_out: vec![folder.founder()],
+        online_keys: options.keys.online.clone().map(|token| KeySource::Token(Box::new(token))),
         listen: [options.settings.listen.instances, options.settings.listen.public],
     }
 }
@@ -498,6 +531,10 @@ fn report(made: &Made) -> String {
             ("Organism", of(made.organism)),
             ("keys document", made.keys.to_string()),
             ("constitution", made.constitution.to_string()),
+            (
+                "online keys",
+                made.online_keys.as_ref().map_or_else(|| "files".to_owned(), ToString::to_string)
+            ),
             ("private files", format!("mode {PRIVATE_MODE:04o}")),
             ("listens on", listens(made.listen)),
         ]),

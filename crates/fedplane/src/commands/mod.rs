@@ -5,6 +5,7 @@ pub mod enrolment;
 pub mod federation;
 pub mod init;
 pub mod instance;
+pub mod key;
 pub mod ledger;
 pub mod operator;
 pub mod order;

@@ -10,11 +10,12 @@ use governance::{OperatorName, Person, PersonRole, ProviderId, Span, Timestamp};
 use proof::{PublicKey, Sign as _};
 use serde::Serialize;
 use trust::keyfile::{PUBLIC_MODE, write_new};
-use trust::{Issuer, Peer, RootCa, SigningKey, Validity};
+use trust::{Issuer, KeySource, Peer, RootCa, SigningKey, Validity};
 use wire::RevokePerson;
 
 use crate::connect::ConnectArgs;
-use crate::folder::{Folder, read_text};
+use crate::folder::read_text;
+use crate::secrets::NewSecretArgs;
 use crate::table::Column;
 use crate::{Failure, Output, clock, values};
 
@@ -55,9 +56,12 @@ struct AddArgs {
     /// A certificate request (PKCS#10, PEM) over the person's own key; otherwise a key is made beside the certificate.
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
-    /// The root CA's private key instead of the folder's `keys/founder/root-ca.key`.
-    #[arg(long, value_name = "FILE")]
-    ca_key: Option<PathBuf>,
+    /// What the key that is made is put under.
+    #[command(flatten)]
+    new_secret: NewSecretArgs,
+    /// The root CA's private key, a file or a `pkcs11:` URI, instead of the folder's `keys/founder/root-ca.key`.
+    #[arg(long, value_name = "KEY")]
+    ca_key: Option<KeySource>,
     /// The root CA's certificate instead of the folder's `keys/founder/root-ca.pem`.
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
@@ -110,7 +114,7 @@ struct Added {
 pub async fn run(args: OperatorArgs, out: &Output) -> Result<(), Failure> {
     match args.command {
         OperatorCommand::Add(add) => {
-            let added = add.certify(&args.connect.folder())?;
+            let added = add.certify(&args.connect)?;
             out.show(&added, || shown(&added))
         }
         OperatorCommand::List => {
@@ -128,7 +132,8 @@ pub async fn run(args: OperatorArgs, out: &Output) -> Result<(), Failure> {
 }
 
 impl AddArgs {
-    fn certify(&self, folder: &Folder) -> Result<Added, Failure> {
+    fn certify(&self, connect: &ConnectArgs) -> Result<Added, Failure> {
+        let folder = connect.folder();
         let person = Person::new(self.role, self.provider.clone(), self.name.clone()).ok_or_else(|| {
             let detail = format!(
                 "the role {} goes {} --provider",
@@ -149,11 +154,10 @@ impl AddArgs {
                 format!("1 to {DAYS_MAX} days; a year is usual"),
             ));
         }
-        let in_founder = |given: &Option<PathBuf>, name: &str| {
-            given.clone().unwrap_or_else(|| folder.founder_keys().join(name))
-        };
-        let certificate = read_text(&in_founder(&self.ca_cert, "root-ca.pem"))?;
-        let root = Issuer::root(&certificate, SigningKey::load(&in_founder(&self.ca_key, "root-ca.key"))?)?;
+        let in_founder = |name: &str| folder.founder_keys().join(name);
+        let certificate = self.ca_cert.clone().unwrap_or_else(|| in_founder("root-ca.pem"));
+        let key = self.ca_key.clone().unwrap_or_else(|| in_founder("root-ca.key").into());
+        let root = Issuer::root(&read_text(&certificate)?, key.open(&mut connect.secrets.secrets()?)?)?;
         let out = self.out.clone().unwrap_or_else(|| folder.operators());
         std::fs::create_dir_all(&out).map_err(|error| Failure::file(&out, "make the folder", &error))?;
         let (path, key_path) =
@@ -180,7 +184,12 @@ impl AddArgs {
     /// The key to certify, and whether it was made here.
     fn key(&self, path: &Path) -> Result<(PublicKey, bool), Failure> {
         match &self.csr {
-            None => Ok((*SigningKey::create(path)?.public_key(), true)),
+            None => {
+                let passphrase = self.new_secret.passphrase(&path.display().to_string())?;
+                let key = SigningKey::generate()?;
+                key.save_under(path, passphrase.as_ref())?;
+                Ok((*key.public_key(), true))
+            }
             Some(csr) => {
                 let key = trust::ca::read_csr(&read_text(csr)?);
                 let hint =

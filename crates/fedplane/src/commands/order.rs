@@ -9,10 +9,11 @@ use governance::{FindingCode, InstanceId, Span, Timestamp, Version};
 use proof::order::{Order, OrderAction, OrderError, SignedRoot};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
-use trust::SigningKey;
+use trust::{KeySource, Secrets, Signer};
 
 use crate::connect::ConnectArgs;
 use crate::folder::{Folder, read_document, read_root_keys, write_whole};
+use crate::secrets::SecretArgs;
 use crate::{Failure, Output, clock, values};
 
 /// The Founder's orders (FO-1).
@@ -66,9 +67,12 @@ pub struct OrderSignArgs {
     /// How long it may be handed in [default: 1h].
     #[arg(long, value_name = "DURATION")]
     pub expires: Option<Span>,
-    /// A Founder key to sign with; may be repeated.
-    #[arg(long = "key", value_name = "FILE", required = true, num_args = 1..)]
-    pub keys: Vec<PathBuf>,
+    /// A Founder key to sign with, a file or a `pkcs11:` URI; may be repeated.
+    #[arg(long = "key", value_name = "KEY", required = true, num_args = 1..)]
+    pub keys: Vec<KeySource>,
+    /// What opens the keys, where they are encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// The order's file.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -176,7 +180,7 @@ pub async fn run(args: OrderArgs, out: &Output) -> Result<(), Failure> {
 /// When the order says too little, or differs from the one in the file, or a key is not the Founder's.
 pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure> {
     let root = root_keys(args.root.as_deref(), &args.federation)?;
-    let keys = signing_keys(&args.keys, root.as_ref())?;
+    let keys = signing_keys(&args.keys, root.as_ref(), &mut args.secrets.secrets()?)?;
     let mut document = match args.out.exists() {
         true => Some(read_document(&args.out)?),
         false => None,
@@ -219,11 +223,15 @@ pub(super) fn must_stand(order: &Order, now: Timestamp) -> Result<(), Failure> {
     })
 }
 
-/// The keys in these files, each of the set where the set is known.
-pub(super) fn signing_keys(files: &[PathBuf], set: Option<&KeySet>) -> Result<Vec<SigningKey>, Failure> {
-    let keys = files.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
+/// The keys of these names, each of the set where the set is known.
+pub(super) fn signing_keys(
+    names: &[KeySource],
+    set: Option<&KeySet>,
+    secrets: &mut Secrets,
+) -> Result<Vec<Signer>, Failure> {
+    let keys = names.iter().map(|name| name.open(secrets)).collect::<Result<Vec<_>, _>>()?;
     if let Some(set) = set {
-        keys.iter().zip(files).try_for_each(|(key, path)| must_hold(set, key, path))?;
+        keys.iter().zip(names).try_for_each(|(key, name)| must_hold(set, key, name))?;
     }
     Ok(keys)
 }
@@ -239,14 +247,13 @@ pub fn progress(document: &Jws, typ: Typ, keys: Option<&KeySet>) -> (usize, Opti
 /// Refuses a key that is not of the set: its signature would count for nothing.
 ///
 /// # Errors
-/// With the key's file and name.
-pub fn must_hold(keys: &KeySet, key: &SigningKey, path: &Path) -> Result<(), Failure> {
+/// With where the key is, and its id.
+pub fn must_hold(keys: &KeySet, key: &Signer, name: &KeySource) -> Result<(), Failure> {
     let id = proof::Sign::key_id(key);
     if keys.find(id).is_some() {
         return Ok(());
     }
-    let detail =
-        format!("{}: the key {id} is none of the {} that may sign this", path.display(), keys.keys().len());
+    let detail = format!("{name}: the key {id} is none of the {} that may sign this", keys.keys().len());
     Err(Failure::new(
         "unknown-key",
         "AU-4",
@@ -429,6 +436,7 @@ fn report(signed: &SignedOrder) -> String {
 mod tests {
     use super::*;
     use proof::Sign as _;
+    use trust::SigningKey;
 
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -461,7 +469,8 @@ mod tests {
                 reason: Some("stolen".to_owned()),
                 serial: None,
                 expires: None,
-                keys: vec![self.folder.path().join(key)],
+                keys: vec![self.folder.path().join(key).into()],
+                secrets: SecretArgs::default(),
                 out: self.folder.path().join("order.json"),
                 root: None,
                 federation: self.folder.path().to_owned(),

@@ -571,6 +571,6 @@ impl Federation {
         let origin = KeyName::parse(&self.keys.ledger_origin).unwrap();
         let note_key = NoteKey::new(origin.clone(), key.public_key().as_bytes()).unwrap();
         let checkpoint = Checkpoint::new(origin, head).unwrap();
-        checkpoint.sign(&note_key, |text| Ok::<_, core::convert::Infallible>(key.sign(text))).unwrap()
+        checkpoint.sign(&note_key, |text| key.sign(text)).unwrap()
     }
 }

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::canonical::CanonicalError;
 use super::schema::Role;
+use crate::key::SignError;
 
 /// A refusal of the update workflow or of a publication. Sections are those of TUF 1.0.33.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum Fault {
     /// No canonical form, so nothing a signature could cover.
     #[error("no canonical form: {0}")]
     Canonical(#[from] CanonicalError),
+    /// The key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// Too few distinct keys of the role signed it.
     #[error("{valid} valid signatures by distinct keys of {by}, {threshold} needed")]
     Signatures {
@@ -119,6 +123,7 @@ impl Fault {
         match self {
             Self::Malformed(_) => "tuf-malformed",
             Self::Canonical(_) => "tuf-not-canonical",
+            Self::Sign(_) => "tuf-unsigned",
             Self::Signatures { .. } => "tuf-signatures",
             Self::Version { .. } => "tuf-version",
             Self::Rollback { .. } => "tuf-rollback",

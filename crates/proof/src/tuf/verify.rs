@@ -98,10 +98,10 @@ impl Envelope {
     /// first.
     ///
     /// # Errors
-    /// [`Fault::Canonical`].
+    /// [`Fault::Canonical`] or [`Fault::Sign`].
     pub fn sign(&mut self, signer: &dyn Sign) -> Result<(), Fault> {
         let keyid = Key::of(signer.public_key()).id()?;
-        let sig = hex_encode(&signer.sign(&self.message()?));
+        let sig = hex_encode(&signer.sign(&self.message()?)?);
         self.signatures.retain(|entry| entry.keyid != keyid);
         self.signatures.push(SignatureEntry { keyid, sig });
         Ok(())

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 pub use draft::{RootPlan, TargetsChange};
 pub use foreign::ForeignKeys;
+use proof::SignError;
 pub use proof::tuf::{Document, Envelope, Expires, Fault, Role, Root, TargetFile, Targets, TufError};
 pub use repository::{Incoming, Lifetimes, Published, Repository};
 
@@ -74,6 +75,15 @@ impl PublishError {
             Self::NoRoot(_) => "tuf-no-root",
             Self::Plan(_) => "tuf-plan",
             Self::Io { .. } => "tuf-io",
+        }
+    }
+
+    /// Where it is no fault of the metadata, but an online key that did not sign.
+    #[must_use]
+    pub const fn unsigned(&self) -> Option<&SignError> {
+        match self {
+            Self::Tuf(TufError { fault: Fault::Sign(error), .. }) => Some(error),
+            _ => None,
         }
     }
 }

@@ -10,13 +10,14 @@ use governance::{ConstitutionDocument, Digest, Span, Timestamp};
 use proof::order::{Order, OrderAction};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
-use trust::SigningKey;
+use trust::{KeySource, Signer};
 
 use super::diff::{Change, changes, table};
 use super::source::{Law, in_force, of_file};
 use crate::commands::order::{EXPIRES_AFTER, must_stand, progress, root_keys, serial_of, signing_keys};
 use crate::connect::ConnectArgs;
 use crate::folder::{read_document, write_whole};
+use crate::secrets::SecretArgs;
 use crate::{Failure, Output, law, values};
 
 /// Which constitution to put in the place of which, and with which keys to sign that.
@@ -28,9 +29,12 @@ pub struct AmendArgs {
     /// The order's file, which gathers the signatures.
     #[arg(long, value_name = "ORDER")]
     pub out: PathBuf,
-    /// A Founder key to sign with; may be repeated.
-    #[arg(long = "key", value_name = "FILE", required = true, num_args = 1..)]
-    pub keys: Vec<PathBuf>,
+    /// A Founder key to sign with, a file or a `pkcs11:` URI; may be repeated.
+    #[arg(long = "key", value_name = "KEY", required = true, num_args = 1..)]
+    pub keys: Vec<KeySource>,
+    /// What opens the keys, where they are encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// The signed constitution that is replaced, as constitution.sig [default: the one in force at the plane].
     #[arg(long, value_name = "FILE")]
     pub replaces: Option<PathBuf>,
@@ -62,8 +66,8 @@ pub struct AmendArgs {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub cert: Option<PathBuf>,
     /// Without --replaces: the operator's private key instead of the folder's.
-    #[arg(long = "operator-key", value_name = "FILE", help_heading = "Connection")]
-    pub operator_key: Option<PathBuf>,
+    #[arg(long = "operator-key", value_name = "KEY", help_heading = "Connection")]
+    pub operator_key: Option<KeySource>,
     /// Without --replaces: the root CA's certificate (PEM) instead of the one in the folder's keys document.
     #[arg(long = "root-ca", value_name = "FILE", help_heading = "Connection")]
     pub root_ca: Option<PathBuf>,
@@ -127,6 +131,7 @@ pub(super) async fn replaced(args: &AmendArgs) -> Result<Option<Law>, Failure> {
         cert: args.cert.clone(),
         operator_key: args.operator_key.clone(),
         root_ca: args.root_ca.clone(),
+        secrets: args.secrets.clone(),
     };
     in_force(&connect).await.map(Some)
 }
@@ -145,7 +150,7 @@ pub fn sign(args: &AmendArgs, replaced: Option<&Law>, now: Timestamp) -> Result<
             "name founder.json with --root, or its folder with --federation",
         )
     })?;
-    let keys = signing_keys(&args.keys, Some(&root))?;
+    let keys = signing_keys(&args.keys, Some(&root), &mut args.secrets.secrets()?)?;
     let held = if args.out.exists() { Some(read(&args.out)?) } else { None };
     let (mut document, mut order) = match held {
         None => {
@@ -175,7 +180,7 @@ pub fn sign(args: &AmendArgs, replaced: Option<&Law>, now: Timestamp) -> Result<
     Ok(signed(args, &root, &document, &content, replaces, changes, order.as_ref()))
 }
 
-fn first(keys: &[SigningKey]) -> Result<&SigningKey, Failure> {
+fn first(keys: &[Signer]) -> Result<&Signer, Failure> {
     keys.first().ok_or_else(|| Failure::usage("no key to sign with", "name one with --key FILE"))
 }
 
@@ -269,7 +274,7 @@ fn sign_order(
     document: &Jws,
     content: &ConstitutionDocument,
     replaces: Digest,
-    keys: &[SigningKey],
+    keys: &[Signer],
     now: Timestamp,
 ) -> Result<(Jws, Order), Failure> {
     let (mut jws, order) = match held {

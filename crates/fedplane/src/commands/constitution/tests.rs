@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::commands::init::{InitOptions, create};
 use crate::folder::{Folder, read_document};
+use crate::secrets::SecretArgs;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const DRAFT: &str = "\"security.deadline\" = \"12h\"\n\"rollout.canary.share\" = 0.1\n";
@@ -34,6 +35,7 @@ impl Place {
             organism_threshold: 1,
             constitution: Constitution::default(),
             hosts: Vec::new(),
+            keys: crate::commands::init::keys::KeyArgs::default(),
             settings: server::settings::Settings::default(),
             now,
         })
@@ -54,7 +56,8 @@ impl Place {
         AmendArgs {
             file: Some(self.path("draft.toml")),
             out: self.path("order.json"),
-            keys: keys.iter().map(|number| self.folder().founder_key(*number)).collect(),
+            keys: keys.iter().map(|number| self.folder().founder_key(*number).into()).collect(),
+            secrets: SecretArgs::default(),
             replaces: Some(self.folder().constitution_signed()),
             effective: None,
             serial: None,
@@ -261,7 +264,7 @@ fn fo_5_what_cannot_be_amended_is_refused() {
     refused(AmendArgs { file: Some(place.path("bad.toml")), ..plain() }, "constitution-contradicts");
     refused(AmendArgs { replaces: Some(place.path("draft.toml")), ..plain() }, "untrusted");
     refused(AmendArgs { effective: Some(NOW - Span::hours(1)), ..plain() }, "amendment-too-late");
-    refused(AmendArgs { keys: vec![stranger], ..plain() }, "unknown-key");
+    refused(AmendArgs { keys: vec![stranger.into()], ..plain() }, "unknown-key");
     refused(AmendArgs { federation: place.path(""), ..plain() }, "untrusted");
     refused(AmendArgs { replaces: None, federation: place.path(""), ..plain() }, "root-keys");
     assert!(!place.path("order.json").exists(), "nothing was written");

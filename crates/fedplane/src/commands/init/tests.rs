@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use governance::InstanceId;
 use proof::tuf::{Document, Root, Targets, root_self_signed};
-use trust::{Peer, RootCa, classify};
+use trust::{Peer, RootCa, SigningKey, classify};
 
 use super::*;
 use crate::folder::read_text;
@@ -22,6 +22,7 @@ pub(crate) fn options(folder: PathBuf) -> InitOptions {
         constitution: Constitution::default(),
         hosts: vec!["plane.example".to_owned(), "localhost".to_owned()],
         settings: Settings::default(),
+        keys: KeyArgs::default(),
         now: NOW,
     }
 }

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use ledger::verify::{Breach, Report, Verifier};
 use serde::Serialize;
+use trust::KeySource;
 
 use super::read::{self, Source};
 use crate::connect::{ConnectArgs, folder_settings, public_url};
 use crate::folder::{Folder, read_bytes, read_root_keys, write_whole};
+use crate::secrets::SecretArgs;
 use crate::table::Column;
 use crate::{Failure, Output};
 
@@ -37,8 +39,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub cert: Option<PathBuf>,
     /// With --url: the private key of that certificate.
-    #[arg(long = "operator-key", visible_alias = "key", value_name = "FILE", help_heading = "Connection")]
-    pub operator_key: Option<PathBuf>,
+    #[arg(long = "operator-key", visible_alias = "key", value_name = "KEY", help_heading = "Connection")]
+    pub operator_key: Option<KeySource>,
+    /// What opens that key, where it is encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// The federation's folder: gives what is not said.
     #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     pub federation: PathBuf,
@@ -58,6 +63,7 @@ impl VerifyArgs {
             plane: None,
             cert: None,
             operator_key: None,
+            secrets: SecretArgs::default(),
             federation: folder,
             remember: None,
         }
@@ -92,6 +98,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
             let connect = ConnectArgs {
                 cert: args.cert.clone(),
                 operator_key: args.operator_key.clone(),
+                secrets: args.secrets.clone(),
                 ..ConnectArgs::of(folder.path())
             };
             read::plane(&public, &plane, &connect, &root).await?

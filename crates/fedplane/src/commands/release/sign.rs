@@ -14,13 +14,14 @@ use governance::{Release, Span, Timestamp, Version};
 use proof::tuf::{Document, TARGETS_BYTES_MAX, TargetFile, Targets};
 use proof::{Jws, KeySet, Typ};
 use serde::Serialize;
-use trust::SigningKey;
-use trust::tuf::{Envelope, TargetsChange, draft};
+use trust::tuf::{Envelope, Fault, TargetsChange, draft};
+use trust::{KeySource, Signer};
 
-use crate::commands::order::{must_hold, progress};
+use crate::commands::order::{progress, signing_keys};
 use crate::folder::{
     Folder, read_bytes, read_document, read_keys_document, read_root_keys, read_toml, write_whole,
 };
+use crate::secrets::SecretArgs;
 use crate::{Failure, Output};
 
 use super::Manifest;
@@ -35,9 +36,12 @@ pub struct ReleaseSignArgs {
     /// The package: the bytes that instances bind.
     #[arg(long, value_name = "FILE")]
     pub package: PathBuf,
-    /// An Organism key to sign with; may be repeated.
-    #[arg(long = "key", value_name = "FILE", required = true, num_args = 1..)]
-    pub keys: Vec<PathBuf>,
+    /// An Organism key to sign with, a file or a `pkcs11:` URI; may be repeated.
+    #[arg(long = "key", value_name = "KEY", required = true, num_args = 1..)]
+    pub keys: Vec<KeySource>,
+    /// What opens the keys, where they are encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// The folder to put the signed files into; run again with it to add signatures.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -108,8 +112,7 @@ impl Files {
 /// When the release may not be published, a key is not the Organism's, or the folder holds another release.
 pub fn sign(args: &ReleaseSignArgs, now: Timestamp) -> Result<SignedRelease, Failure> {
     let organism = organism(args)?;
-    let keys = args.keys.iter().map(|path| SigningKey::load(path)).collect::<Result<Vec<_>, _>>()?;
-    keys.iter().zip(&args.keys).try_for_each(|(key, path)| must_hold(&organism, key, path))?;
+    let keys = signing_keys(&args.keys, Some(&organism), &mut args.secrets.secrets()?)?;
     let manifest: Manifest =
         read_toml(&args.manifest, "docs/operators.md, “Publishing a release”, says what a manifest holds")?;
     let package = read_bytes(&args.package, wire::PACKAGE_BYTES_MAX)?;
@@ -159,7 +162,7 @@ fn organism(args: &ReleaseSignArgs) -> Result<KeySet, Failure> {
 fn sign_manifest(
     release: &Release,
     files: &Files,
-    keys: &[SigningKey],
+    keys: &[Signer],
     organism: &KeySet,
 ) -> Result<Jws, Failure> {
     let untrusted = |error: proof::JwsError| Failure::untrusted("the manifest", "RL-1", &error);
@@ -240,7 +243,7 @@ fn sign_targets(
     previous: &[u8],
     listed: BTreeMap<String, TargetFile>,
     files: &Files,
-    keys: &[SigningKey],
+    keys: &[Signer],
     expires: Timestamp,
 ) -> Result<Draft, Failure> {
     let change = TargetsChange { put: listed, remove: Vec::new() };
@@ -261,7 +264,10 @@ fn sign_targets(
     });
     let mut envelope = goes_on.unwrap_or(fresh).envelope;
     for key in keys {
-        envelope.sign(key).map_err(|fault| broken(&fault))?;
+        envelope.sign(key).map_err(|fault| match fault {
+            Fault::Sign(error) => error.into(),
+            fault => broken(&fault),
+        })?;
     }
     Draft::new(envelope)
 }

@@ -29,6 +29,7 @@ impl Ceremony {
             organism_threshold: 2,
             constitution: governance::Constitution::default(),
             hosts: Vec::new(),
+            keys: crate::commands::init::keys::KeyArgs::default(),
             settings: server::settings::Settings::default(),
             now: NOW,
         })
@@ -50,7 +51,8 @@ impl Ceremony {
         ReleaseSignArgs {
             manifest: self.path("manifest.toml"),
             package: self.path("package"),
-            keys: keys.iter().map(|number| self.folder().organism_key(*number)).collect(),
+            keys: keys.iter().map(|number| self.folder().organism_key(*number).into()).collect(),
+            secrets: SecretArgs::default(),
             out: self.path("out"),
             federation: self.path("f"),
             targets: None,
@@ -127,7 +129,8 @@ fn rl_1_what_may_not_be_signed_is_refused_and_nothing_written() {
         let failure = sign(args, NOW).unwrap_err();
         assert_eq!(failure.code(), code, "{failure}");
     };
-    let founder = ReleaseSignArgs { keys: vec![ceremony.folder().founder_key(1)], ..ceremony.args(&[]) };
+    let founder =
+        ReleaseSignArgs { keys: vec![ceremony.folder().founder_key(1).into()], ..ceremony.args(&[]) };
     refused(&founder, "unknown-key");
     refused(&ReleaseSignArgs { package: ceremony.path("none"), ..ceremony.args(&[1]) }, "file");
     fs::write(ceremony.path("manifest.toml"), MANIFEST.replace("bind the slot of before", "")).unwrap();
