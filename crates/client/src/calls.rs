@@ -16,9 +16,9 @@ use trust::request::{Target, sign_head};
 use wire::{
     Acknowledge, ChallengeAnswer, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView,
     EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall, Page, Problem,
-    Publish, RedSwitch, Register, Registered, ReleaseView, Renew, Renewed, Report, Retry, RevokePerson,
-    RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut,
-    Token, UpgradeBegin, UpgradeFinish,
+    Publish, RedSwitch, Register, Registered, ReleaseView, Renew, RenewTargets, Renewed, Report, Retry,
+    RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
+    TargetPut, TargetsView, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -286,6 +286,14 @@ impl Client {
     /// As every call.
     pub async fn instance_challenge(&self, id: InstanceId) -> Called<ChallengeView> {
         self.post(&format!("/v1/instances/{id}/challenge"), &Nothing {}).await
+    }
+
+    /// Hands in targets metadata that was signed anew (RL-3).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn targets_renew(&self, body: &RenewTargets) -> Called<TargetsView> {
+        self.post("/v1/targets", body).await
     }
 
     /// Suspends an instance (LC-8, LC-15).

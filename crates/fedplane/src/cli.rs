@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    constitution, enrolment, federation, init, instance, key, ledger, operator, order, release, rollout,
-    scenario, serve, simulate, subscription, token, what_if,
+    ca, constitution, enrolment, federation, init, instance, key, keys, ledger, operator, order, release,
+    rollout, scenario, serve, simulate, subscription, token, what_if,
 };
 use crate::demo;
 use crate::{Failure, Output};
@@ -50,6 +50,10 @@ pub enum Command {
     Operator(operator::OperatorArgs),
     /// Shows and makes private keys, in files or tokens, and changes their passphrases.
     Key(key::KeyArgs),
+    /// Renews the certificates of the instance CA and of the server: prepare, activate, retire.
+    Ca(ca::CaArgs),
+    /// The keys that govern: shows the keys document, and signs the next one with its TUF root.
+    Keys(keys::KeysArgs),
     /// Signs and hands in the Founder's orders.
     Order(order::OrderArgs),
     /// Lists what lies before the Founder.
@@ -107,6 +111,8 @@ impl Command {
             Self::Rollout(args) => rollout::run(args, out).await,
             Self::Operator(args) => operator::run(args, out).await,
             Self::Key(args) => key::run(args, out),
+            Self::Ca(args) => ca::run(args, out),
+            Self::Keys(args) => keys::run(args, out),
             Self::Order(args) => order::run(args, out).await,
             Self::Escalation(args) => federation::escalation(args, out).await,
             Self::Freeze(args) => federation::freeze(args, out).await,
@@ -203,6 +209,15 @@ mod tests {
             "release publish d --kind dedicated --approval ga",
             "release withdraw 0.1.1",
             &format!("order sign --do revoke --instance {id} --reason stolen --expires 1h --key k --out o"),
+            "ca certify instance-ca --csr c --out o --ca-key k --ca-cert r --days 10",
+            "ca certify server --csr c --out o --host plane.example --federation d",
+            "ca activate instance-ca --key k --cert c --json",
+            "ca retire --now",
+            "release renew --out targets.json --key a b --expires 30d",
+            "release publish targets.json",
+            "keys show --federation d",
+            "keys sign --out d --key a b --add tokens=t.key --drop abc --founder f --founder g --threshold 2",
+            "keys adopt d --json",
             "order sign --do keys --document k --tuf-root r --key a --out o",
             "order submit o --federation d",
             "escalation list",

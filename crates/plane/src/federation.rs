@@ -140,6 +140,7 @@ impl<S: Store> Plane<S> {
         let signs = [
             (Purpose::Directives, self.federation.directives.key_id()),
             (Purpose::Ledger, self.federation.ledger.key_id()),
+            (Purpose::Tokens, self.federation.tokens.key_id()),
         ];
         let lost = signs.into_iter().find(|(purpose, key)| next.find(*purpose, *key, now).is_none());
         let why = match lost {

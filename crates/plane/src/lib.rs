@@ -14,7 +14,7 @@ pub mod ports;
 pub mod publication;
 pub mod pulse;
 pub mod rejection;
-mod revocations;
+pub mod revocations;
 pub mod rollouts;
 pub mod sweep;
 mod tokens;
@@ -63,6 +63,8 @@ pub struct Federation {
     pub constitution: Jws,
     /// Certifies instances.
     pub instance_ca: Issuer,
+    /// Certified them before, while what it certified may count.
+    pub retired_ca: Option<Issuer>,
     /// The root certificate that instances trust, PEM.
     pub bundle: String,
     /// When that runs out.
@@ -152,6 +154,15 @@ impl<S: Store> Plane<S> {
         plane.pulse().await?;
         plane.root_take_up().await?;
         Ok(plane)
+    }
+
+    /// The keys document in force, before anything is taken up.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the folder's document does not lead to the one in force.
+    pub async fn keys_on_record(store: &S, federation: &Federation) -> Result<Keys, PlaneError> {
+        let (world, _) = store.world_load().await?;
+        federation::keys_in_force(store, federation, &world).await
     }
 
     /// Goes on from the last decision on record, should the machine's clock have been set back since.

@@ -9,7 +9,7 @@ use ledger::edge::Edge;
 use ledger::note::{KeyName, NoteKey};
 use ledger::tile::Tile;
 use ledger::tree::TreeHead;
-use proof::Sign;
+use proof::{Purpose, Sign};
 
 use crate::ports::{PAGE_MAX, Store};
 use crate::{Plane, PlaneError};
@@ -48,7 +48,7 @@ impl<F: Files> Publisher<F> {
         let federation = plane.federation();
         let origin = KeyName::parse(&federation.keys.ledger_origin).map_err(unavailable)?;
         let key = NoteKey::new(origin, federation.ledger.public_key().as_bytes()).map_err(unavailable)?;
-        let edge = Some(resume(&files, &key)?);
+        let edge = Some(resume(&files, &known(plane, &key)?)?);
         Ok(Self { files, key, edge })
     }
 
@@ -59,7 +59,7 @@ impl<F: Files> Publisher<F> {
     pub async fn publish<S: Store>(&mut self, plane: &Plane<S>) -> Result<u64, PlaneError> {
         let mut edge = match self.edge.take() {
             Some(edge) => edge,
-            None => resume(&self.files, &self.key)?,
+            None => resume(&self.files, &known(plane, &self.key)?)?,
         };
         let published = edge.size();
         loop {
@@ -96,10 +96,24 @@ impl<F: Files> Publisher<F> {
     }
 }
 
-fn resume(files: &impl Files, key: &NoteKey) -> Result<Edge, PlaneError> {
+/// The keys that a checkpoint of this log may be signed with: this plane's own, and those that the keys document names beside
+/// it while one gives way to the other (AU-4).
+fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<NoteKey>, PlaneError> {
+    let keys = plane.keys();
+    let named = keys.document.online.iter().filter(|named| named.purpose == Purpose::Ledger);
+    let named =
+        named.map(|named| NoteKey::new(own.name().clone(), named.key.as_bytes()).map_err(unavailable));
+    std::iter::once(Ok(own.clone())).chain(named).collect()
+}
+
+fn resume(files: &impl Files, keys: &[NoteKey]) -> Result<Edge, PlaneError> {
     let Some(bytes) = files.read(CHECKPOINT).map_err(unavailable)? else { return Ok(Edge::new()) };
     let signed = SignedCheckpoint::parse(&bytes).map_err(unavailable)?;
-    let head: TreeHead = *signed.verify(key).map_err(unavailable)?.head();
+    let own = keys.first().ok_or_else(|| unavailable("no key verifies checkpoints"))?;
+    // Of several that do not verify it, the plane's own says why.
+    let verified = keys.iter().find_map(|key| signed.verify(key).ok());
+    let checkpoint = verified.map_or_else(|| signed.verify(own), Ok).map_err(unavailable)?;
+    let head: TreeHead = *checkpoint.head();
     let mut tiles = Vec::new();
     for id in Edge::tiles_to_resume(head.size) {
         let path = id.to_string();

@@ -11,12 +11,29 @@ use crate::{Plane, PlaneError};
 /// For how long a list is good: whoever reads it fetches it anew long before.
 const LIST_LIFETIME: Span = Span::hours(24);
 
+/// Which instance CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// The one that certifies instances.
+    InForce,
+    /// The one before. Serial numbers are random: one list names those of both, and each reader finds his own.
+    Retired,
+}
+
 impl<S: Store> Plane<S> {
-    /// The certificate revocation list of the instance CA (RFC 5280 §5), in DER, signed afresh.
+    /// The certificate revocation list of the instance CA (RFC 5280 §5), in DER, signed afresh; or of the one before, nothing
+    /// when there is none.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn revocation_list(&self) -> Result<Vec<u8>, PlaneError> {
+    pub async fn revocation_list(&self, of: Authority) -> Result<Option<Vec<u8>>, PlaneError> {
+        let issuer = match of {
+            Authority::InForce => &self.federation.instance_ca,
+            Authority::Retired => match &self.federation.retired_ca {
+                Some(retired) => retired,
+                None => return Ok(None),
+            },
+        };
         let now = self.now();
         let filter = InstanceFilter { unbelieved: Some(now), ..InstanceFilter::default() };
         let mut revoked = Vec::new();
@@ -28,6 +45,6 @@ impl<S: Store> Plane<S> {
             let unbelieved = page.iter().flat_map(|(instance, _)| instance.unbelieved(now));
             revoked.extend(unbelieved.map(|(certificate, since)| (certificate.serial.clone(), since)));
         }
-        Ok(self.federation.instance_ca.revocation_list(&revoked, now, now + LIST_LIFETIME)?)
+        Ok(Some(issuer.revocation_list(&revoked, now, now + LIST_LIFETIME)?))
     }
 }

@@ -212,6 +212,30 @@ impl<S: Store> Plane<S> {
         }
     }
 
+    /// Takes targets metadata that the Organism signed anew before the last one runs out: it lists the same files (RL-3). What is
+    /// listed changes with a release, and with nothing else.
+    ///
+    /// # Errors
+    /// When it lists anything else, or clients would not believe it.
+    pub fn targets_renew(&self, targets: &str) -> Result<wire::TargetsView, PlaneError> {
+        let hint = "sign it with `release renew`, over the targets in force";
+        let refuse = |why: String| Rejection::new("targets-refused", "RL-3", why, hint);
+        let bytes =
+            STANDARD.decode(targets).map_err(|error| refuse(format!("targets: no base64: {error}")))?;
+        let listed = |bytes: &[u8]| {
+            let document = TufDocument::<Targets>::parse(bytes);
+            document.map(|document| document.signed.targets).map_err(|fault| refuse(fault.to_string()))
+        };
+        let unreadable = |error: PublishError| PlaneError::Unavailable(error.to_string());
+        let current = self.repository.targets_bytes().map_err(unreadable)?.unwrap_or_default();
+        if listed(&bytes)? != listed(&current)? {
+            return Err(refuse("it lists other files than the targets in force".to_owned()).into());
+        }
+        let published =
+            self.repository.publish(&bytes, self.now()).map_err(|error| refuse(error.to_string()))?;
+        Ok(wire::TargetsView { version: published.targets, expires: published.targets_expires })
+    }
+
     /// Puts a file of a release into the repository, where nobody is offered it until the Organism's metadata lists it.
     ///
     /// # Errors

@@ -126,6 +126,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/rollouts", get(operators::rollout_list))
         .route("/v1/rollouts/{release}", get(operators::rollout_show))
         .route("/v1/rollouts/{release}/{verb}", post(operators::rollout_steer))
+        .route("/v1/targets", post(operators::targets_renew))
         .route("/v1/targets/{name}", put(crate::upload::target_put))
         .route("/v1/releases", get(operators::release_list).post(operators::release_publish))
         .route("/v1/releases/{release}/withdraw", post(operators::release_withdraw))

@@ -12,7 +12,7 @@ use governance::Timestamp;
 use plane::{Federation, PlaneError};
 use proof::jws::JwsError;
 use proof::keys::{KeysDocument, KeysError, Purpose};
-use proof::{Jws, KeySet, Sign as _};
+use proof::{Jws, KeyId, KeySet, Sign as _};
 use rustls::pki_types::CertificateDer;
 use store::OpenError;
 use trust::tls::TlsError;
@@ -124,6 +124,34 @@ pub(crate) struct Loaded {
     pub(crate) root: RootCa,
     pub(crate) server_key: Signer,
     pub(crate) server_chain: Vec<CertificateDer<'static>>,
+    pub(crate) held: Held,
+}
+
+/// What the folder holds that is yet to be held against what is in force.
+pub(crate) struct Held {
+    /// The online keys, and where each is.
+    keys: Vec<(Purpose, KeySource, KeyId)>,
+    /// Where the constitution is.
+    constitution: PathBuf,
+}
+
+impl Held {
+    /// Whether the Founder signed the constitution that the federation is founded with. Later ones come by order: the folder's
+    /// counts by its digest alone then, whoever the Founder is by now (FO-5).
+    pub(crate) fn check_law(&self, federation: &Federation) -> Result<(), StartError> {
+        let verified =
+            federation.constitution.verify(proof::jws::Typ::Constitution, &federation.keys.founder);
+        let fail = |error: JwsError| document(&self.constitution, &error.to_string());
+        verified.map(|_| ()).map_err(fail)
+    }
+
+    /// Whether the keys document in force names each of them for its purpose: what others sign counts for nothing (AU-4).
+    pub(crate) fn check(self, keys: &KeysDocument, now: Timestamp) -> Result<(), StartError> {
+        match self.keys.into_iter().find(|(purpose, _, id)| keys.find(*purpose, *id, now).is_none()) {
+            Some((purpose, key, _)) => Err(StartError::KeyNotNamed { key, purpose }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The keys that sign the TUF repository anew.
@@ -133,7 +161,7 @@ pub(crate) struct TufKeys {
 }
 
 /// Reads the folder.
-pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKeys), StartError> {
+pub(crate) fn load(settings: &Settings) -> Result<(Loaded, TufKeys), StartError> {
     let paths = &settings.paths;
     let founder_path = settings.path(&paths.founder);
     let founder: KeySet = serde_json::from_slice(&read(&founder_path)?)
@@ -150,12 +178,11 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
     }
 
     let mut keyring = Keyring::open(settings)?;
+    let mut held = Vec::new();
     let mut online = |purpose: Purpose| -> Result<Signer, StartError> {
         let (key, signer) = keyring.signer(purpose.as_str())?;
-        match keys.find(purpose, signer.key_id(), now) {
-            Some(_) => Ok(signer),
-            None => Err(StartError::KeyNotNamed { key, purpose }),
-        }
+        held.push((purpose, key, signer.key_id()));
+        Ok(signer)
     };
     let directives = online(Purpose::Directives)?;
     let ledger = online(Purpose::Ledger)?;
@@ -169,6 +196,16 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
     let instance_ca = Issuer::instances(&text(&ca_path)?, ca_key, &root)
         .map_err(|error: CaError| document(&ca_path, &error.to_string()))?;
 
+    let retired_path = folder.join("instance-ca.retired.pem");
+    let retired_ca = match retired_path.exists() {
+        true => {
+            let (_, key) = keyring.signer("instance-ca.retired")?;
+            let retired = Issuer::instances(&text(&retired_path)?, key, &root);
+            Some(retired.map_err(|error: CaError| document(&retired_path, &error.to_string()))?)
+        }
+        false => None,
+    };
+
     let server_path = folder.join("server.pem");
     let (_, server_key) = keyring.signer("server")?;
     let server_chain = trust::pem::certificates(&text(&server_path)?)
@@ -176,9 +213,6 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
 
     let constitution_path = settings.path(&paths.constitution);
     let constitution = jws(&constitution_path)?;
-    constitution
-        .verify(proof::jws::Typ::Constitution, &founder)
-        .map_err(|error: JwsError| document(&constitution_path, &error.to_string()))?;
 
     let bundle = keys.root_ca.clone();
     let root_expires = trust::identity::expires(root.certificate())
@@ -191,6 +225,7 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
         keys_document,
         constitution,
         instance_ca,
+        retired_ca,
         bundle,
         root_expires,
         server_expires,
@@ -198,7 +233,16 @@ pub(crate) fn load(settings: &Settings, now: Timestamp) -> Result<(Loaded, TufKe
         ledger,
         tokens,
     };
-    Ok((Loaded { federation, root, server_key, server_chain }, TufKeys { snapshot, timestamp }))
+    Ok((
+        Loaded {
+            federation,
+            root,
+            server_key,
+            server_chain,
+            held: Held { keys: held, constitution: constitution_path },
+        },
+        TufKeys { snapshot, timestamp },
+    ))
 }
 
 /// The online keys, as the settings place them.

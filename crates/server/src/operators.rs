@@ -1,5 +1,7 @@
 //! What operators call: enrolments, instances, rollouts, releases, orders, the ledger.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -16,8 +18,8 @@ use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
 use wire::{
     Acknowledge, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage, EscalationView,
-    Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RevokePerson,
-    RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange,
+    Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RenewTargets,
+    RevokePerson, RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange, TargetsView,
 };
 
 use crate::app::App;
@@ -163,6 +165,13 @@ pub(crate) async fn release_publish(
     });
     let release = published.await.map_err(|error| Failure::unavailable(&error))??;
     Ok((StatusCode::CREATED, Json(release)))
+}
+
+pub(crate) async fn targets_renew(State(app): State<App>, call: Call) -> Answer<TargetsView> {
+    let RenewTargets { targets } = call.json()?;
+    let plane = Arc::clone(&app.plane);
+    let renewed = tokio::task::spawn_blocking(move || plane.targets_renew(&targets)).await;
+    Ok(Json(renewed.map_err(|error| Failure::unavailable(&error))??))
 }
 
 pub(crate) async fn release_list(State(app): State<App>, _call: Call) -> Answer<Page<ReleaseView>> {

@@ -19,6 +19,7 @@ use http_body_util::BodyExt as _;
 use ledger::tile::{TileId, TileKind};
 use listener::{Connection, Share, Shares, counted};
 use plane::publication::CHECKPOINT;
+use plane::revocations::Authority;
 use store::Folder;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
@@ -57,6 +58,7 @@ struct Files {
     downloads: Arc<Semaphore>,
     downloads_each: Arc<Shares>,
     revocations: Mutex<Revocations>,
+    retired_revocations: Mutex<Revocations>,
 }
 
 /// Of the files read at once, one address reads one in so many at most.
@@ -85,6 +87,7 @@ pub(crate) fn router(
         downloads: Arc::new(Semaphore::new(limits.downloads.min(Semaphore::MAX_PERMITS))),
         downloads_each: Shares::new(limits.downloads.div_ceil(DOWNLOADS_EACH)),
         revocations: Mutex::new(None),
+        retired_revocations: Mutex::new(None),
     }));
     Router::new()
         .route("/livez", get(live))
@@ -93,6 +96,7 @@ pub(crate) fn router(
         .route("/bundle.pem", get(bundle))
         .route("/bundle.json", get(spiffe_bundle))
         .route("/crl.der", get(revocation_list))
+        .route("/crl-retired.der", get(retired_revocation_list))
         .route("/jwks.json", get(jwks))
         .route("/status/{id}", get(status_list))
         .route("/checkpoint", get(checkpoint))
@@ -166,13 +170,22 @@ type Revocations = Option<(Timestamp, Vec<u8>)>;
 
 /// The certificate revocation list of the instance CA (LC-19). Made for one of those who ask at once.
 async fn revocation_list(State(public): State<Public>) -> Result<Response, Failure> {
-    let Files { plane, revocations, .. } = &*public.0;
-    let mut kept = revocations.lock().await;
-    let now = plane.now();
+    listed(&public.0, Authority::InForce, &public.0.revocations).await
+}
+
+/// The same of the instance CA before, until it is retired.
+async fn retired_revocation_list(State(public): State<Public>) -> Result<Response, Failure> {
+    listed(&public.0, Authority::Retired, &public.0.retired_revocations).await
+}
+
+async fn listed(files: &Files, of: Authority, kept: &Mutex<Revocations>) -> Result<Response, Failure> {
+    let mut kept = kept.lock().await;
+    let now = files.plane.now();
     let list = match kept.as_ref() {
         Some((made, list)) if now.since(*made) <= REVOCATIONS_EVERY => list.clone(),
         _ => {
-            let list = plane.revocation_list().await?;
+            let list = files.plane.revocation_list(of).await?;
+            let list = list.ok_or_else(|| Failure::not_found("instance CA that waits to be retired"))?;
             *kept = Some((now, list.clone()));
             list
         }

@@ -155,6 +155,9 @@ pub struct Keys {
     /// Certifies instances.
     #[serde(with = "unless_empty")]
     pub instance_ca: Option<KeySource>,
+    /// Certified instances before, until it is retired.
+    #[serde(with = "unless_empty")]
+    pub retired_ca: Option<KeySource>,
     /// The server's own, of its TLS certificate.
     #[serde(with = "unless_empty")]
     pub server: Option<KeySource>,
@@ -177,6 +180,7 @@ impl Keys {
             "timestamp" => self.timestamp.as_ref(),
             "ledger" => self.ledger.as_ref(),
             "instance-ca" => self.instance_ca.as_ref(),
+            "instance-ca.retired" => self.retired_ca.as_ref(),
             "server" => self.server.as_ref(),
             _ => None,
         }
@@ -193,6 +197,7 @@ impl Keys {
             timestamp: named("timestamp"),
             ledger: named("ledger"),
             instance_ca: named("instance-ca"),
+            retired_ca: None,
             server: named("server"),
             passphrase_file: PathBuf::new(),
         }
@@ -510,6 +515,7 @@ impl Settings {
             key_snapshot = key("snapshot"),
             key_timestamp = key("timestamp"),
             key_ledger = key("ledger"),
+            key_retired_ca = key("instance-ca.retired"),
             key_instance_ca = key("instance-ca"),
             key_server = key("server"),
             passphrase_file = file(&keys.passphrase_file),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use governance::{Span, Timestamp};
-use plane::ports::Challenger;
+use plane::ports::{Challenger, Store as _};
 use plane::publication::Publisher;
 use plane::{Clock as _, PlaneError};
 use rustls::ServerConfig;
@@ -117,7 +117,7 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
         prepared.map_err(|error| PlaneError::Unavailable(error.to_string()))??
     };
     let Prepared { loaded, store, repository, ledger, lock } = ready;
-    let Loaded { federation, root, server_key, server_chain } = loaded;
+    let Loaded { federation, root, server_key, server_chain, held } = loaded;
     // Before the plane: the port may be any that is free, and tokens name it.
     let sockets = Sockets::bind(&settings).await?;
     let pace = plane::Settings {
@@ -130,6 +130,11 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
         public: public_url(&settings, sockets.addresses.public.port()),
     };
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    if store.entry_count().await.map_err(PlaneError::from)? == 0 {
+        held.check_law(&federation)?;
+    }
+    // Before anything is signed.
+    held.check(&Plane::keys_on_record(&store, &federation).await?.document, SystemClock.now())?;
     let plane = Plane::open(store, clock, entropy, federation, repository, pace).await?;
     let plane = Arc::new(plane);
     let publisher = {
@@ -248,7 +253,7 @@ struct Prepared {
 
 fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
     let paths = &settings.paths;
-    let (loaded, TufKeys { snapshot, timestamp }) = load(settings, SystemClock.now())?;
+    let (loaded, TufKeys { snapshot, timestamp }) = load(settings)?;
     let database = settings.path(&paths.database);
     if let Some(folder) = database.parent() {
         make_folder(folder)?;

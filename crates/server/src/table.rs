@@ -153,6 +153,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::GET,   "/v1/rollouts/{release}",                  COUNCIL,            Operation,    JSON),
     row(Method::POST,  "/v1/rollouts/{release}/{verb}",           OPERATORS,          Operation,    JSON),
     row(Method::PUT,   "/v1/targets/{name}",                      OPERATORS,          Operation,    FILE),
+    row(Method::POST,  "/v1/targets",                             OPERATORS,          Operation,    RELEASE),
     row(Method::POST,  "/v1/releases",                            OPERATORS,          Operation,    RELEASE),
     row(Method::GET,   "/v1/releases",                            EVERYBODY,          Operation,    JSON),
     row(Method::POST,  "/v1/releases/{release}/withdraw",         OPERATORS,          Operation,    JSON),

@@ -155,6 +155,9 @@ impl IdentityError {
     }
 }
 
+/// The name that every server's certificate carries.
+const LOCAL_NAME: &str = "localhost";
+
 /// The root CA as those know it who trust it: its certificate, pinned.
 #[derive(Clone, Debug)]
 pub struct RootCa {
@@ -305,6 +308,19 @@ pub fn check_server(
     certificate
         .verify_is_valid_for_subject_name(name)
         .map_err(|_| IdentityError::ServerName(name.to_str().into_owned()))
+}
+
+/// Whether this chain is a server of the federation, whatever it is reached by: every server answers to `localhost` as well.
+///
+/// # Errors
+/// When it is not.
+pub fn check_any_server(
+    chain: &[CertificateDer<'_>],
+    root: &RootCa,
+    now: Timestamp,
+) -> Result<(), IdentityError> {
+    let refused = |_| IdentityError::ServerName(LOCAL_NAME.to_owned());
+    check_server(chain, root, &ServerName::try_from(LOCAL_NAME).map_err(refused)?, now)
 }
 
 /// Whether this chain is this instance under one of these keys, and its time is not over (HS-8).

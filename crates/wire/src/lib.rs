@@ -615,6 +615,23 @@ pub struct Federation {
     pub expires: Vec<ExpiryView>,
 }
 
+/// `POST /v1/targets`: targets metadata that lists what the last one lists, signed anew by the Organism (RL-3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewTargets {
+    /// The bytes of targets.json, base64.
+    pub targets: String,
+}
+
+/// Answer: the targets metadata in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetsView {
+    /// Its version.
+    pub version: u64,
+    /// Its last instant.
+    pub expires: Timestamp,
+}
+
 /// Something that runs out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiryView {

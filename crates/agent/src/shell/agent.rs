@@ -193,8 +193,10 @@ impl Agent {
                     self.waits.map_or(pause, |(_, closed)| pause.min(closed.opens.since(self.source.now())))
                 }
                 Err(error) => {
-                    if let ShellError::Call(error) = &error {
-                        self.notice(error);
+                    match &error {
+                        ShellError::Call(error) => self.notice(error),
+                        // Perhaps signed with keys that are newer than our keys document: looked for in the next round.
+                        _ => self.keys_at = None,
                     }
                     errors = errors.saturating_add(1);
                     let pause = after("the round", &error, errors);

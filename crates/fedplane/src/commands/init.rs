@@ -362,7 +362,8 @@ fn authorities(options: &InitOptions, folder: &Folder, keyring: &mut Keyring<'_>
     )?;
     let key = keyring.online("server")?;
     let server = name("plane")?;
-    let issued = root.issue_server(&server, &server_hosts(options), key.public_key(), validity(YEAR))?;
+    let issued =
+        root.issue_server(&server, &server_hosts(&options.hosts), key.public_key(), validity(YEAR))?;
     keep(&issued, &federation.join("server.pem"))?;
     let key = keyring.admin()?;
     keep(
@@ -376,14 +377,14 @@ fn authorities(options: &InitOptions, folder: &Folder, keyring: &mut Keyring<'_>
     Ok(root_pem)
 }
 
-fn name(text: &str) -> Result<OperatorName, Failure> {
+pub(super) fn name(text: &str) -> Result<OperatorName, Failure> {
     text.parse().map_err(|error: governance::id::IdError| Failure::new("name", "ID-1", error.to_string(), ""))
 }
 
 /// Names and addresses on the server's certificate, each once.
-fn server_hosts(options: &InitOptions) -> Vec<ServerHost> {
+pub(super) fn server_hosts(named: &[String]) -> Vec<ServerHost> {
     let mut hosts: Vec<ServerHost> = Vec::new();
-    for host in options.hosts.iter().map(String::as_str).chain(["localhost", "127.0.0.1", "::1"]) {
+    for host in named.iter().map(String::as_str).chain(["localhost", "127.0.0.1", "::1"]) {
         let host = ServerHost::from(host);
         if !hosts.contains(&host) {
             hosts.push(host);

@@ -1,11 +1,13 @@
 //! One module a command: each takes its arguments, does one thing, and shows the answer.
 
+pub mod ca;
 pub mod constitution;
 pub mod enrolment;
 pub mod federation;
 pub mod init;
 pub mod instance;
 pub mod key;
+pub mod keys;
 pub mod ledger;
 pub mod operator;
 pub mod order;

@@ -381,6 +381,12 @@ fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
         OrderAction::Remove { capability, .. } => Some(capability),
         _ => None,
     };
+    let (document, root) = match &order.action {
+        OrderAction::Keys { document, root } => (Some(document), root.as_ref()),
+        _ => (None, None),
+    };
+    let named = args.document.as_deref().map(read_document).transpose()?;
+    let named_root = args.tuf_root.as_deref().map(read_root).transpose()?;
     let differs = [
         ("--do", args.action.is_some_and(|action| action.as_str() != order.action.as_str())),
         ("--instance", args.instance.is_some_and(|id| order.action.instance() != Some(id))),
@@ -388,7 +394,8 @@ fn must_agree(args: &OrderSignArgs, order: &Order) -> Result<(), Failure> {
         ("--finding", args.finding.is_some() && args.finding != finding),
         ("--until", args.until.is_some() && args.until != until),
         ("--capability", args.capability.is_some() && args.capability.as_ref() != capability),
-        ("--document", args.document.is_some()),
+        ("--document", named.is_some() && named.as_ref() != document),
+        ("--tuf-root", named_root.is_some() && named_root.as_ref() != root),
         ("--reason", args.reason.as_deref().is_some_and(|reason| order.action.reason() != Some(reason))),
         ("--serial", args.serial.is_some_and(|serial| serial != order.serial)),
     ];

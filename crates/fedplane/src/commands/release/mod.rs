@@ -3,6 +3,7 @@
 mod floor;
 mod manifest;
 mod publish;
+mod renew;
 mod sign;
 
 use clap::{Args, Subcommand};
@@ -15,7 +16,9 @@ use crate::{Failure, Output, clock};
 
 pub use manifest::Manifest;
 pub use publish::{Audience, PublishArgs, publish};
-pub use sign::{ReleaseSignArgs, SignedRelease, sign};
+pub use renew::{RenewArgs, RenewedTargets};
+pub(super) use sign::highest;
+pub use sign::{InForceArgs, ReleaseSignArgs, SignedRelease, sign};
 
 /// Releases: sign offline, publish, list, withdraw.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct ReleaseArgs {
 enum ReleaseCommand {
     /// Signs a release with Organism keys, offline; run again with another key until it is complete.
     Sign(ReleaseSignArgs),
+    /// Signs the list of published files anew before it runs out, offline; run again with another key until it is complete.
+    Renew(RenewArgs),
     /// Uploads a signed release and publishes it, which opens its rollout.
     Publish(PublishArgs),
     /// Lists every release.
@@ -57,8 +62,17 @@ pub async fn run(args: ReleaseArgs, out: &Output) -> Result<(), Failure> {
             let signed = sign(&args, clock::now())?;
             out.show(&signed, || sign::report(&signed))
         }
+        ReleaseCommand::Renew(args) => {
+            let renewed = renew::renew(&args, clock::now())?;
+            out.show(&renewed, || renew::report(&renewed))
+        }
         ReleaseCommand::Publish(args) => {
             let client = args.connect.client()?;
+            if args.folder.is_file() {
+                let view = publish::hand_in(&client, &args.folder).await?;
+                let wire::TargetsView { version, expires } = view;
+                return out.show(&view, || format!("Targets {version} are published, good until {expires}."));
+            }
             let view = publish(&client, &args.folder, &args.audience).await?;
             out.show(&view, || {
                 format!(

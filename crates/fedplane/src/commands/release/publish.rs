@@ -14,7 +14,7 @@ use governance::rollout::Phase;
 use governance::{Digest, Kind, Label, ProviderId, Release, Restriction, Tier};
 use proof::Jws;
 use proof::tuf::{Document, TARGETS_BYTES_MAX, TargetFile, Targets};
-use wire::{Publish, ReleaseView};
+use wire::{Publish, ReleaseView, RenewTargets, TargetsView};
 
 use super::floor::FLOOR;
 use super::sign::Files;
@@ -28,7 +28,7 @@ pub struct PublishArgs {
     /// Which plane, as whom.
     #[command(flatten)]
     pub connect: ConnectArgs,
-    /// The folder that `release sign --out` filled.
+    /// The folder that `release sign --out` filled, or the targets.json that `release renew` made.
     pub folder: PathBuf,
     /// For whom.
     #[command(flatten)]
@@ -75,6 +75,12 @@ pub async fn publish(client: &Client, folder: &Path, audience: &Audience) -> Res
         })
         .await?;
     Ok(view)
+}
+
+/// Hands in targets that list what the last ones list.
+pub(super) async fn hand_in(client: &Client, file: &Path) -> Result<TargetsView, Failure> {
+    let targets = STANDARD.encode(read_bytes(file, TARGETS_BYTES_MAX)?);
+    Ok(client.targets_renew(&RenewTargets { targets }).await?)
 }
 
 /// A release as it was signed.

@@ -45,24 +45,32 @@ pub struct ReleaseSignArgs {
     /// The folder to put the signed files into; run again with it to add signatures.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// What is in force.
+    #[command(flatten)]
+    pub in_force: InForceArgs,
+    /// The floor.json now published, instead of the folder's; needed where the targets list one (RL-9).
+    #[arg(long, value_name = "FILE")]
+    pub floors: Option<PathBuf>,
+    /// How long the targets metadata stays good.
+    #[arg(long, value_name = "DURATION", default_value = "365d")]
+    pub expires: Span,
+}
+
+/// What is in force where targets are signed.
+#[derive(Args, Clone, Debug)]
+pub struct InForceArgs {
     /// The federation's folder: gives the targets now published, the keys document and the root keys.
     #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     pub federation: PathBuf,
     /// The targets.json now published, instead of the folder's.
     #[arg(long, value_name = "FILE")]
     pub targets: Option<PathBuf>,
-    /// The floor.json now published, instead of the folder's; needed where the targets list one (RL-9).
-    #[arg(long, value_name = "FILE")]
-    pub floors: Option<PathBuf>,
     /// The keys document, instead of the folder's keys.json.
     #[arg(long = "keys-document", value_name = "FILE")]
     pub keys_document: Option<PathBuf>,
     /// The root keys, instead of the folder's founder.json.
     #[arg(long, value_name = "FILE")]
     pub root: Option<PathBuf>,
-    /// How long the targets metadata stays good.
-    #[arg(long, value_name = "DURATION", default_value = "365d")]
-    pub expires: Span,
 }
 
 /// How far the release has come.
@@ -111,14 +119,14 @@ impl Files {
 /// # Errors
 /// When the release may not be published, a key is not the Organism's, or the folder holds another release.
 pub fn sign(args: &ReleaseSignArgs, now: Timestamp) -> Result<SignedRelease, Failure> {
-    let organism = organism(args)?;
+    let organism = args.in_force.organism()?;
     let keys = signing_keys(&args.keys, Some(&organism), &mut args.secrets.secrets()?)?;
     let manifest: Manifest =
         read_toml(&args.manifest, "docs/operators.md, “Publishing a release”, says what a manifest holds")?;
     let package = read_bytes(&args.package, wire::PACKAGE_BYTES_MAX)?;
     let floor = manifest.floor;
     let release = manifest.into_release(&package)?;
-    let previous = published_targets(args)?;
+    let previous = args.in_force.targets()?;
     let files = Files::new(&args.out, release.version);
     let floors = floors(args, &previous, &files, &release, floor)?;
     let document = sign_manifest(&release, &files, &keys, &organism)?;
@@ -143,19 +151,31 @@ pub fn sign(args: &ReleaseSignArgs, now: Timestamp) -> Result<SignedRelease, Fai
     if signatures >= needed {
         let mut listed = listing(&release, &document);
         listed.extend(floors.map(|floors| (FLOOR.to_owned(), TargetFile::of(&floors))));
-        let targets = sign_targets(&previous, listed, &files, &keys, now + args.expires)?;
+        let targets = sign_targets(&previous, listed, &files.targets, &keys, now + args.expires)?;
         signed.targets = counted(&targets, &organism)?;
         signed.targets_version = Some(targets.version());
         signed.complete = signed.targets >= needed;
-        write_whole(&files.targets, &targets.envelope.to_bytes().map_err(|fault| broken(&fault))?)?;
+        write_whole(&files.targets, &targets.to_bytes()?)?;
     }
     Ok(signed)
 }
 
-fn organism(args: &ReleaseSignArgs) -> Result<KeySet, Failure> {
-    let folder = Folder::new(&args.federation);
-    let root = read_root_keys(args.root.as_ref().unwrap_or(&folder.founder()))?;
-    Ok(read_keys_document(args.keys_document.as_ref().unwrap_or(&folder.keys()), &root)?.organism)
+impl InForceArgs {
+    /// Who signs releases.
+    pub(super) fn organism(&self) -> Result<KeySet, Failure> {
+        let folder = Folder::new(&self.federation);
+        let root = read_root_keys(self.root.as_ref().unwrap_or(&folder.founder()))?;
+        Ok(read_keys_document(self.keys_document.as_ref().unwrap_or(&folder.keys()), &root)?.organism)
+    }
+
+    /// The targets metadata now published: the one with the highest version in the folder's repository.
+    pub(super) fn targets(&self) -> Result<Vec<u8>, Failure> {
+        let path = match &self.targets {
+            Some(path) => path.clone(),
+            None => highest(&Folder::new(&self.federation).tuf().join("metadata"), "targets")?,
+        };
+        read_bytes(&path, TARGETS_BYTES_MAX)
+    }
 }
 
 /// The manifest with every signature it still needs and these keys can give.
@@ -206,7 +226,7 @@ fn floors(
         return Err(Failure::new("release-differs", "RL-9", detail, hint));
     }
     let Some(floor) = floor else { return Ok(None) };
-    let targets = Folder::new(&args.federation).tuf().join("targets");
+    let targets = Folder::new(&args.in_force.federation).tuf().join("targets");
     let mut floors = Floors::published(previous, args.floors.as_deref(), &targets)?;
     floors.raise(floor)?;
     Ok(Some(floors.to_bytes()?))
@@ -222,7 +242,7 @@ fn listing(release: &Release, document: &Jws) -> BTreeMap<String, TargetFile> {
 }
 
 /// Targets metadata on its way.
-struct Draft {
+pub(super) struct Draft {
     envelope: Envelope,
     document: Document<Targets>,
 }
@@ -233,23 +253,31 @@ impl Draft {
         Ok(Self { envelope, document })
     }
 
-    const fn version(&self) -> u64 {
+    pub(super) const fn version(&self) -> u64 {
         self.document.signed.version
+    }
+
+    pub(super) const fn expires(&self) -> Timestamp {
+        self.document.signed.expires.0
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
+        self.envelope.to_bytes().map_err(|fault| broken(&fault))
     }
 }
 
 /// The targets with these keys' signatures: those in the folder where they are this release's and still next, else new ones.
-fn sign_targets(
+pub(super) fn sign_targets(
     previous: &[u8],
     listed: BTreeMap<String, TargetFile>,
-    files: &Files,
+    file: &Path,
     keys: &[Signer],
     expires: Timestamp,
 ) -> Result<Draft, Failure> {
     let change = TargetsChange { put: listed, remove: Vec::new() };
     let fresh = Draft::new(draft::targets_next(previous, change, expires)?)?;
-    let held = match files.targets.exists() {
-        true => Some(read_bytes(&files.targets, TARGETS_BYTES_MAX)?),
+    let held = match file.exists() {
+        true => Some(read_bytes(file, TARGETS_BYTES_MAX)?),
         false => None,
     };
     let held = held
@@ -274,7 +302,7 @@ fn sign_targets(
 
 /// What to know before signing: that holders with one key each come by twice. Nothing where one run does it all.
 pub(super) fn rounds(args: &ReleaseSignArgs) -> Result<Option<String>, Failure> {
-    let needed = organism(args)?.threshold();
+    let needed = args.in_force.organism()?.threshold();
     let enough = usize::try_from(needed).is_ok_and(|needed| args.keys.len() >= needed);
     Ok((!enough).then(|| {
         format!(
@@ -285,7 +313,7 @@ pub(super) fn rounds(args: &ReleaseSignArgs) -> Result<Option<String>, Failure> 
 }
 
 /// How many keys of the Organism signed the targets.
-fn counted(draft: &Draft, organism: &KeySet) -> Result<usize, Failure> {
+pub(super) fn counted(draft: &Draft, organism: &KeySet) -> Result<usize, Failure> {
     let mut valid = 0;
     for key in organism.keys() {
         let key = proof::tuf::Key::of(key);
@@ -296,24 +324,20 @@ fn counted(draft: &Draft, organism: &KeySet) -> Result<usize, Failure> {
     Ok(valid)
 }
 
-/// The targets metadata now published: the one with the highest version in the folder's repository.
-fn published_targets(args: &ReleaseSignArgs) -> Result<Vec<u8>, Failure> {
-    if let Some(path) = &args.targets {
-        return read_bytes(path, TARGETS_BYTES_MAX);
-    }
-    let metadata = Folder::new(&args.federation).tuf().join("metadata");
-    let unreadable = |error: std::io::Error| Failure::file(&metadata, "list it", &error);
+/// The metadata of this role with the highest version in a repository's folder.
+pub(in crate::commands) fn highest(metadata: &Path, role: &str) -> Result<PathBuf, Failure> {
+    let unreadable = |error: std::io::Error| Failure::file(metadata, "list it", &error);
+    let suffix = format!(".{role}.json");
     let mut highest: Option<u64> = None;
-    for entry in fs::read_dir(&metadata).map_err(unreadable)? {
+    for entry in fs::read_dir(metadata).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        let version = name.to_str().and_then(|name| name.strip_suffix(".targets.json")?.parse().ok());
-        highest = highest.max(version);
+        highest = highest.max(name.to_str().and_then(|name| name.strip_suffix(&suffix)?.parse().ok()));
     }
     let version = highest.ok_or_else(|| {
-        let detail = format!("{} holds no targets metadata", metadata.display());
-        Failure::new("tuf-no-targets", "RL-3", detail, "name the published targets.json with --targets FILE")
+        let detail = format!("{} holds no {role} metadata", metadata.display());
+        Failure::new("tuf-missing", "RL-3", detail, "name what is published by an option")
     })?;
-    read_bytes(&metadata.join(format!("{version}.targets.json")), TARGETS_BYTES_MAX)
+    Ok(metadata.join(format!("{version}{suffix}")))
 }
 
 fn broken(fault: &dyn std::fmt::Display) -> Failure {

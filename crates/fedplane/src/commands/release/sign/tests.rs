@@ -54,11 +54,13 @@ impl Ceremony {
             keys: keys.iter().map(|number| self.folder().organism_key(*number).into()).collect(),
             secrets: SecretArgs::default(),
             out: self.path("out"),
-            federation: self.path("f"),
-            targets: None,
+            in_force: InForceArgs {
+                federation: self.path("f"),
+                targets: None,
+                keys_document: None,
+                root: None,
+            },
             floors: None,
-            keys_document: None,
-            root: None,
             expires: Span::hours(24),
         }
     }
@@ -169,7 +171,10 @@ fn rl_9_a_manifest_sets_the_floor_of_its_line_and_holders_agree_on_it() {
     with(r#"floor = "0.1.0""#);
     let next = ReleaseSignArgs {
         out: ceremony.path("next"),
-        targets: Some(ceremony.path("out/targets.json")),
+        in_force: InForceArgs {
+            targets: Some(ceremony.path("out/targets.json")),
+            ..ceremony.args(&[]).in_force
+        },
         ..ceremony.args(&[1, 2])
     };
     let refused = |args: &ReleaseSignArgs| sign(args, NOW).unwrap_err().reasons_in_short();
