@@ -118,7 +118,10 @@ fn ask(prompt: &str) -> io::Result<Secret> {
     let line = line.get(..read).unwrap_or_default();
     let bytes = match line.split_last() {
         None => return Err(io::ErrorKind::UnexpectedEof.into()),
-        Some((&INTERRUPT, _)) => return Err(io::ErrorKind::Interrupted.into()),
+        Some((&INTERRUPT, _)) => {
+            writeln!(&terminal)?;
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         Some((b'\n', bytes)) => bytes,
         Some(_) => line,
     };

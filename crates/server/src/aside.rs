@@ -12,11 +12,13 @@ impl Sign for Aside {
         self.0.public_key()
     }
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        let signed = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.0.sign(message)),
             // A runtime of one thread has nowhere to send them.
             _ => self.0.sign(message),
-        }
+        };
+        // Told here too, since a handshake that fails is nobody's request.
+        signed.inspect_err(|error| tracing::error!(%error, "a token did not sign"))
     }
 }
 

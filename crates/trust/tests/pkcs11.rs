@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cryptoki::context::Pkcs11;
 use governance::{Timestamp, TrustDomain};
@@ -124,6 +126,25 @@ fn in_the_token(folder: &Path) {
     Pkcs11::new(module).unwrap().finalize().unwrap();
     signs(&ledger.open(none).unwrap(), b"after");
 
+    // As when a token is pulled out, and put in again.
+    let (tokens, away) = (folder.join("tokens"), folder.join("away"));
+    for _ in 0..2 {
+        std::fs::rename(&tokens, &away).unwrap();
+        std::fs::create_dir(&tokens).unwrap();
+        let gone = opened.sign(b"message").unwrap_err();
+        assert_eq!(gone.key, opened.key_id());
+        assert!(gone.to_string().contains("no such token"), "{gone}");
+        std::fs::remove_dir(&tokens).unwrap();
+        // Not even the module starts.
+        let lost = opened.sign(b"message").unwrap_err();
+        assert!(lost.to_string().contains("the module does not start"), "{lost}");
+        std::fs::rename(&away, &tokens).unwrap();
+        signs(&opened, b"again");
+        many_threads_sign(&opened);
+    }
+
+    many_threads_go_on_through_outages(&opened, &tokens, &away);
+
     ledger.unmake(none).unwrap();
     refused(&ledger, "no such Ed25519 key");
     let gone = opened.sign(b"message").unwrap_err();
@@ -140,6 +161,40 @@ fn many_threads_sign(signer: &Signer) {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// The module is shut down and started anew between the calls of others, never under one.
+fn many_threads_go_on_through_outages(signer: &Signer, tokens: &Path, away: &Path) {
+    let over = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..4_u8)
+        .map(|thread| {
+            let (signer, over) = (signer.clone(), Arc::clone(&over));
+            std::thread::spawn(move || {
+                let mut signed = 0;
+                while !over.load(Ordering::Relaxed) {
+                    match signer.sign(&[thread]) {
+                        Ok(signature) => {
+                            assert!(signer.public_key().verify(&[thread], &signature).is_ok());
+                            signed += 1;
+                        }
+                        Err(error) => assert_eq!(error.key, signer.key_id()),
+                    }
+                }
+                signed
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        std::fs::rename(tokens, away).unwrap();
+        assert!(signer.sign(b"away").is_err());
+        std::fs::rename(away, tokens).unwrap();
+        // Whoever is alone with the module first starts it anew.
+        while signer.sign(b"back").is_err() {}
+    }
+    over.store(true, Ordering::Relaxed);
+    let signed: i32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert!(signed > 0);
+    many_threads_sign(signer);
 }
 
 fn certificates_and_tls(signer: &Signer) {

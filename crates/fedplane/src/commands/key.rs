@@ -144,3 +144,59 @@ fn token_has_a_pin() -> Failure {
     let hint = "the PIN of a token is set with the token\u{2019}s own tools, as `pkcs11-tool --change-pin`";
     Failure::usage("a key in a token is under the token\u{2019}s PIN, not under a passphrase", hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use std::path::Path;
+    use trust::keyfile::PRIVATE_MODE;
+    use trust::{KeyFileError, Secret, Secrets};
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: KeyArgs,
+    }
+
+    /// Does what a command line of `fedplane key` says; `@` is the place.
+    fn done(place: &Path, line: &str) -> Result<(), Failure> {
+        let line = format!("key {line}").replace('@', &format!("{}/", place.display()));
+        run(Line::try_parse_from(line.split(' ')).unwrap().args, &Output::stdio(true))
+    }
+
+    #[test]
+    fn a_key_is_made_shown_and_put_under_another_passphrase() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let done = |line: &str| done(place.path(), line);
+        let refused = |line: &str, code: &str| assert_eq!(done(line).unwrap_err().code(), code, "{line}");
+        for (name, text) in
+            [("one", "the first passphrase"), ("two", "the second passphrase"), ("short", "1234")]
+        {
+            write_new(&at(name), text.as_bytes(), PRIVATE_MODE).unwrap();
+        }
+        let open =
+            |name: &str| SigningKey::unlock(&at("a"), &mut Secrets::given(Secret::read(&at(name)).unwrap()));
+        refused("make @a --new-passphrase-file @short", "passphrase");
+        assert!(!at("a").exists());
+        done("make @a --new-passphrase-file @one").unwrap();
+        refused("make @a --new-passphrase-file @one", "key-file");
+        let id = open("one").unwrap().key_id();
+        done("show @a --passphrase-file @one").unwrap();
+        refused("show @a --passphrase-file @two", "key-file");
+        refused("passwd @a --passphrase-file @two --new-passphrase-file @one", "key-file");
+        refused("passwd @a --passphrase-file @one --new-passphrase-file @short", "passphrase");
+        done("passwd @a --passphrase-file @one --new-passphrase-file @two").unwrap();
+        assert!(matches!(open("one"), Err(KeyFileError::Passphrase(_))));
+        assert_eq!(open("two").unwrap().key_id(), id);
+        done("csr @a --passphrase-file @two --out @a.csr").unwrap();
+        let request = std::fs::read_to_string(at("a.csr")).unwrap();
+        assert_eq!(trust::ca::read_csr(&request).unwrap().id(), id);
+        done("passwd @a --passphrase-file @two --plain").unwrap();
+        assert_eq!(SigningKey::load(&at("a")).unwrap().key_id(), id);
+        refused("passwd pkcs11:token=fed;object=a --plain", "usage");
+        refused("make pkcs11:token=fed;object=a --new-passphrase-file @one", "usage");
+        refused("show pkcs11:token=fed;object=a", "token");
+    }
+}

@@ -105,7 +105,8 @@ impl TokenKey {
         match *found {
             Some((at, handle)) if at == since => Ok(handle),
             _ => {
-                let handle = private_key(session, &self.uri)?;
+                // It was there when it was opened.
+                let handle = private_key(session, &self.uri).map_err(Fault::gone)?;
                 *found = Some((since, handle));
                 Ok(handle)
             }

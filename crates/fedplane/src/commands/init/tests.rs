@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use governance::InstanceId;
 use proof::tuf::{Document, Root, Targets, root_self_signed};
-use trust::{Peer, RootCa, SigningKey, classify};
+use trust::{Peer, RootCa, Secret, Secrets, SigningKey, classify};
 
 use super::*;
 use crate::folder::read_text;
@@ -144,4 +144,103 @@ fn what_fails_leaves_nothing() {
     bad(&|options| options.organism_threshold = 4, "threshold");
     bad(&|options| options.hosts = vec!["höst\n".to_owned()], "certificate");
     bad(&|options| options.settings.limits.requests = 0, "settings");
+}
+
+fn private(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    write_new(&path, text.as_bytes(), PRIVATE_MODE).unwrap();
+    path
+}
+
+#[test]
+fn keys_of_people_and_of_the_server_are_under_passphrases_of_their_own() {
+    let place = tempfile::tempdir().unwrap();
+    let people = private(place.path(), "people", "correct horse battery\n");
+    let server = private(place.path(), "server", "another one for the server\n");
+    let keys = KeyArgs {
+        passphrase_file: Some(people.clone()),
+        online_passphrase_file: Some(server.clone()),
+        ..KeyArgs::default()
+    };
+    let of_one = InitOptions {
+        founders: 1,
+        threshold: 1,
+        organisms: 1,
+        organism_threshold: 1,
+        ..options(place.path().join("f"))
+    };
+    let made = create(&InitOptions { keys, ..of_one }).unwrap();
+    let folder = Folder::new(&made.folder);
+    let all = files(&made.folder);
+    let keys: Vec<_> = all.iter().filter(|path| path.extension().is_some_and(|name| name == "key")).collect();
+    assert_eq!(keys.len(), 1 + 1 + 1 + Purpose::ALL.len() + 1 + 1 + 1);
+    for path in keys {
+        assert!(SigningKey::is_locked(path).unwrap(), "{}", path.display());
+    }
+    let opens = |path: PathBuf, file: &Path| {
+        SigningKey::unlock(&path, &mut Secrets::given(Secret::read(file).unwrap())).is_ok()
+    };
+    for (path, own, other) in [
+        (folder.founder_key(1), &people, &server),
+        (folder.operators().join("admin.key"), &people, &server),
+        (folder.federation_keys().join("ledger.key"), &server, &people),
+    ] {
+        assert!(opens(path.clone(), own) && !opens(path.clone(), other), "{}", path.display());
+    }
+    let settings = Settings::load(&folder.settings()).unwrap();
+    assert_eq!(settings.passphrase_file(), Some(server));
+    let keys = folder.keys_document().unwrap();
+    let signer = settings
+        .key("ledger")
+        .open(&mut Secrets::given(Secret::read(&settings.passphrase_file().unwrap()).unwrap()));
+    assert!(keys.find(Purpose::Ledger, signer.unwrap().key_id(), NOW).is_some());
+}
+
+#[test]
+fn keys_that_exist_are_taken_and_not_made() {
+    let place = tempfile::tempdir().unwrap();
+    let passphrase = private(place.path(), "passphrase", "correct horse battery");
+    let secret = Secret::read(&passphrase).unwrap();
+    let sources: Vec<KeySource> = ["1", "2", "ca", "admin"].map(|name| place.path().join(name).into()).into();
+    let made: Vec<Signer> =
+        sources.iter().map(|source| source.make(Some(&secret), &mut Secrets::none()).unwrap()).collect();
+    let keys = KeyArgs {
+        founder: sources[..2].to_vec(),
+        root_ca: Some(sources[2].clone()),
+        admin: Some(sources[3].clone()),
+        passphrase_file: Some(passphrase),
+        ..KeyArgs::default()
+    };
+    let options = InitOptions {
+        keys,
+        founders: 2,
+        organisms: 1,
+        organism_threshold: 1,
+        ..options(place.path().join("f"))
+    };
+    let folder = Folder::new(&create(&options).unwrap().folder);
+    let founder = folder.root_keys().unwrap();
+    assert_eq!(founder.keys(), [*made[0].public_key(), *made[1].public_key()]);
+    let root = RootCa::from_pem(&folder.keys_document().unwrap().root_ca).unwrap();
+    assert_eq!(trust::identity::public_key(root.certificate()).unwrap(), *made[2].public_key());
+    assert_eq!(fs::read_dir(folder.founder_keys()).unwrap().count(), 1, "root-ca.pem alone");
+    assert!(!folder.operators().join("admin.key").exists());
+}
+
+#[test]
+fn a_ceremony_with_a_passphrase_that_is_none_makes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let short = private(place.path(), "short", "1234567");
+    let refused = |keys: KeyArgs, code: &str| {
+        let failure = create(&InitOptions { keys, ..options(place.path().join("f")) }).unwrap_err();
+        assert_eq!(failure.code(), code, "{failure}");
+        assert!(!place.path().join("f").exists());
+    };
+    refused(KeyArgs { passphrase_file: Some(short.clone()), ..KeyArgs::default() }, "passphrase");
+    refused(KeyArgs { online_passphrase_file: Some(short), ..KeyArgs::default() }, "passphrase");
+    refused(KeyArgs { passphrase_file: Some(place.path().join("none")), ..KeyArgs::default() }, "key-file");
+    let founder = vec![KeySource::from(place.path().join("none"))];
+    refused(KeyArgs { founder, ..KeyArgs::default() }, "key-file");
+    let online = "pkcs11:token=fed?module-path=/no/such/module.so".parse().ok();
+    refused(KeyArgs { online, ..KeyArgs::default() }, "token");
 }
