@@ -1,10 +1,11 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links|api|neutral]`, all of them without an argument; and
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api|attacks|neutral]`, all of them without an argument; and
 //! `cargo xtask bench [NAME]`.
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
 //! `cargo test` holds what the commands print. Never changes a file and never opens a connection.
 
 mod api;
+mod attacks;
 mod bench;
 mod house;
 mod layers;
@@ -34,6 +35,7 @@ const CHECKS: &[Check] = &[
     ("house", house::check),
     ("links", links::check),
     ("api", api::check),
+    ("attacks", attacks::check),
     ("neutral", neutral::check),
 ];
 

@@ -18,8 +18,10 @@ mod limits;
 mod serve;
 mod shares;
 mod stall;
+mod turned_away;
 
 pub use connection::{CHANNEL_LABEL, Channel, Connection, Protocol};
 pub use limits::Limits;
-pub use serve::{Outcome, serve};
+pub use serve::{Outcome, serve, serve_counting};
 pub use shares::{Share, Shares, counted};
+pub use turned_away::Why;

@@ -26,6 +26,7 @@ use crate::activity::{Activity, Found};
 use crate::body::{CountedBody, TimedBody};
 use crate::connection::{CHANNEL_KEY_BYTES, CHANNEL_LABEL, Channel};
 use crate::stall::TimedWrites;
+use crate::turned_away::Why;
 use crate::{Connection, Limits, Protocol, Share, Shares};
 
 /// How long to wait after the kernel refused a connection (no file descriptors, mostly).
@@ -45,6 +46,7 @@ struct Shared {
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
+    count: Arc<dyn Fn(Why) + Send + Sync>,
 }
 
 /// What an open connection takes up. Fields fall in their order: whoever finds a place free finds the share free too.
@@ -64,7 +66,20 @@ pub async fn serve(
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Outcome {
-    let shared = Shared { tls: tls.map(TlsAcceptor::from), router, limits, shutdown: shutdown.clone() };
+    serve_counting(listener, tls, router, limits, shutdown, |_| {}).await
+}
+
+/// As [`serve`]; `count` is told of whatever is turned away before the router sees it.
+pub async fn serve_counting(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+    count: impl Fn(Why) + Send + Sync + 'static,
+) -> Outcome {
+    let tls = tls.map(TlsAcceptor::from);
+    let shared = Shared { tls, router, limits, shutdown: shutdown.clone(), count: Arc::new(count) };
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let shares = Shares::new(limits.connections_per_address_max);
     let tracker = TaskTracker::new();
@@ -82,6 +97,7 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 let Some(share) = shares.take(peer.ip()) else {
                     tracing::debug!(%peer, "closed: the address has as many connections as it may");
+                    (shared.count)(Why::Address);
                     continue;
                 };
                 let place = Place { _share: share, _permit: permit };
@@ -127,8 +143,14 @@ async fn converse(shared: Shared, stream: TcpStream, peer: SocketAddr) {
         () = shared.shutdown.cancelled() => return,
         result = handshake => match result {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "handshake refused"),
-            Err(_) => return tracing::debug!(%peer, "handshake not finished in time"),
+            Ok(Err(error)) => {
+                (shared.count)(Why::Handshake);
+                return tracing::debug!(%peer, %error, "handshake refused");
+            }
+            Err(_) => {
+                (shared.count)(Why::HandshakeLate);
+                return tracing::debug!(%peer, "handshake not finished in time");
+            }
         },
     };
     let session = stream.get_ref().1;
@@ -154,10 +176,10 @@ where
     let peer = connection.peer;
     let protocol = connection.protocol;
     let io = TokioIo::new(TimedWrites::new(stream, limits.write));
-    let router = shared.router.clone();
+    let handed = shared.clone();
     let counted = Arc::clone(&activity);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        answer(router.clone(), connection.clone(), request, limits.body_read, Arc::clone(&counted))
+        answer(handed.clone(), connection.clone(), request, Arc::clone(&counted))
     });
     let result = match protocol {
         Protocol::Http1 => {
@@ -180,6 +202,7 @@ where
         }
     };
     if let Err(error) = result {
+        Why::of(&error).into_iter().for_each(&*shared.count);
         tracing::debug!(%peer, %error, "connection ended early");
     }
 }
@@ -228,21 +251,21 @@ where
 
 /// Hands one request to the router.
 async fn answer(
-    router: Router,
+    shared: Shared,
     connection: Connection,
     request: Request<Incoming>,
-    patience: Duration,
     activity: Arc<Activity>,
 ) -> Result<Response<Body>, Infallible> {
     let busy = activity.start();
-    let mut request = request.map(|incoming| Body::new(TimedBody::new(incoming, patience)));
+    let mut request = request.map(|incoming| Body::new(TimedBody::new(incoming, shared.limits.body_read)));
     if !agree_on_host(&mut request) {
+        (shared.count)(Why::Hosts);
         let mut refusal = Response::new(Body::from("the Host header and the target name different hosts\n"));
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(refusal);
     }
     request.extensions_mut().insert(connection);
-    let Ok(response) = router.oneshot(request).await;
+    let Ok(response) = shared.router.oneshot(request).await;
     let answer = busy.answer();
     Ok(response.map(|body| Body::new(CountedBody::new(body, answer))))
 }

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
-use listener::{Connection, Limits, Outcome, serve};
+use listener::{Connection, Limits, Outcome, Why, serve, serve_counting};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -43,6 +43,7 @@ struct Running {
     begun: Arc<Notify>,
     release: Arc<Notify>,
     certificate: rustls::pki_types::CertificateDer<'static>,
+    config: Option<Arc<rustls::ServerConfig>>,
 }
 
 fn router(begun: Arc<Notify>, release: Arc<Notify>) -> Router {
@@ -92,8 +93,8 @@ async fn start(tls: bool, limits: Limits) -> Running {
     let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let stop = CancellationToken::new();
     let router = router(Arc::clone(&begun), Arc::clone(&release));
-    let end = tokio::spawn(serve(socket, config, router, limits, stop.clone()));
-    Running { address, stop, end, begun, release, certificate }
+    let end = tokio::spawn(serve(socket, config.clone(), router, limits, stop.clone()));
+    Running { address, stop, end, begun, release, certificate, config }
 }
 
 impl Running {
@@ -313,4 +314,48 @@ async fn an_answer_that_nobody_takes_does_not_keep_a_connection() {
     let running = start(true, ENDLESS).await;
     let taken = running.client(&[b"h2"]).get(running.url("/large")).send().await.unwrap();
     assert_eq!(taken.bytes().await.unwrap().len(), 32 * 1024 * 1024, "what is taken arrives whole");
+}
+
+#[tokio::test]
+async fn what_is_turned_away_is_told_by_its_reason() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listen = async |tls: bool, each: usize| {
+        let running = start(tls, LIMITS).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let limits = Limits { connections_per_address_max: each, ..LIMITS };
+        let router = router(Arc::clone(&running.begun), Arc::clone(&running.release));
+        let (count, config) = (Arc::clone(&told), tls.then(|| running.config.clone().unwrap()));
+        let count = move |why| count.lock().unwrap().push(why);
+        tokio::spawn(serve_counting(socket, config, router, limits, running.stop.clone(), count));
+        Running { address, ..running }
+    };
+    let plain = listen(false, 8).await;
+    let long = format!("GET /who HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(20_000));
+    let folded = b"GET /who HTTP/1.1\r\nhost: a\r\nx: y\r\n z\r\n\r\n";
+    let hosts = b"GET /who HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n";
+    let (secure, none) = (listen(true, 8).await, listen(false, 0).await);
+    let rows: [(&Running, &[u8], Why); 7] = [
+        (&plain, long.as_bytes(), Why::HeadTooLarge),
+        (&plain, folded, Why::Malformed),
+        (&plain, b"GET /who HTTP/1.1\r\nhost: a\r\n", Why::HeadLate),
+        (&plain, hosts, Why::Hosts),
+        (&secure, b"GET /who HTTP/1.1\r\n\r\n", Why::Handshake),
+        (&secure, b"", Why::HandshakeLate),
+        (&none, b"", Why::Address),
+    ];
+    for (running, bytes, why) in rows {
+        say(running, bytes).await;
+        // It is told once the connection has ended, which its peer may notice before.
+        let so = async {
+            while *told.lock().unwrap() != [why] {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let so = tokio::time::timeout(Duration::from_secs(5), so).await;
+        assert!(so.is_ok(), "{why:?}: {:?}", told.lock().unwrap());
+        told.lock().unwrap().clear();
+    }
+    let words: std::collections::BTreeSet<&str> = Why::ALL.iter().map(|why| why.as_str()).collect();
+    assert_eq!((words.len(), rows.len()), (Why::ALL.len(), Why::ALL.len()), "each has a word and a row");
 }

@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::nonces::Spent;
 use crate::problem::Failure;
 use crate::settings::duration;
-use crate::table::{self, BodyKind, Role, Row};
+use crate::table::{self, BodyKind, Budget, Role, Row};
 
 /// A call that was let through: who asks is proved, and so is what.
 #[derive(Clone, Debug)]
@@ -160,11 +160,18 @@ const BYPASSES: &[&str] = &["signature-invalid", "digest-mismatch", "nonce-repla
 
 /// Lets a call through, or answers why not.
 pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let row = path.as_ref().and_then(|path| table::find(request.method(), path.as_str()));
+    if row.is_none()
+        && let Err(failure) = take_nowhere(&app, &request)
+    {
+        return failure.into_response();
+    }
+    let Some(path) = path else {
         // No such path: the router's own answer says so.
         return next.run(request).await;
     };
-    let Some(row) = table::find(request.method(), path.as_str()) else {
+    let Some(row) = row else {
         let allowed: Vec<&str> = table::TABLE
             .iter()
             .filter(|row| row.path == path.as_str())
@@ -190,8 +197,7 @@ pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -
 
 /// Lets a request in, its body included, while it holds a place of its role's own.
 async fn arrive(app: &App, row: &'static Row, request: Request) -> Result<Request, Failure> {
-    let connection = request.extensions().get::<Connection>().cloned();
-    let connection = connection.ok_or_else(|| Failure::unavailable(&"a request without a connection"))?;
+    let connection = connection(&request)?.clone();
     let place = app.arrivals.take(row.role, connection.peer.ip());
     let _place = place.ok_or_else(|| Failure::busy("as many requests of this kind arrive as may at once"))?;
     admit(app, row, &connection, request).await
@@ -204,7 +210,7 @@ async fn admit(
     mut request: Request,
 ) -> Result<Request, Failure> {
     let now = app.plane.now();
-    take_address(app, row, connection.peer.ip(), now)?;
+    take_address(app, row.budget, connection.peer.ip(), now)?;
     let peer = app.peers.identify(connection, now)?;
     let params: RawPathParams =
         request.extract_parts().await.map_err(|_| Failure::not_found("such path: it is not UTF-8"))?;
@@ -316,10 +322,20 @@ async fn note_bypass(app: &App, peer: &Peer, failure: &Failure, now: Timestamp) 
     }
 }
 
-fn take_address(app: &App, row: &Row, address: IpAddr, now: Timestamp) -> Result<(), Failure> {
+fn connection(request: &Request) -> Result<&Connection, Failure> {
+    let found = request.extensions().get::<Connection>();
+    found.ok_or_else(|| Failure::unavailable(&"a request without a connection"))
+}
+
+/// To ask for what there is not is no way around the limits (HS-7).
+fn take_nowhere(app: &App, request: &Request) -> Result<(), Failure> {
+    take_address(app, Budget::Nowhere, connection(request)?.peer.ip(), app.plane.now())
+}
+
+fn take_address(app: &App, budget: Budget, address: IpAddr, now: Timestamp) -> Result<(), Failure> {
     let per_minute = app.plane.constitution(|law| law.rate_address);
     app.addresses
-        .take((row.budget, counted(address)), per_minute, now)
+        .take((budget, counted(address)), per_minute, now)
         .map_err(|seconds| Failure::rate_limited("address", per_minute, seconds))
 }
 

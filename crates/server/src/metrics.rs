@@ -40,6 +40,12 @@ struct RefusalLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnedAwayLabels {
+    listener: &'static str,
+    why: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -68,6 +74,7 @@ struct Counts {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    turned_away: Family<TurnedAwayLabels, Counter>,
     instances: Family<StateLabels, Gauge>,
     loops: Family<LoopLabels, Counter>,
     challenges: Family<ChallengeLabels, Counter>,
@@ -86,6 +93,12 @@ impl Metrics {
         registry.register("requests", "Requests answered", requests.clone());
         let refusals = Family::default();
         registry.register("refusals", "Requests refused, by the code of the first reason", refusals.clone());
+        let turned_away = Family::default();
+        registry.register(
+            "turned_away",
+            "Connections and requests that came no further than the listener",
+            turned_away.clone(),
+        );
         let instances = Family::default();
         registry.register("instances", "Instances by state, as of the last sweep", instances.clone());
         let loops = Family::default();
@@ -110,6 +123,7 @@ impl Metrics {
             registry,
             requests,
             refusals,
+            turned_away,
             instances,
             loops,
             challenges,
@@ -141,6 +155,11 @@ impl Metrics {
         for one in all {
             self.0.expires.get_or_create(&ExpiryLabels { what: one.what.clone() }).set(one.at.as_seconds());
         }
+    }
+
+    /// A listener turned something away that no router saw (HS-6).
+    pub(crate) fn turned_away(&self, listener: &'static str, why: listener::Why) {
+        self.0.turned_away.get_or_create(&TurnedAwayLabels { listener, why: why.as_str() }).inc();
     }
 
     /// The ledger is published up to this size.

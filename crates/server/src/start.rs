@@ -168,7 +168,7 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
         metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
     };
     let shutdown = CancellationToken::new();
-    let listeners = sockets.serve(routers, mutual, anyone, &settings, &shutdown);
+    let listeners = sockets.serve(routers, (mutual, anyone), &settings, &metrics, &shutdown);
     let loops_end = CancellationToken::new();
     let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, challenger);
     let Addresses { instances, public, metrics: health } = addresses;
@@ -344,9 +344,9 @@ impl Sockets {
     fn serve(
         self,
         routers: Routers,
-        mutual: Arc<ServerConfig>,
-        anyone: Arc<ServerConfig>,
+        (mutual, anyone): (Arc<ServerConfig>, Arc<ServerConfig>),
         settings: &Settings,
+        metrics: &Metrics,
         shutdown: &CancellationToken,
     ) -> JoinSet<(&'static str, usize)> {
         let limits = listener::Limits {
@@ -362,9 +362,10 @@ impl Sockets {
             ("public", self.public, Some(anyone), routers.public, limits),
             ("metrics", self.metrics, None, routers.metrics, small),
         ] {
-            let shutdown = shutdown.clone();
+            let (shutdown, metrics) = (shutdown.clone(), metrics.clone());
+            let count = move |why| metrics.turned_away(name, why);
             listeners.spawn(async move {
-                (name, listener::serve(socket, tls, router, limits, shutdown).await.cut)
+                (name, listener::serve_counting(socket, tls, router, limits, shutdown, count).await.cut)
             });
         }
         listeners

@@ -53,6 +53,8 @@ pub(crate) enum Budget {
     Renewal,
     /// Operators.
     Operation,
+    /// Paths and methods that there are not.
+    Nowhere,
 }
 
 /// What a route's body is.

@@ -92,6 +92,8 @@ pub struct Book {
     pub packages: BTreeMap<Version, Package>,
     /// Whose directives these are.
     pub directives: u8,
+    /// What becomes of each directive before it is signed.
+    pub forges: Option<fn(&mut Directive)>,
     /// Certificates live this long before renewal.
     pub renew_after: Span,
     issuer: Issuer,
@@ -146,6 +148,7 @@ impl Plane {
             forbids_rollback: false,
             packages: BTreeMap::new(),
             directives: 5,
+            forges: None,
             renew_after: Span::hours(12),
             issuer,
         };
@@ -513,7 +516,7 @@ fn finish(
 }
 
 fn standing(book: &Book) -> Json<Standing> {
-    let directive = Directive {
+    let mut directive = Directive {
         instance: book.instance.unwrap(),
         serial: book.serial,
         at: now(),
@@ -521,6 +524,7 @@ fn standing(book: &Book) -> Json<Standing> {
         state: book.state,
         offer: book.offer.clone(),
     };
+    book.forges.into_iter().for_each(|forge| forge(&mut directive));
     let directive = Jws::sign_json(Typ::Directive, &directive, &seed(book.directives)).unwrap();
     Json(Standing {
         state: book.state,

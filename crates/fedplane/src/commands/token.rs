@@ -99,7 +99,7 @@ pub async fn run(args: TokenArgs, out: &Output) -> Result<(), Failure> {
     };
     if let Some(list) = &list {
         let opened = keys.open_list(list, &place.uri, now);
-        opened.and_then(|list| list.check(place.idx)).map_err(|error| refused(&error))?;
+        opened.and_then(|list| list.check(place.idx, now)).map_err(|error| refused(&error))?;
     }
     let status = if list.is_some() { "valid" } else { "unchecked" };
     let key = document.key_ids().next();
@@ -112,11 +112,13 @@ fn refused(error: &TokenError) -> Failure {
         TokenError::Document(_) | TokenError::NoKeys | TokenError::Keys(_) => {
             "is it a token of this federation? Keys are published at /jwks.json, and named in the keys document"
         }
+        TokenError::Stale(_) => "fetch the list from where the token names it, or verify with --online",
         TokenError::Expired(_) => "have the instance ask for a new one; a status list is to be fetched anew",
         TokenError::Status(_) => "the right is gone, or rests while the instance is suspended",
         _ => "check whom the token is for, and that the clock is right",
     };
-    let rule = if matches!(error, TokenError::Status(_) | TokenError::List(_)) { "EN-6" } else { "EN-4" };
+    let of_the_list = matches!(error, TokenError::Status(_) | TokenError::List(_) | TokenError::Stale(_));
+    let rule = if of_the_list { "EN-6" } else { "EN-4" };
     Failure::new("token-refused", rule, error.to_string(), hint)
 }
 

@@ -128,11 +128,15 @@ impl StatusList {
         status.copied().ok_or(TokenError::List("it says what this version does not know"))
     }
 
-    /// That it says of a place that the token counts.
+    /// That it says of a place that the token counts, and may still be relied on: a list that is kept for longer than it
+    /// allows hides what was revoked since.
     ///
     /// # Errors
-    /// [`TokenError::Status`] when it does not.
-    pub fn check(&self, idx: u32) -> Result<(), TokenError> {
+    /// [`TokenError::Stale`] when it is to be fetched anew; [`TokenError::Status`] when the token does not count.
+    pub fn check(&self, idx: u32, now: Timestamp) -> Result<(), TokenError> {
+        if let Some(refresh) = self.refresh.filter(|refresh| now > *refresh) {
+            return Err(TokenError::Stale(refresh));
+        }
         match self.get(idx)? {
             TokenStatus::Valid => Ok(()),
             status => Err(TokenError::Status(status)),

@@ -71,6 +71,9 @@ pub enum TokenError {
         /// The one that the token names.
         expected: String,
     },
+    /// The status list has to be fetched anew.
+    #[error("the status list was to be fetched anew by {0}")]
+    Stale(Timestamp),
     /// The status list says that it does not count.
     #[error("the status list says that the token is {0}")]
     Status(TokenStatus),

@@ -118,8 +118,13 @@ fn en_6_a_status_list_says_what_was_put_in() {
     assert_eq!(list.refresh, Some(at(300)));
     for (index, status) in (0..).zip(&statuses) {
         assert_eq!(list.get(index), Ok(*status), "{index}");
-        assert_eq!(list.check(index).is_ok(), *status == Valid);
+        assert_eq!(list.check(index, at(300)).is_ok(), *status == Valid);
     }
+    assert_eq!(
+        list.check(0, at(301)),
+        Err(TokenError::Stale(at(300))),
+        "what was revoked since is not in it"
+    );
     assert_eq!(list.get(100), Err(TokenError::List("it has no such place")));
     assert_eq!(list.get(u32::MAX), Err(TokenError::List("it has no such place")));
     assert!(matches!(

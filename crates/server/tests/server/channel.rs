@@ -18,14 +18,14 @@ use wire::{Problem, Standing};
 use crate::common::{Raw, Who, World, now};
 
 /// A connection of an instance, with the key of its channel.
-struct Line {
+pub(crate) struct Line {
     sender: SendRequest<Full<Bytes>>,
-    channel: [u8; CHANNEL_KEY_BYTES],
+    pub(crate) channel: [u8; CHANNEL_KEY_BYTES],
     authority: String,
 }
 
 impl Line {
-    async fn open(world: &World, who: &Who) -> Self {
+    pub(crate) async fn open(world: &World, who: &Who) -> Self {
         let mut tls = trust::tls::client_config(&world.root, who.chain.clone(), &who.key).unwrap();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let stream = TcpStream::connect(world.at().instances).await.unwrap();
@@ -39,7 +39,13 @@ impl Line {
     }
 
     /// A call under this key and number; its status, and its answer.
-    async fn call(&mut self, path: &str, who: &Who, number: u128, key: &[u8; 32]) -> (u16, Vec<u8>) {
+    pub(crate) async fn call(
+        &mut self,
+        path: &str,
+        who: &Who,
+        number: u128,
+        key: &[u8; 32],
+    ) -> (u16, Vec<u8>) {
         let target = Target {
             method: Method::POST,
             authority: self.authority.clone(),

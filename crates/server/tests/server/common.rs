@@ -138,6 +138,11 @@ impl World {
         self.running.as_ref().unwrap().addresses()
     }
 
+    /// The plane behind the listeners.
+    pub(crate) fn plane(&self) -> &Arc<server::Plane> {
+        self.running.as_ref().unwrap().plane()
+    }
+
     pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
         self.folder.path().join(path)
     }

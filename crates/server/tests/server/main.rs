@@ -1,6 +1,7 @@
 //! The server over real TLS: who may call what, what is refused and how, starting and stopping.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod attacks;
 mod challenge;
 mod channel;
 mod common;

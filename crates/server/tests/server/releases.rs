@@ -20,7 +20,7 @@ use wire::{Publish, Standing, UpgradeBegin, UpgradeFinish, UpgradeOutcome};
 
 use crate::common::{Who, World, bytes_of, layers, now, refused, statement, version};
 
-fn release(number: &str, package: &[u8]) -> Release {
+pub(crate) fn release(number: &str, package: &[u8]) -> Release {
     let layers =
         layers().into_iter().map(|LayerContent { id, digest }| LayerStructure { id, digest, needs: vec![] });
     Release {
@@ -46,7 +46,7 @@ fn release(number: &str, package: &[u8]) -> Release {
 }
 
 /// Signs and uploads a release as `release sign` and `release publish` do.
-async fn prepare(world: &World, release: &Release, package: &[u8], after: &str) -> Publish {
+pub(crate) async fn prepare(world: &World, release: &Release, package: &[u8], after: &str) -> Publish {
     let operator = world.client(&world.operator());
     let signed = Jws::sign_json(Typ::Release, release, &world.organism).unwrap();
     let manifest = signed.to_json().into_bytes();
