@@ -446,6 +446,24 @@ async fn facts(plane: &Plane) -> (Client, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hs_4_hs_5_its_owner_has_the_tokens_of_what_it_is_entitled_to() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    let (good, said) = instance.command(&["entitlement"]);
+    assert!(!good && said.contains("not-enrolled"), "{said}");
+    instance.start();
+    plane.heard("ready").await;
+    for (line, token) in
+        [(&["entitlement"][..], "token.of.entitlement\n"), (&["activate", "COM"], "token.of.COM\n")]
+    {
+        assert_eq!(instance.command(line), (true, token.to_owned()));
+    }
+    let (good, said) = instance.command(&["activate", "../com"]);
+    assert!(!good && said.contains("capital letters"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     let place = tempfile::tempdir().unwrap();
     let plane = Plane::start(place.path()).await;

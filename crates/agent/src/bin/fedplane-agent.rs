@@ -1,5 +1,5 @@
 //! The agent's program: `run` until told to stop, `check` the settings, `retry` and `rollback` as the owner wishes,
-//! and `tuf`, the client of any repository of The Update Framework.
+//! `entitlement` and `activate` for tokens, and `tuf`, the client of any repository of The Update Framework.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use agent::shell::{self, Report, ShellError, Wish, tuf};
 use clap::{Args, Parser, Subcommand};
-use governance::Version;
+use governance::{DomainCode, Version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -38,6 +38,21 @@ enum Command {
     Retry(Wanted),
     /// Ask to go back to what ran before; refused outside the release's window (RL-2).
     Rollback(Wanted),
+    /// Ask for the entitlement token, and write it to the standard output (HS-4).
+    Entitlement {
+        /// The settings.
+        #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
+        config: PathBuf,
+    },
+    /// Ask for the right to run a domain, and write its token to the standard output; again: the token anew (HS-5).
+    Activate {
+        /// The settings.
+        #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
+        config: PathBuf,
+        /// The domain's code, as COM.
+        #[arg(value_name = "DOMAIN")]
+        domain: DomainCode,
+    },
     /// Read any repository of The Update Framework, as its conformance suite asks of a client; needs no settings.
     Tuf(Tuf),
 }
@@ -95,6 +110,8 @@ fn main() -> ExitCode {
         Command::Check { config } => Ok(check(&config)),
         Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
         Command::Rollback(wanted) => ask(&wanted.config, Wish::RollBack(wanted.version)),
+        Command::Entitlement { config } => ask(&config, Wish::Entitlement),
+        Command::Activate { config, domain } => ask(&config, Wish::Activate(domain)),
     };
     match result {
         Ok(report) => tell(&report),

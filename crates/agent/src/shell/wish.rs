@@ -1,4 +1,5 @@
-//! The owner's wishes: to try again what failed here (RO-9), to go back to what ran before (RL-2).
+//! The owner's wishes: to try again what failed here (RO-9), to go back to what ran before (RL-2), to have the tokens of what
+//! the instance is entitled to (HS-4, HS-5).
 //!
 //! Whoever may read the agent's folder is the instance: the wish is signed with its key and sent from here, whether the
 //! agent runs or not. Handing it to the running agent instead would put a second record beside the plane's, to be lost or
@@ -7,8 +8,8 @@
 //!
 //! Never takes the folder from the agent, and never writes.
 
-use governance::Version;
-use wire::Standing;
+use governance::{DomainCode, Version};
+use wire::{ModuleCall, Standing};
 
 use super::ShellError;
 use super::agent::JOURNAL;
@@ -21,12 +22,16 @@ use crate::core::journal::Journal;
 use crate::core::offer::Rejection;
 
 /// What an owner may wish for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// That a release that failed here is offered again (RO-9); without a version: the one that failed last.
     Retry(Option<Version>),
     /// To go back to what ran before (RL-2); without a version: before the update that brought what runs.
     RollBack(Option<Version>),
+    /// The entitlement token (HS-4).
+    Entitlement,
+    /// The right to run a domain, and its token (HS-5); again: its token anew.
+    Activate(DomainCode),
 }
 
 /// Asks the plane for it; the answer says what happens now.
@@ -55,6 +60,8 @@ pub async fn ask(config: &Config, wish: Wish) -> Result<String, ShellError> {
             let standing = client.roll_back(instance, release).await?;
             Ok(granted(&journal, release, &standing))
         }
+        Wish::Entitlement => Ok(client.entitlement(instance).await?.token),
+        Wish::Activate(domain) => Ok(client.module_activate(instance, &ModuleCall { domain }).await?.token),
     }
 }
 

@@ -35,8 +35,8 @@ use trust::tuf::draft::{root_first, targets_first, targets_next};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
 use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
 use wire::{
-    ChallengeAnswer, Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing,
-    UpgradeBegin, UpgradeFinish, UpgradeOutcome,
+    ChallengeAnswer, ModuleCall, Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback,
+    Standing, Token, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
 };
 
 pub const DOMAIN: &str = "fed.example";
@@ -424,6 +424,11 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
             assert_eq!(said, book.head);
             book.log.push("answered".to_owned());
         }
+        "entitlement" => return Ok(Json(token("entitlement")).into_response()),
+        "modules/activate" => {
+            let ModuleCall { domain } = parse(body)?;
+            return Ok(Json(token(domain.as_str())).into_response());
+        }
         "retry" => {
             let Retry { release } = parse(body)?;
             book.log.push(format!("retry {release}"));
@@ -438,6 +443,10 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
         other => panic!("{other}"),
     }
     Ok(standing(&book).into_response())
+}
+
+fn token(of: &str) -> Token {
+    Token { token: format!("token.of.{of}"), expires: later(24), renew_at: later(12) }
 }
 
 fn register(plane: &Plane, book: &mut Book, peer: &Peer, body: &Register) -> Answer {

@@ -166,6 +166,7 @@ fn shown(verified: &Verified) -> String {
     let word = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => "without limit".to_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => {
             items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(" ")
         }
