@@ -6,7 +6,7 @@ use ledger::tile::{TileSet, frame_entry, growth, parse_entries, parse_hashes, ti
 use ledger::tree::{
     Node, consistency_nodes, inclusion_nodes, leaf_hash, root_nodes, verify_consistency, verify_inclusion,
 };
-use ledger::{Checkpoint, Entry, Frontier, Hash, SignedCheckpoint, TileId, TreeHead};
+use ledger::{Checkpoint, Entry, Frontier, Hash, LogProof, SignedCheckpoint, TileId, TreeHead};
 use proof::Sign as _;
 
 use crate::seeds::key;
@@ -44,10 +44,15 @@ pub fn tile(data: &[u8]) -> bool {
     true
 }
 
+/// The log whose keys everyone knows.
+pub(crate) fn log() -> NoteKey {
+    let name = "webwaka.example/ledger".parse().expect("a name");
+    NoteKey::new(name, key(5).public_key().as_bytes()).expect("a key")
+}
+
 /// Notes, checkpoints signed and bare, verifier keys: each is written exactly as it was read.
 pub fn note(data: &[u8]) -> bool {
-    let log = NoteKey::new("webwaka.example/ledger".parse().expect("a name"), key(5).public_key().as_bytes());
-    let log = log.expect("a key");
+    let log = log();
     let note = Note::parse(data).is_ok_and(|note| {
         assert_eq!(note.to_string().as_bytes(), data, "the note is written otherwise");
         let _ = note.verify(&log);
@@ -72,6 +77,17 @@ pub fn note(data: &[u8]) -> bool {
         true
     });
     note || bare || name
+}
+
+/// A proof of one entry in one file: it is written exactly as it was read, and what it proves stands in the tree.
+pub fn log_proof(data: &[u8]) -> bool {
+    let Ok(proof) = LogProof::parse(data) else { return false };
+    assert_eq!(proof.to_string().as_bytes(), data, "the proof is written otherwise");
+    if let Ok(proven) = proof.verify(&log()) {
+        assert!(proven.position < proven.head.size, "an entry behind the end is proved");
+        assert_eq!(proof.checkpoint().unverified().head(), &proven.head, "of another tree");
+    }
+    true
 }
 
 /// Proofs as an auditor receives them: three numbers (index, old size, new size), then hashes: the leaf, the old

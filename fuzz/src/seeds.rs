@@ -12,9 +12,8 @@ use governance::{
     Timestamp as Instant, TrustDomain, Version, WorldEvent,
 };
 use http::{Method, Uri};
-use ledger::note::NoteKey;
-use ledger::tree::{EMPTY_ROOT, leaf_hash, node_hash};
-use ledger::{Checkpoint, Entry, Evidence, TreeHead};
+use ledger::tree::{EMPTY_ROOT, InclusionProof, leaf_hash, node_hash};
+use ledger::{Checkpoint, Entry, Evidence, Hash, LogProof, SignedCheckpoint, TreeHead};
 use proof::token;
 use proof::tuf::{Envelope, Expires, FileMeta, Key, Metadata, RoleKeys, Roles, Root, SPEC_VERSION, Snapshot};
 use proof::tuf::{TargetFile, Targets, Timestamp};
@@ -28,6 +27,7 @@ use trust::encrypted::EncryptedKey;
 use trust::request::{Target, sign_request};
 use trust::{RootCa, SigningKey};
 
+use crate::logs::log;
 use crate::updates::{SEPARATOR, SIGN_ME};
 
 /// The instant of every target: 2026-01-01T00:00:00Z.
@@ -429,24 +429,37 @@ pub(crate) fn tile() -> Seeds {
 }
 
 pub(crate) fn note() -> Seeds {
-    let signer = key(5);
-    let log = NoteKey::new("webwaka.example/ledger".parse().expect("a name"), signer.public_key().as_bytes());
-    let log = log.expect("a key");
-    let checkpoint =
-        |size, root| Checkpoint::new(log.name().clone(), TreeHead { size, root }).expect("a checkpoint");
-    let signed = |checkpoint: Checkpoint| {
-        let signature = signer.sign(checkpoint.to_string().as_bytes()).expect("it signs");
-        checkpoint.signed(&log, &signature).expect("it is signed").to_string()
-    };
-    let one = signed(checkpoint(1, leaf_hash(b"")));
-    let witnessed = format!("{one}\u{2014} witness.example/w AAAAAAAAAAAB\n");
+    let one = checkpoint(1, leaf_hash(b""));
     let texts = [
-        signed(checkpoint(0, EMPTY_ROOT)),
-        one,
-        witnessed,
-        checkpoint(9, leaf_hash(b"")).to_string(),
-        log.to_string(),
+        checkpoint(0, EMPTY_ROOT).to_string(),
+        witnessed(&one),
+        one.to_string(),
+        one.unverified().to_string(),
+        log().to_string(),
     ];
+    texts.into_iter().map(String::into_bytes).collect()
+}
+
+fn checkpoint(size: u64, root: Hash) -> SignedCheckpoint {
+    let checkpoint = Checkpoint::new(log().name().clone(), TreeHead { size, root }).expect("a checkpoint");
+    let signature = key(5).sign(checkpoint.to_string().as_bytes()).expect("it signs");
+    checkpoint.signed(&log(), &signature).expect("it is signed")
+}
+
+fn witnessed(checkpoint: &SignedCheckpoint) -> String {
+    format!("{checkpoint}\u{2014} witness.example/w AAAAAAAAAAAB\n")
+}
+
+pub(crate) fn log_proof() -> Seeds {
+    let (a, b) = (leaf_hash(b"a"), leaf_hash(b"b"));
+    let (one, two) = (checkpoint(1, a), checkpoint(2, node_hash(&a, &b)));
+    let proof = |index, path, entry: &[u8], head: SignedCheckpoint| {
+        let size = head.unverified().head().size;
+        LogProof::new(InclusionProof { index, size, path }, entry.to_vec(), head).to_string()
+    };
+    let alone = proof(0, Vec::new(), b"a", one.clone());
+    let witnessed = alone.replace(&one.to_string(), &witnessed(&one));
+    let texts = [alone, witnessed, proof(0, vec![b], b"a", two.clone()), proof(1, vec![a], b"b", two)];
     texts.into_iter().map(String::into_bytes).collect()
 }
 

@@ -115,6 +115,7 @@ tests!(
     tile,
     note,
     merkle_proof,
+    log_proof,
     pem,
     x509,
     csr,

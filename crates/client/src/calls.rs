@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, ChallengeAnswer, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView,
-    EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall, Page, Problem,
-    Publish, RedSwitch, Register, Registered, ReleaseView, Renew, RenewTargets, Renewed, Report, Retry,
-    RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder, SubscriptionChange,
-    TargetPut, TargetsView, Token, UpgradeBegin, UpgradeFinish,
+    Acknowledge, ChallengeAnswer, ChallengeView, DecisionView, EnrolmentCreated, EnrolmentRequest,
+    EnrolmentView, EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall,
+    Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, RenewTargets, Renewed,
+    Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder,
+    SubscriptionChange, TargetPut, TargetsView, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -296,6 +296,30 @@ impl Client {
         self.post("/v1/targets", body).await
     }
 
+    /// A page of the decisions about an instance, from the so-many-th on, counted from 1 (LG-1).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn decisions(&self, id: InstanceId, from: u64) -> Called<Page<DecisionView>> {
+        self.fetch(&format!("/v1/instances/{id}/decisions?from={from}")).await
+    }
+
+    /// The proof that a decision about an instance stands in the ledger (LG-2), as text (C2SP tlog-proof).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn decision_proof(&self, id: InstanceId, number: u64) -> Called<String> {
+        self.read_text(&format!("/v1/instances/{id}/decisions/{number}/proof")).await
+    }
+
+    /// The proof that the entry at a position stands in the ledger (LG-2).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn ledger_proof(&self, position: u64) -> Called<String> {
+        self.read_text(&format!("/v1/ledger/proof?position={position}")).await
+    }
+
     /// Suspends an instance (LC-8, LC-15).
     ///
     /// # Errors
@@ -477,11 +501,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn ledger_checkpoint(&self) -> Called<String> {
-        let (url, response) =
-            self.send(Method::GET, "/v1/ledger/checkpoint", Outgoing::json(Vec::new())).await?;
-        let status = response.status().as_u16();
-        let body = accepted(url.clone(), response).await?;
-        String::from_utf8(body).map_err(|error| ClientError::Answer { url, status, why: error.to_string() })
+        self.read_text("/v1/ledger/checkpoint").await
     }
 
     /// The plane at a glance.
@@ -499,6 +519,14 @@ impl Client {
     pub async fn post<B: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, body: &B) -> Called<A> {
         let (url, response) = self.send(Method::POST, path, Outgoing::json(encode(body)?)).await?;
         decode(url, response).await
+    }
+
+    /// Reads what is text.
+    async fn read_text(&self, path: &str) -> Called<String> {
+        let (url, response) = self.send(Method::GET, path, Outgoing::json(Vec::new())).await?;
+        let status = response.status().as_u16();
+        let body = accepted(url.clone(), response).await?;
+        String::from_utf8(body).map_err(|error| ClientError::Answer { url, status, why: error.to_string() })
     }
 
     /// Calls what answers nothing but that it was done.

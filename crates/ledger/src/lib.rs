@@ -10,6 +10,7 @@
 //! | [`edge`] | the right edge a sequencer holds: entries in, tiles and head out |
 //! | [`note`] | signed notes: names, keys, signatures |
 //! | [`checkpoint`] | the text a log signs: origin, size, root |
+//! | [`log_proof`] | that one entry stands in the log, for whoever has the log's key alone |
 //! | [`entry`] | what one entry says, and what proves it |
 //! | [`verify`] | replays a whole log from the root keys, and names the first entry that is not lawful |
 //! | [`memory`] | a whole log in memory, for tests and simulations |
@@ -22,6 +23,7 @@ pub mod checkpoint;
 pub mod edge;
 pub mod entry;
 pub mod hash;
+pub mod log_proof;
 pub mod memory;
 pub mod note;
 pub mod tile;
@@ -32,6 +34,7 @@ pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use edge::Edge;
 pub use entry::{Entry, EntryError, Evidence};
 pub use hash::Hash;
+pub use log_proof::{LogProof, LogProofError, Proven};
 pub use note::{KeyName, Note, NoteKey};
 pub use tile::{Tile, TileId, TileKind, TileSet};
 pub use tree::{ConsistencyProof, Frontier, InclusionProof, TreeHead};

@@ -63,6 +63,8 @@ pub(crate) struct Record<'a> {
     /// Where the evidence that the others point back to stands.
     primary: Option<usize>,
     entries: Vec<Vec<u8>>,
+    /// Which of them are about an instance.
+    about_instance: Vec<usize>,
 }
 
 impl<'a> Record<'a> {
@@ -72,11 +74,14 @@ impl<'a> Record<'a> {
         by: &'a By,
         signer: &'a Signer,
     ) -> Self {
-        Self { at, constitution, by, signer, primary: None, entries: Vec::new() }
+        Self { at, constitution, by, signer, primary: None, entries: Vec::new(), about_instance: Vec::new() }
     }
 
     /// Adds one event, with what proves it.
     pub(crate) fn push(&mut self, event: Event, by_command: bool) -> Result<(), PlaneError> {
+        if matches!(event, Event::Instance(..)) {
+            self.about_instance.push(self.entries.len());
+        }
         // What reconcile finds due right behind a command is the Federation's own finding.
         let actor = if by_command { self.by.actor() } else { None };
         let entry = if event.authority() == Authority::Federation {
@@ -103,6 +108,11 @@ impl<'a> Record<'a> {
 
     pub(crate) fn into_entries(self) -> Vec<Vec<u8>> {
         self.entries
+    }
+
+    /// The entries, and which of them are about the instance of the commit.
+    pub(crate) fn into_parts(self) -> (Vec<Vec<u8>>, Vec<usize>) {
+        (self.entries, self.about_instance)
     }
 }
 
@@ -163,7 +173,7 @@ impl<S: Store> Plane<S> {
             record.push(Event::Instance(id, event), true)?;
         }
         let world = self.reconcile(&mut instance, &seen.world, &mut record, now)?;
-        let entries = record.into_entries();
+        let (entries, about_instance) = record.into_parts();
         if entries.is_empty() {
             return Ok(instance);
         }
@@ -172,6 +182,7 @@ impl<S: Store> Plane<S> {
             world: world.clone().map(Box::new),
             world_revision: seen.revision,
             entries,
+            about_instance,
             nonce: extra.nonce.clone(),
             enrolment: extra.enrolment.clone(),
             ..Commit::default()
@@ -317,11 +328,13 @@ impl<S: Store> Plane<S> {
             if let Some(changed) = self.reconcile(&mut instance, &world, &mut record, now)? {
                 world = changed;
             }
+            let (entries, about_instance) = record.into_parts();
             let commit = Commit {
                 instance: Some((Box::new(instance.clone()), Some(revision))),
                 world: Some(Box::new(world.clone())),
                 world_revision: seen.revision,
-                entries: record.into_entries(),
+                entries,
+                about_instance,
                 documents: vec![document.clone()],
                 ..Commit::default()
             };

@@ -11,6 +11,7 @@ pub mod federation;
 pub mod instances;
 mod people;
 pub mod ports;
+mod proofs;
 pub mod publication;
 pub mod pulse;
 pub mod rejection;

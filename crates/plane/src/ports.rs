@@ -142,6 +142,8 @@ pub struct Commit {
     pub world_revision: Revision,
     /// Ledger entries, encoded, in order. Their positions are given here and now, without gaps.
     pub entries: Vec<Vec<u8>>,
+    /// Which of the entries are about the instance that the commit writes, by their index.
+    pub about_instance: Vec<usize>,
     /// The nonce of the request that asked for it; one spent before is [`StoreError::NonceSpent`].
     pub nonce: Option<Nonce>,
     /// What it does to an enrolment.
@@ -258,6 +260,15 @@ pub trait Store: Send + Sync + 'static {
         from: u64,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;
+
+    /// Ledger entries about an instance in their order, with their positions: `limit` (at most [`PAGE_MAX`]) of them, the
+    /// first `skip` left out.
+    fn decision_page(
+        &self,
+        instance: InstanceId,
+        skip: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(u64, Vec<u8>)>, StoreError>> + Send;
 
     /// Ledger entries in all.
     fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -47,7 +47,9 @@ impl Arrivals {
         let (places, share) = match role {
             Role::Unregistered => (&self.strangers, Some(self.strangers_each.take(address)?)),
             Role::People(_) => (&self.people, None),
-            Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo => (&self.instances, None),
+            Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo | Role::InstanceOr(_) => {
+                (&self.instances, None)
+            }
         };
         Some(Arrival { _permit: places.try_acquire().ok()?, _share: share })
     }

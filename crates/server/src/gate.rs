@@ -376,10 +376,13 @@ fn check_role(row: &Row, peer: &Peer, params: &[(String, String)]) -> Result<(),
         || params.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.parse::<InstanceId>().ok());
     let may = match (row.role, peer) {
         (Role::Unregistered, Peer::SelfSigned { .. }) => true,
-        (Role::People(roles), Peer::Person { person, .. }) => roles.contains(&person.role()),
-        (Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo, Peer::Instance { id, .. }) => {
-            named() == Some(*id)
+        (Role::People(roles) | Role::InstanceOr(roles), Peer::Person { person, .. }) => {
+            roles.contains(&person.role())
         }
+        (
+            Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo | Role::InstanceOr(_),
+            Peer::Instance { id, .. },
+        ) => named() == Some(*id),
         _ => false,
     };
     if may { Ok(()) } else { Err(not_authorised(row.role, peer)) }
@@ -462,7 +465,8 @@ async fn check_record(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Resu
         .into());
     }
     let grace = app.plane.constitution(|law| law.identity_renewal_grace);
-    let within_grace = now <= *not_after + grace && row.role != Role::Instance;
+    let has_grace = matches!(row.role, Role::InstanceRenewing | Role::InstanceRevokedToo);
+    let within_grace = now <= *not_after + grace && has_grace;
     if *expired && !within_grace {
         return Err(Failure::unauthorised(
             "certificate-expired",

@@ -12,14 +12,18 @@ use governance::decide::Command;
 use governance::{
     FindingCode, Instance, InstanceId, Kind, ProviderId, State as InstanceState, Tier, Version, World,
 };
+use ledger::LogProof;
+use plane::PlaneError;
 use plane::ports::{InstanceFilter, PAGE_MAX, Store as _};
 use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
+use store::Folder;
+use tokio::runtime::Handle;
 use wire::{
-    Acknowledge, ChallengeView, EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage, EscalationView,
-    Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView, RenewTargets,
-    RevokePerson, RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange, TargetsView,
+    Acknowledge, ChallengeView, DecisionView, EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage,
+    EscalationView, Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView,
+    RenewTargets, RevokePerson, RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange, TargetsView,
 };
 
 use crate::app::App;
@@ -243,6 +247,46 @@ pub(crate) async fn ledger_entries(State(app): State<App>, call: Call) -> Answer
     };
     let entries = page.iter().take_while(fits).map(|entry| STANDARD.encode(entry)).collect();
     Ok(Json(EntryPage { from, entries }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionQuery {
+    from: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn decisions(State(app): State<App>, call: Call) -> Answer<Page<DecisionView>> {
+    let DecisionQuery { from, limit } = call.query()?;
+    Ok(Json(app.plane.decisions(call.param("id")?, from.unwrap_or(1), limit.unwrap_or(PAGE_DEFAULT)).await?))
+}
+
+pub(crate) async fn decision_proof(State(app): State<App>, call: Call) -> Result<Response, Failure> {
+    let (id, number) = (call.param("id")?, call.param("number")?);
+    proved(app, move |plane, ledger| Handle::current().block_on(plane.decision_proof(&ledger, id, number)))
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProofQuery {
+    position: u64,
+}
+
+pub(crate) async fn ledger_proof(State(app): State<App>, call: Call) -> Result<Response, Failure> {
+    let ProofQuery { position } = call.query()?;
+    proved(app, move |plane, ledger| Handle::current().block_on(plane.proof(&ledger, position))).await
+}
+
+/// The text of a proof: tiles are files, and files block.
+async fn proved(
+    app: App,
+    prove: impl FnOnce(Arc<crate::Plane>, Folder) -> Result<LogProof, PlaneError> + Send + 'static,
+) -> Result<Response, Failure> {
+    let (plane, ledger) = (Arc::clone(&app.plane), app.ledger.clone());
+    let proof = tokio::task::spawn_blocking(move || prove(plane, ledger)).await;
+    let proof = proof.map_err(|error| Failure::unavailable(&error))??;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], proof.to_string()).into_response())
 }
 
 pub(crate) async fn ledger_checkpoint(State(app): State<App>, _call: Call) -> Result<Response, Failure> {

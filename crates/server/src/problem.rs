@@ -167,6 +167,7 @@ fn rejected_status(code: &str) -> StatusCode {
         }
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
         "person-own"
+        | "not-published-yet"
         | "enrolment-unapproved"
         | "enrolment-used"
         | "tier-mismatch"

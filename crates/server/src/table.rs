@@ -15,6 +15,8 @@ pub(crate) enum Role {
     InstanceRenewing,
     /// The same; revoked ones too (LC-19).
     InstanceRevokedToo,
+    /// The same as [`Instance`](Self::Instance), or people of these roles; of a provider's, who sees his own instances alone.
+    InstanceOr(&'static [PersonRole]),
     /// People of these roles; of a provider's, who sees his own instances alone (ID-3).
     People(&'static [PersonRole]),
 }
@@ -29,6 +31,7 @@ impl Role {
             Self::Instance | Self::InstanceRenewing | Self::InstanceRevokedToo => {
                 "the instance it names".to_owned()
             }
+            Self::InstanceOr(roles) => format!("the instance it names, and {}", Self::People(roles).shown()),
             Self::People(roles) => {
                 let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
                 format!("people certified as {}", roles.join(", "))
@@ -38,7 +41,10 @@ impl Role {
 
     /// Whether it is for instances.
     pub(crate) const fn is_instance(self) -> bool {
-        matches!(self, Self::Instance | Self::InstanceRenewing | Self::InstanceRevokedToo)
+        matches!(
+            self,
+            Self::Instance | Self::InstanceRenewing | Self::InstanceRevokedToo | Self::InstanceOr(_)
+        )
     }
 }
 
@@ -113,6 +119,8 @@ const MANAGERS: Role = Role::People(person::MANAGERS);
 const READERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor]);
 /// The same, and who operates a provider's own instances.
 const WATCHERS: Role = Role::People(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::Provider]);
+/// Whom decisions about an instance concern: the instance itself, and who watches it.
+const CONCERNED: Role = Role::InstanceOr(&[PersonRole::Operator, PersonRole::Auditor, PersonRole::Provider]);
 /// Whoever may see what is billed.
 const PAYERS: Role = Role::People(person::PAYERS);
 /// Who operates, audits, or signs for the Founder.
@@ -140,6 +148,8 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/instances/{id}/modules/deactivate",   Instance,           Daily,        JSON),
     row(Method::POST,  "/v1/instances/{id}/answer",               Instance,           Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/status",               InstanceRevokedToo, Daily,        JSON),
+    row(Method::GET,   "/v1/instances/{id}/decisions",            CONCERNED,          Daily,        JSON),
+    row(Method::GET,   "/v1/instances/{id}/decisions/{number}/proof", CONCERNED,      Daily,        JSON),
     row(Method::POST,  "/v1/enrolments",                          MANAGERS,           Operation,    JSON),
     row(Method::GET,   "/v1/enrolments",                          OPERATORS,          Operation,    JSON),
     row(Method::POST,  "/v1/enrolments/{digest}/approve",         OPERATORS,          Operation,    JSON),
@@ -167,6 +177,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::GET,   "/v1/escalations",                         COUNCIL,            Operation,    JSON),
     row(Method::POST,  "/v1/escalations/acknowledge",             SIGNERS,            Operation,    JSON),
     row(Method::GET,   "/v1/ledger/entries",                      COUNCIL,            Operation,    JSON),
+    row(Method::GET,   "/v1/ledger/proof",                        COUNCIL,            Operation,    JSON),
     row(Method::GET,   "/v1/ledger/checkpoint",                   EVERYBODY,          Operation,    JSON),
     row(Method::GET,   "/v1/records/world",                       READERS,            Operation,    JSON),
     row(Method::GET,   "/v1/records/instances",                   READERS,            Operation,    JSON),
@@ -180,6 +191,9 @@ pub fn authorisation() -> impl Iterator<Item = (&'static Method, &'static str, V
         let callers = match row.role {
             Role::Unregistered => vec!["stranger"],
             Role::Instance | Role::InstanceRenewing | Role::InstanceRevokedToo => vec!["instance"],
+            Role::InstanceOr(roles) => {
+                std::iter::once("instance").chain(roles.iter().map(|role| role.as_str())).collect()
+            }
             Role::People(roles) => roles.iter().map(|role| role.as_str()).collect(),
         };
         (&row.method, row.path, callers)

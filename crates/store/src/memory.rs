@@ -24,6 +24,8 @@ struct Tables {
     world_revision: Revision,
     instances: BTreeMap<InstanceId, (Instance, Revision)>,
     entries: Vec<Vec<u8>>,
+    /// Of each instance, the positions of the entries about it.
+    decisions: BTreeMap<InstanceId, Vec<u64>>,
     nonces: BTreeMap<(String, String), Timestamp>,
     enrolments: BTreeMap<Digest, Enrolment>,
     documents: BTreeMap<(String, String), Vec<u8>>,
@@ -103,12 +105,18 @@ impl Tables {
             self.world_revision += 1;
         }
         let mut instance_revision = 0;
+        let about = commit.instance.as_ref().map(|(instance, _)| instance.id);
         if let Some((instance, decided_on)) = commit.instance {
             instance_revision = decided_on.unwrap_or(0) + 1;
             self.instances.insert(instance.id, (*instance, instance_revision));
         }
         for document in commit.documents {
             self.documents.insert((document.kind, document.name), document.bytes);
+        }
+        let first = self.entries.len();
+        if let Some(id) = about {
+            let positions = commit.about_instance.iter().map(|index| (first + index) as u64);
+            self.decisions.entry(id).or_default().extend(positions);
         }
         self.entries.extend(commit.entries);
         Committed {
@@ -188,6 +196,23 @@ impl Store for MemoryStore {
     async fn entry_page(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         Ok(self.tables().entries.iter().skip(from).take(limit.min(PAGE_MAX)).cloned().collect())
+    }
+
+    async fn decision_page(
+        &self,
+        instance: InstanceId,
+        skip: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let tables = self.tables();
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let positions =
+            tables.decisions.get(&instance).into_iter().flatten().skip(skip).take(limit.min(PAGE_MAX));
+        let entry = |position: &u64| {
+            let entry = usize::try_from(*position).ok().and_then(|at| tables.entries.get(at))?;
+            Some((*position, entry.clone()))
+        };
+        Ok(positions.filter_map(entry).collect())
     }
 
     async fn entry_count(&self) -> Result<u64, StoreError> {

@@ -5,8 +5,8 @@
 pub use governance::Explanation;
 use governance::warning::Warning;
 use governance::{
-    Digest, DomainCode, Endpoint, FindingCode, InstanceId, InstanceKey, Kind, Label, LayerContent, Package,
-    Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
+    Authority, Digest, DomainCode, Endpoint, Event, FindingCode, InstanceId, InstanceKey, Kind, Label,
+    LayerContent, Package, Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
 };
 use proof::challenge::Nonce;
 use proof::jws::Jws;
@@ -330,6 +330,26 @@ pub struct EnrolmentView {
     pub approved: Option<String>,
     /// Good until.
     pub expires: Timestamp,
+}
+
+/// A decision about an instance: an entry of the ledger; `GET /v1/instances/{id}/decisions` lists them (LG-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionView {
+    /// Its number among the decisions about the instance, from 1.
+    pub number: u64,
+    /// Its position in the ledger, from 0.
+    pub position: u64,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// The rule it rests on.
+    pub rule: String,
+    /// Who took it.
+    pub authority: Authority,
+    /// Who asked for it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// What was decided.
+    pub event: Event,
 }
 
 /// An instance as operators see it; `GET /v1/instances` lists them.

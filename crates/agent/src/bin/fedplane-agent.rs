@@ -53,6 +53,15 @@ enum Command {
         #[arg(value_name = "DOMAIN")]
         domain: DomainCode,
     },
+    /// List the decisions about the instance, one a line; or write the proof that one of them stands in the ledger (LG-1, LG-2).
+    Decisions {
+        /// The settings.
+        #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
+        config: PathBuf,
+        /// The number of the decision to prove, as the list has it: `fedplane ledger check-proof` takes what is written.
+        #[arg(long, value_name = "N")]
+        proof: Option<u64>,
+    },
     /// Read any repository of The Update Framework, as its conformance suite asks of a client; needs no settings.
     Tuf(Tuf),
 }
@@ -110,6 +119,7 @@ fn main() -> ExitCode {
         Command::Check { config } => Ok(check(&config)),
         Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
         Command::Rollback(wanted) => ask(&wanted.config, Wish::RollBack(wanted.version)),
+        Command::Decisions { config, proof } => ask(&config, proof.map_or(Wish::Decisions, Wish::Proof)),
         Command::Entitlement { config } => ask(&config, Wish::Entitlement),
         Command::Activate { config, domain } => ask(&config, Wish::Activate(domain)),
     };

@@ -8,7 +8,7 @@
 //!
 //! Never takes the folder from the agent, and never writes.
 
-use governance::{DomainCode, Version};
+use governance::{DomainCode, InstanceId, Version};
 use wire::{ModuleCall, Standing};
 
 use super::ShellError;
@@ -32,6 +32,10 @@ pub enum Wish {
     Entitlement,
     /// The right to run a domain, and its token (HS-5); again: its token anew.
     Activate(DomainCode),
+    /// The decisions about the instance (LG-1).
+    Decisions,
+    /// The proof that one of them, by its number, stands in the ledger (LG-2).
+    Proof(u64),
 }
 
 /// Asks the plane for it; the answer says what happens now.
@@ -60,8 +64,28 @@ pub async fn ask(config: &Config, wish: Wish) -> Result<String, ShellError> {
             let standing = client.roll_back(instance, release).await?;
             Ok(granted(&journal, release, &standing))
         }
+        Wish::Decisions => decisions(&client, instance).await,
+        Wish::Proof(number) => Ok(client.decision_proof(instance, number).await?.trim_end().to_owned()),
         Wish::Entitlement => Ok(client.entitlement(instance).await?.token),
         Wish::Activate(domain) => Ok(client.module_activate(instance, &ModuleCall { domain }).await?.token),
+    }
+}
+
+/// One a line: its number, when, by which rule, who decided, what.
+async fn decisions(client: &client::Client, instance: InstanceId) -> Result<String, ShellError> {
+    let mut lines = Vec::new();
+    let mut from = 1;
+    loop {
+        let page = client.decisions(instance, from).await?;
+        for decision in &page.items {
+            let event = serde_json::to_string(&decision.event).unwrap_or_default();
+            let wire::DecisionView { number, at, rule, authority, .. } = decision;
+            lines.push(format!("{number} {at} {rule} {authority} {event}"));
+        }
+        match page.next.and_then(|next| next.parse().ok()) {
+            Some(next) => from = next,
+            None => return Ok(lines.join("\n")),
+        }
     }
 }
 

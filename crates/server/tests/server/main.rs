@@ -5,6 +5,7 @@ mod attacks;
 mod challenge;
 mod channel;
 mod common;
+mod decisions;
 mod limits;
 mod listeners;
 mod orders;

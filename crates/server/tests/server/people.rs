@@ -60,7 +60,8 @@ async fn au_1_everybody_may_call_what_the_table_says_and_nothing_else() {
             .replace("{id}", &id.to_string())
             .replace("{release}", "9.9.9")
             .replace("{name}", "f")
-            .replace("{verb}", "pause");
+            .replace("{verb}", "pause")
+            .replace("{number}", "0");
         for (caller, who) in &callers {
             // A body that no call takes: what is let in fails behind the gate, and changes nothing.
             let mut raw = Raw::new(method.clone(), path.clone(), "[]");

@@ -24,6 +24,7 @@ fn everything(number: u64, world_revision: Revision) -> Commit {
         world: Some(Box::new(world)),
         world_revision,
         entries: vec![vec![0, 255, number as u8], Vec::new()],
+        about_instance: vec![1],
         nonce: Some(nonce(number)),
         enrolment: Some(EnrolmentWrite::Create(enrolment(number))),
         documents: vec![document(&[0, 159, 146, 150])],

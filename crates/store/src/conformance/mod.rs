@@ -28,6 +28,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
     commits::a_refused_commit_leaves_nothing_behind(&fresh().await).await;
     commits::a_commit_beyond_the_limits_is_refused(&fresh().await).await;
     reads::entries_come_in_order_and_in_pages(&fresh().await).await;
+    reads::entries_about_an_instance_are_found(&fresh().await).await;
     reads::instances_come_in_pages_by_id(&fresh().await).await;
     reads::a_filter_shows_what_it_names(&fresh().await).await;
     reads::a_page_has_a_limit(&fresh().await).await;

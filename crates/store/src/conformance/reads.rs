@@ -39,6 +39,42 @@ pub(super) async fn entries_come_in_order_and_in_pages(store: &impl Store) {
     assert_eq!(store.entry_count().await, Ok(size as u64));
 }
 
+pub(super) async fn entries_about_an_instance_are_found(store: &impl Store) {
+    let mut expected: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); 3];
+    let mut position = 0;
+    for round in 0..6_u64 {
+        for (number, expected) in (0..).zip(&mut expected) {
+            // Of each commit about an instance the first entry is the federation's.
+            let entries: Vec<Vec<u8>> =
+                (0..=round % 3).map(|index| vec![round as u8, number as u8, index as u8]).collect();
+            let about_instance: Vec<usize> = (1..entries.len()).collect();
+            expected.extend((position..).zip(entries.iter().cloned()).skip(1));
+            position += entries.len() as u64;
+            let decided_on = (round > 0).then_some(round);
+            let commit = Commit { entries, about_instance, ..writes(instance(number), decided_on) };
+            store.commit(commit).await.unwrap();
+        }
+        // Indices mean nothing where no instance is written.
+        store
+            .commit(Commit { entries: vec![vec![9]], about_instance: vec![0], ..Commit::default() })
+            .await
+            .unwrap();
+        position += 1;
+    }
+    for (number, all) in (0..).zip(&expected) {
+        for (skip, limit) in [(0, PAGE_MAX), (2, 2), (all.len() as u64, 5), (u64::MAX, 1), (0, usize::MAX)] {
+            let wanted: Vec<_> =
+                all.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(limit).cloned().collect();
+            assert_eq!(
+                store.decision_page(instance_id(number), skip, limit).await,
+                Ok(wanted),
+                "{skip} {limit}"
+            );
+        }
+    }
+    assert_eq!(store.decision_page(instance_id(9), 0, 5).await, Ok(vec![]));
+}
+
 pub(super) async fn instances_come_in_pages_by_id(store: &impl Store) {
     // Written out of order: 7 is a generator modulo 23.
     for number in (0..23).map(|step| step * 7 % 23) {

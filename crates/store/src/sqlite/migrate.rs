@@ -25,7 +25,8 @@ macro_rules! migrations {
 }
 
 /// Every migration, oldest first. One that was released never changes: its checksum stands in every file.
-const MIGRATIONS: &[Migration] = migrations![1 "0001_federation", 2 "0002_pulse", 3 "0003_re_enrolment"];
+const MIGRATIONS: &[Migration] =
+    migrations![1 "0001_federation", 2 "0002_pulse", 3 "0003_re_enrolment", 4 "0004_decisions"];
 
 /// Brings the schema up to date, or refuses the file as it is.
 pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {

@@ -181,6 +181,16 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| read::entries(connection, from, limit.min(PAGE_MAX))).await
     }
 
+    async fn decision_page(
+        &self,
+        instance: InstanceId,
+        skip: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let limit = limit.min(PAGE_MAX);
+        self.readers.read(move |connection| read::decisions(connection, instance, skip, limit)).await
+    }
+
     async fn entry_count(&self) -> Result<u64, StoreError> {
         self.readers.read(read::entry_count).await
     }

@@ -154,6 +154,18 @@ pub(super) fn entries(connection: &Connection, from: u64, limit: usize) -> Resul
     many(connection, sql, vec![integer(from), integer(limit as u64)], |row| row.get(0))
 }
 
+pub(super) fn decisions(
+    connection: &Connection,
+    instance: InstanceId,
+    skip: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let sql = "SELECT position, body FROM entry WHERE instance_id = ?1 ORDER BY position LIMIT ?3 OFFSET ?2";
+    let values = vec![text(instance), integer(skip), integer(limit as u64)];
+    let rows: Vec<(i64, Vec<u8>)> = many(connection, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.into_iter().map(|(position, body)| (position.unsigned_abs(), body)).collect())
+}
+
 pub(super) fn entry_count(connection: &Connection) -> Result<u64, StoreError> {
     let count: Option<i64> =
         one(connection, "SELECT COALESCE(MAX(position) + 1, 0) FROM entry", vec![], |row| row.get(0))?;

@@ -41,6 +41,7 @@ pub(super) struct Writing {
     world: Option<String>,
     world_revision: Revision,
     entries: Vec<Vec<u8>>,
+    about_instance: Vec<usize>,
     nonce: Option<Nonce>,
     enrolment: Option<EnrolmentRow>,
     documents: Vec<plane::ports::Document>,
@@ -109,6 +110,7 @@ impl Writing {
             world,
             world_revision: commit.world_revision,
             entries: commit.entries,
+            about_instance: commit.about_instance,
             nonce: commit.nonce,
             enrolment,
             documents: commit.documents,
@@ -170,7 +172,7 @@ fn commit(connection: &Connection, writing: &Writing) -> Result<Committed, Store
                    ON CONFLICT (kind, name) DO UPDATE SET bytes = excluded.bytes";
         execute(connection, sql, (&document.kind, &document.name, &document.bytes))?;
     }
-    let ledger_size = entries_append(connection, &writing.entries)?;
+    let ledger_size = entries_append(connection, writing)?;
     Ok(Committed { instance_revision, world_revision, ledger_size })
 }
 
@@ -262,12 +264,15 @@ fn instance_write(connection: &Connection, row: &InstanceRow) -> Result<Revision
 }
 
 /// Appends the entries behind the last one and leaves word in the outbox; answers how many there are in all.
-fn entries_append(connection: &Connection, entries: &[Vec<u8>]) -> Result<u64, StoreError> {
+fn entries_append(connection: &Connection, writing: &Writing) -> Result<u64, StoreError> {
+    let instance_id = writing.instance.as_ref().map(|row| &row.instance_id);
     let sql = "SELECT COALESCE(MAX(position) + 1, 0) FROM entry";
     let first = number(connection, sql, ())?.unwrap_or(0);
     let mut position = first;
-    for entry in entries {
-        execute(connection, "INSERT INTO entry (position, body) VALUES (?1, ?2)", (position, entry))?;
+    for (index, entry) in writing.entries.iter().enumerate() {
+        let about = instance_id.filter(|_| writing.about_instance.contains(&index));
+        let sql = "INSERT INTO entry (position, body, instance_id) VALUES (?1, ?2, ?3)";
+        execute(connection, sql, (position, entry, about))?;
         position += 1;
     }
     if position > first {

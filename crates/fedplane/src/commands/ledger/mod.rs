@@ -1,5 +1,6 @@
 //! The ledger: verified from the root keys alone, followed, and shown entry by entry.
 
+mod prove;
 mod read;
 mod verify;
 
@@ -54,6 +55,10 @@ enum LedgerCommand {
     Tail(TailArgs),
     /// Shows one entry whole, with its evidence.
     Show(ShowArgs),
+    /// Gets the proof that one entry stands in the log, and keeps it in a file.
+    Prove(prove::ProveArgs),
+    /// Checks such a proof by the root keys alone, offline.
+    CheckProof(prove::CheckProofArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -98,6 +103,14 @@ pub async fn run(args: LedgerArgs, out: &Output) -> Result<(), Failure> {
             out.show(&verified, || verify::report(&verified, out))
         }
         LedgerCommand::Tail(args) => tail(&args, out).await,
+        LedgerCommand::Prove(args) => {
+            let proven = args.prove().await?;
+            out.show(&proven, || args.report(&proven))
+        }
+        LedgerCommand::CheckProof(args) => {
+            let proven = args.check()?;
+            out.show(&proven, || prove::shown(&proven))
+        }
         LedgerCommand::Show(ShowArgs { connect, position }) => {
             let placed = page(&connect.client()?, position, 1).await?.pop().ok_or_else(|| {
                 let detail = format!("the ledger has no entry {position} yet");

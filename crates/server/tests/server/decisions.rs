@@ -1,0 +1,82 @@
+//! The decisions about an instance, and the proof that each stands in the log (LG-1, LG-2).
+
+use governance::{Event, InstanceEvent, State};
+use ledger::{Entry, KeyName, LogProof, NoteKey};
+use proof::KeysDocument;
+
+use crate::common::{Raw, World, bytes_of, refused, statement};
+
+impl World {
+    /// The key that signs checkpoints.
+    fn ledger_key(&self) -> NoteKey {
+        let document = proof::Jws::parse(&bytes_of(&self.path("keys.json"))).unwrap();
+        let keys: KeysDocument = document.parse_unverified().unwrap();
+        let key = keys.online.iter().find(|key| key.purpose == proof::Purpose::Ledger).unwrap().key;
+        NoteKey::new(KeyName::parse(&keys.ledger_origin).unwrap(), key.as_bytes()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn lg_1_lg_2_an_owner_finds_every_decision_about_his_instance_and_proves_it() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let (id, who) = world.active().await;
+    let (other, _) = world.active().await;
+    let own = world.client(&who);
+    own.report(id, statement(id, &who.key, 1, None)).await.unwrap();
+    operator.instance_suspend(id).await.unwrap();
+    let listed = own.decisions(id, 1).await.unwrap();
+    assert_eq!(listed.items, operator.decisions(id, 1).await.unwrap().items);
+    assert_eq!(listed.next, None);
+    let numbers: Vec<u64> = listed.items.iter().map(|item| item.number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert!(listed.items.iter().all(|item| matches!(&item.event, Event::Instance(about, _) if *about == id)));
+    let last = listed.items.last().unwrap();
+    assert!(matches!(&last.event, Event::Instance(_, InstanceEvent::Moved { to: State::Suspended, .. })));
+    assert_eq!(last.actor.as_deref(), Some("operator/admin"));
+    assert_eq!(own.decisions(id, 2).await.unwrap().items, listed.items[1..]);
+    let (key, ledger) = (world.ledger_key(), operator.ledger_entries(0, 500).await.unwrap().entries);
+    for item in &listed.items {
+        let text = world.proved(&own, id, item.number).await;
+        let read = LogProof::parse(text.as_bytes()).unwrap();
+        let proven = read.verify(&key).unwrap();
+        assert_eq!(proven.position, item.position);
+        let bytes = base64::Engine::decode(
+            &base64::engine::general_purpose::STANDARD,
+            &ledger[usize::try_from(item.position).unwrap()],
+        );
+        assert_eq!(proven.entry, bytes.unwrap());
+        assert_eq!(Entry::decode(proven.entry).unwrap().event, item.event);
+    }
+    assert!(operator.ledger_proof(0).await.unwrap().starts_with(ledger::log_proof::HEADER));
+    // Nobody else's, and none that there is not.
+    refused(own.decisions(other, 1).await, 403, "not-authorised");
+    refused(own.decision_proof(other, 1).await, 403, "not-authorised");
+    refused(own.ledger_proof(0).await, 403, "not-authorised");
+    for number in [0, 999] {
+        refused(own.decision_proof(id, number).await, 404, "not-found");
+    }
+    refused(operator.ledger_proof(9_999).await, 404, "not-found");
+    let nobody = governance::InstanceId::from_random([9; 16]);
+    refused(operator.decisions(nobody, 1).await, 404, "not-found");
+    Raw::get(format!("/v1/instances/{id}/decisions?from=x"))
+        .send(&world, &who)
+        .await
+        .refused(400, "query-malformed");
+}
+
+impl World {
+    /// The proof of a decision, once a checkpoint covers it.
+    async fn proved(&self, client: &client::Client, id: governance::InstanceId, number: u64) -> String {
+        let proved = async {
+            loop {
+                match client.decision_proof(id, number).await {
+                    Ok(text) => return text,
+                    Err(error) => assert_eq!(error.code(), Some("not-published-yet"), "{error}"),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), proved).await.unwrap()
+    }
+}
