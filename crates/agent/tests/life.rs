@@ -477,12 +477,15 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     plane.until("a check-in", |book| book.check_ins > 0).await;
     assert!(instance.stop());
     assert_eq!(plane.book().log.iter().filter(|line| line.starts_with("registered")).count(), 1);
+    let folder = instance.folder.clone();
+    let (key, next) = (folder.join("instance.key"), folder.join("instance.next.key"));
+    let old = std::fs::read(&key).unwrap();
     let settings = std::fs::read_to_string(&instance.config).unwrap();
     std::fs::write(&instance.config, settings.replace("\"secret\"", "\"another\"")).unwrap();
     {
         let mut book = plane.book();
         book.secret = "another".to_owned();
-        book.head = None;
+        (book.key, book.head) = (None, None);
         book.log.clear();
     }
     instance.start();
@@ -491,6 +494,19 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     assert_eq!(after.0, 1, "a new chain: {}", instance.log());
     assert_ne!(after.1, before.1);
     assert!(plane.book().log[0].starts_with("registered"));
+    // Whoever copied the old key has nothing by it.
+    let new = std::fs::read(&key).unwrap();
+    assert_ne!(new, old);
+    assert!(!next.exists());
+    // Cut short between the identity and its key, it is made up for.
+    assert!(instance.stop());
+    std::fs::rename(&key, &next).unwrap();
+    std::fs::write(&key, &old).unwrap();
+    plane.book().log.clear();
+    instance.start();
+    plane.rounds(1).await;
+    assert_eq!(std::fs::read(&key).unwrap(), new);
+    assert!(!plane.book().log.iter().any(|line| line.starts_with("registered")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -584,6 +584,10 @@ fn handshake(
     if instance.state == State::Revoked {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());
     }
+    // What the old certificate could do, its key could do again: it goes with the certificate.
+    if instance.key == key || instance.previous_key == Some(key) {
+        return Err(Reason::KeyNotNew.into());
+    }
     let facts = alloc::format!("it enrolled afresh, with enrolment {enrolment}");
     let endpoint = endpoint.clone();
     let mut events = alloc::vec![InstanceEvent::HandshakeRenewed { key, enrolment, endpoint }];

@@ -49,6 +49,11 @@ pub enum Reason {
     #[error("another key is on record for the instance")]
     KeySuperseded,
     /// HS-1.
+    #[error(
+        "enrolling afresh takes a new key: this one is the instance's already, and whoever copied it would keep it"
+    )]
+    KeyNotNew,
+    /// HS-1.
     #[error("whoever asked that the instance enrol afresh cannot approve it as well")]
     ApprovalOwn,
     /// HS-1.
@@ -380,6 +385,11 @@ impl Reason {
             Self::KeySuperseded => {
                 ("certificate-superseded", "HS-2", "use the newest certificate, with its key")
             }
+            Self::KeyNotNew => (
+                "key-not-new",
+                "HS-1",
+                "make a new key pair and register with it; an agent that kept its folder does so by itself",
+            ),
             Self::HeldByFounder => ("not-authorised", "LC-19", "ask the Founder for a `restore` order"),
             Self::NoRollbackInstructions { .. } => (
                 "no-rollback-instructions",

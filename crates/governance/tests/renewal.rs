@@ -97,6 +97,22 @@ fn hs_2_each_renewal_puts_on_record_what_changed_and_no_more() {
 }
 
 #[test]
+fn hs_1_to_enrol_afresh_takes_a_key_that_is_not_the_instances() {
+    let afresh = |instance: &Instance, key| {
+        let endpoint = instance.endpoint.clone();
+        let command = Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint };
+        decide(instance, &command, &World::default(), now()).map(|events| events.len())
+    };
+    let mut instance = instance();
+    assert_eq!(afresh(&instance, A), Err(Reason::KeyNotNew.into()));
+    renewed(&mut instance, A, B).unwrap();
+    for known in [A, B] {
+        assert_eq!(afresh(&instance, known), Err(Reason::KeyNotNew.into()));
+    }
+    assert_eq!(afresh(&instance, C), Ok(2), "the key, and the Founder hears of it");
+}
+
+#[test]
 fn hs_2_the_key_before_may_repeat_the_renewal_away_from_it_and_nothing_else() {
     let superseded = || Err(Refusal::from(Reason::KeySuperseded));
     let mut instance = instance();

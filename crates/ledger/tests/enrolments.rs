@@ -40,8 +40,16 @@ fn hs_1_to_enrol_afresh_takes_two_people_and_an_enrolment_for_this_very_instance
     assert_eq!(f.instances[&id_of(1)].key, key);
     assert!(f.instances[&id_of(1)].escalations.iter().any(|open| open.rule == "HS-1"));
     // Twice with one enrolment; for another; never approved; too late.
-    f.enrol_afresh(1, key, enrolment);
+    f.enrol_afresh(1, instance_key(&SeedKey::new([67; 32])), enrolment);
     caught(&f, "HS-1", "used before");
+    // Over the key that it had: whoever copied that would keep it.
+    let mut f = fleet();
+    let enrolment = f.re_enrol(1);
+    f.approve(enrolment, bob);
+    let (key_before, endpoint) = (f.instances[&id_of(1)].key, f.instances[&id_of(1)].endpoint.clone());
+    let kept = InstanceEvent::HandshakeRenewed { key: key_before, enrolment, endpoint };
+    f.forge(Event::Instance(id_of(1), kept));
+    caught(&f, "HS-1", "takes a new key");
     let mut f = fleet();
     let enrolment = f.re_enrol(1);
     f.approve(enrolment, bob);

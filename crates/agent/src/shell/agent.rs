@@ -103,17 +103,15 @@ impl Agent {
         let source = SystemSource;
         let journal = load_journal(&folder, &config.installed, source.now())?;
         let root = load_root(&config)?;
-        let key = identity::key(&folder)?;
+        let known = Identity::load(&folder)?;
+        let key = identity::key(&folder, known.as_ref())?;
         let trust =
             persist("believing the plane", async || Trust::open(&folder, root.clone(), &config.public).await)
                 .await?;
         let (socket, endpoint) = listen(&folder, &config).await?;
         let metadata = metadata(&config, &journal.installed, &endpoint);
-        let known = Identity::load(&folder)?;
         let chain = known.as_ref().map_or_else(|| identity::unregistered(&key), Identity::chain)?;
         let afresh = known.as_ref().is_none_or(|known| known.is_to_enrol_afresh(config.enrolment.as_ref()));
-        let shown = if afresh { identity::unregistered(&key)? } else { chain.clone() };
-        let client = identity::client(&config.plane, &trust.root_ca, shown, &key)?;
         let facts = Facts {
             instance: known.as_ref().map(|identity| identity.instance),
             metadata: metadata.clone(),
@@ -124,14 +122,17 @@ impl Agent {
             statement: None,
             root_ca: trust.root_ca.clone(),
         };
-        let face = Face::new(facts, Arc::clone(&key), chain.clone())?;
+        let face = Face::new(facts, &key, chain.clone())?;
         let serving = tokio::spawn(endpoint::serve(socket, Arc::clone(&face), chain, shutdown.clone()));
         let identity = match known {
             Some(identity) if !afresh => identity,
             known => {
+                let own = if known.is_some() { identity::next_key(&folder)? } else { Arc::clone(&key) };
+                let shown = identity::unregistered(&own)?;
+                let client = identity::client(&config.plane, &trust.root_ca, shown, &own)?;
                 let enrolled = persist("enrolling", async || {
                     let secret = config.enrolment.as_ref();
-                    Identity::enrol(&folder, &client, &key, secret, metadata.clone()).await
+                    Identity::enrol(&folder, &client, &own, secret, metadata.clone()).await
                 });
                 match (enrolled.await, known) {
                     // What it has goes on as long as it is good.
@@ -143,6 +144,8 @@ impl Agent {
                 }
             }
         };
+        let key = identity::key(&folder, Some(&identity))?;
+        let client = identity::client(&config.plane, &trust.root_ca, identity.chain()?, &key)?;
         let mut agent = Self {
             slots: Slots::new(folder.path()),
             statements: Statements::load(&folder)?,

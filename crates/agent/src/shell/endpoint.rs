@@ -62,18 +62,23 @@ pub(super) struct Refused {
 /// The endpoint and the loop share this.
 pub(super) struct Face {
     facts: RwLock<Facts>,
-    certificate: RwLock<Arc<dyn ResolvesServerCert>>,
+    own: RwLock<Own>,
+}
+
+/// Who the endpoint is: a certificate and the key it is over.
+#[derive(Clone)]
+struct Own {
+    certificate: Arc<dyn ResolvesServerCert>,
     key: Arc<SigningKey>,
 }
 
 impl Face {
     pub(super) fn new(
         facts: Facts,
-        key: Arc<SigningKey>,
+        key: &Arc<SigningKey>,
         chain: Vec<CertificateDer<'static>>,
     ) -> Result<Arc<Self>, ShellError> {
-        let certificate = RwLock::new(resolver(chain, &key)?);
-        Ok(Arc::new(Self { facts: RwLock::new(facts), certificate, key }))
+        Ok(Arc::new(Self { facts: RwLock::new(facts), own: RwLock::new(Own::new(chain, key)?) }))
     }
 
     /// Changes what is shown.
@@ -82,10 +87,18 @@ impl Face {
     }
 
     /// Shows another certificate from the next connection on.
-    pub(super) fn certify(&self, chain: Vec<CertificateDer<'static>>) -> Result<(), ShellError> {
-        let fresh = resolver(chain, &self.key)?;
-        *self.certificate.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+    pub(super) fn certify(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: &Arc<SigningKey>,
+    ) -> Result<(), ShellError> {
+        let fresh = Own::new(chain, key)?;
+        *self.own.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
         Ok(())
+    }
+
+    fn own(&self) -> Own {
+        self.own.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn facts(&self) -> Facts {
@@ -101,17 +114,16 @@ impl std::fmt::Debug for Face {
 
 impl ResolvesServerCert for Face {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.certificate.read().unwrap_or_else(std::sync::PoisonError::into_inner).resolve(hello)
+        self.own().certificate.resolve(hello)
     }
 }
 
-fn resolver(
-    chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
-) -> Result<Arc<dyn ResolvesServerCert>, ShellError> {
-    let config =
-        trust::tls::server_config(chain, key).map_err(|error| ShellError::System(error.to_string()))?;
-    Ok(config.cert_resolver)
+impl Own {
+    fn new(chain: Vec<CertificateDer<'static>>, key: &Arc<SigningKey>) -> Result<Self, ShellError> {
+        let tls =
+            trust::tls::server_config(chain, key).map_err(|error| ShellError::System(error.to_string()))?;
+        Ok(Self { certificate: tls.cert_resolver, key: Arc::clone(key) })
+    }
 }
 
 /// Serves until the token is cancelled.
@@ -121,8 +133,8 @@ pub(super) async fn serve(
     chain: Vec<CertificateDer<'static>>,
     shutdown: CancellationToken,
 ) -> Result<(), ShellError> {
-    let mut tls =
-        trust::tls::server_config(chain, &face.key).map_err(|error| ShellError::System(error.to_string()))?;
+    let mut tls = trust::tls::server_config(chain, &face.own().key)
+        .map_err(|error| ShellError::System(error.to_string()))?;
     tls.cert_resolver = Arc::<Face>::clone(&face);
     let router = Router::new()
         .route("/v1/metadata", get(metadata))
@@ -180,7 +192,7 @@ async fn challenge(State(face): State<Arc<Face>>, body: axum::body::Bytes) -> Re
         return refuse(StatusCode::CONFLICT, "not-registered", "this instance is not registered yet");
     };
     let answer = Answer { nonce, instance, at: SystemSource.now(), statement: facts.statement };
-    match answer.sign(face.key.as_ref()) {
+    match answer.sign(face.own().key.as_ref()) {
         Ok(document) => Json(document).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
     }

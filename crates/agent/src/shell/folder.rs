@@ -111,6 +111,17 @@ impl Folder {
         self.write(name, &bytes)
     }
 
+    /// Puts a file in the place of another.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), ShellError> {
+        let path = self.join(to);
+        fs::rename(self.join(from), &path)
+            .and_then(|()| sync(&self.path))
+            .map_err(ShellError::file(path, "write"))
+    }
+
     /// Removes a file if it is there.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ use super::{Folder, ShellError};
 use crate::core::config::Secret;
 
 const KEY: &str = "instance.key";
+/// The key of an identity that is being made, until that is in force.
+const NEXT_KEY: &str = "instance.next.key";
 /// Where what registration gave is kept.
 pub(super) const FILE: &str = "identity.json";
 
@@ -35,9 +37,25 @@ pub(super) struct Identity {
     enrolment: Option<Digest>,
 }
 
-/// The instance's key: made at the first start.
-pub(super) fn key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
-    let path = folder.join(KEY);
+/// The key of the identity, or of the first that will be: made at the first start.
+pub(super) fn key(folder: &Folder, known: Option<&Identity>) -> Result<Arc<SigningKey>, ShellError> {
+    // Enrolling afresh was cut short at its very end: the identity is written, its key not yet in its place.
+    if let (Some(known), Ok(next)) = (known, SigningKey::load(&folder.join(NEXT_KEY)))
+        && known.check(&next).is_ok()
+    {
+        folder.rename(NEXT_KEY, KEY)?;
+    }
+    load_or_make(folder, KEY)
+}
+
+/// The key that the instance enrols afresh with: whoever has copied the one before is to have nothing (HS-1). The same
+/// until it is in force.
+pub(super) fn next_key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
+    load_or_make(folder, NEXT_KEY)
+}
+
+fn load_or_make(folder: &Folder, name: &str) -> Result<Arc<SigningKey>, ShellError> {
+    let path = folder.join(name);
     let loaded = match SigningKey::load(&path) {
         Err(KeyFileError::Missing(_)) => SigningKey::create(&path),
         other => other,
@@ -78,7 +96,7 @@ impl Identity {
         }
     }
 
-    /// Registers with the enrolment secret. Whoever repeats it with the same key and secret gets the same answer. The chain
+    /// Registers with the enrolment secret; [`key`] puts the key in its place, if it is not there. Whoever repeats it with the same key and secret gets the same answer. The chain
     /// of statements begins anew with every identity (HS-1).
     pub(super) async fn enrol(
         folder: &Folder,

@@ -96,7 +96,7 @@ impl Agent {
     pub(super) fn certify(&mut self) -> Result<(), ShellError> {
         let chain = self.identity.chain()?;
         self.client = identity::client(&self.config.plane, &self.trust.root_ca, chain.clone(), &self.key)?;
-        self.face.certify(chain)?;
+        self.face.certify(chain, &self.key)?;
         let (instance, root_ca) = (self.identity.instance, self.trust.root_ca.clone());
         self.face.update(|facts| {
             facts.instance = Some(instance);

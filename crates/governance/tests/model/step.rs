@@ -335,7 +335,9 @@ impl Moving<'_> {
             Step::Enrol(index) => {
                 // Its chain begins anew: what it asked in the old one it does not repeat.
                 self.change(index, |unit| unit.pending = None);
-                self.command(index, &afresh(InstanceKey::from_bytes([0; 32])));
+                let [one, other] = [0, 1].map(|key| InstanceKey::from_bytes([key; 32]));
+                let key = if self.unit(index).record.key == one { other } else { one };
+                self.command(index, &afresh(key));
             }
             _ => self.about(step),
         }

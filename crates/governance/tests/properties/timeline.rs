@@ -406,7 +406,11 @@ impl Timeline {
                 let orders = [Command::OrderSuspend, Command::OrderRevoke, Command::OrderRestore];
                 self.command(n, &orders[order % orders.len()]);
             }
-            Act::Handshake(n) => self.command(n, &afresh(InstanceKey::from_bytes([1; 32]))),
+            Act::Handshake(n) => {
+                let [one, other] = [1, 2].map(|key| InstanceKey::from_bytes([key; 32]));
+                let key = if self.fleet[n].key == one { other } else { one };
+                self.command(n, &afresh(key));
+            }
             Act::Renew(n, by, key, continues) => {
                 let head = self.fleet[n].head.map(|head| head.digest).filter(|_| continues);
                 let [by, key] = [by, key].map(|key| InstanceKey::from_bytes([key; 32]));

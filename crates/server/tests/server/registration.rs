@@ -1,5 +1,7 @@
 //! HS-1, HS-2: registering and renewing over real TLS.
 
+use std::sync::Arc;
+
 use crate::common::{Raw, Who, World, certified, refused, registration, statement};
 use governance::{Span, State};
 
@@ -128,6 +130,10 @@ async fn hs_1_an_instance_enrols_afresh_when_two_people_let_it() {
     bob.enrolment_approve(created.digest).await.unwrap();
     bob.enrolment_approve(created.digest).await.unwrap();
     world.client(&old).check_in(id).await.unwrap();
+    // Whoever copied the key that is in force would go on with it.
+    let same = Who { chain: vec![trust::tls::self_signed(&old.key).unwrap()], key: Arc::clone(&old.key) };
+    let kept = registration(&created.secret, &same.key);
+    refused(world.client(&same).register(&kept).await, 409, "key-not-new");
     let registered = world.client(&fresh).register(&request).await.unwrap();
     assert_eq!(registered.instance, id);
     let now_it = certified(&fresh, &registered);
