@@ -25,17 +25,25 @@ pub enum Shown {
     Current,
     /// The next statement, whose report is on its way.
     Ahead,
+    /// A statement between the one on record when it was asked and the one on record by now: reports overtook it, and what it
+    /// says is kept nowhere. To be asked again.
+    Overtaken,
     /// Another chain than the one on record (CO-9); how.
     Broken(String),
 }
 
-/// Holds an answer against the record. `known` are the heads that were on record since the question: what was reported
-/// between question and answer is no break.
+/// Holds an answer against the record. `known` are heads that were on record since the question, the first of them when it
+/// was asked: what was reported between question and answer is no break.
 #[must_use]
 pub fn judge(instance: &Instance, known: &[Option<StatementHead>], said: Option<&Said>) -> Shown {
     let head = said.map(|said| said.head);
     if instance.head == head || known.contains(&head) {
         return Shown::Current;
+    }
+    let sequence = |head: Option<StatementHead>| head.map_or(0, |head| head.sequence);
+    let asked = known.first().copied().unwrap_or(instance.head);
+    if (sequence(asked) + 1..sequence(instance.head)).contains(&sequence(head)) {
+        return Shown::Overtaken;
     }
     match said {
         None => Shown::Broken(String::from("it says that it never signed a statement")),
@@ -88,6 +96,17 @@ mod tests {
         assert_eq!(judge(&one, &[Some(first.head)], Some(&first)), Shown::Current);
         assert_eq!(judge(&one, &[None], None), Shown::Current);
         assert!(matches!(judge(&one, &[Some(first.head)], Some(&said(1, "x", None))), Shown::Broken(_)));
+        // Asked at the first; the second and the third were reported, and the answer shows the second.
+        let third = said(3, "c", Some("b"));
+        one.head = Some(third.head);
+        assert_eq!(judge(&one, &[Some(first.head)], Some(&second)), Shown::Overtaken);
+        assert_eq!(judge(&one, &[None], Some(&first)), Shown::Overtaken);
+        assert_eq!(judge(&one, &[None], Some(&third)), Shown::Current);
+        for known in [&[Some(second.head)][..], &[]] {
+            assert!(matches!(judge(&one, known, Some(&second)), Shown::Broken(_)) == known.is_empty());
+        }
+        assert!(matches!(judge(&one, &[Some(first.head)], Some(&said(1, "x", None))), Shown::Broken(_)));
+        assert!(matches!(judge(&one, &[Some(first.head)], None), Shown::Broken(_)), "restored from before");
     }
 
     #[test]

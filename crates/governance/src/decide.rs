@@ -240,7 +240,7 @@ pub fn decide(
         Command::Bypass { facts } => Ok(instance.escalation("CO-13", facts).into_iter().collect()),
         Command::Answered { known, said } => match challenge::judge(instance, known, said.as_ref()) {
             Shown::Broken(detail) => Err(broken_chain(instance, detail, now)),
-            Shown::Current | Shown::Ahead => Ok(Vec::new()),
+            Shown::Current | Shown::Ahead | Shown::Overtaken => Ok(Vec::new()),
         },
         Command::Renew(renewal) => renew(instance, renewal, now),
         Command::Handshake { key, enrolment, endpoint } => handshake(instance, *key, *enrolment, endpoint),

@@ -27,6 +27,7 @@ const WAITING_FOR: Span = Span::hours(24);
 const QUEUE_MAX: usize = 4_096;
 /// An answer that breaks the chain is asked for again before it is believed: a report may have overtaken it.
 const ASKED_MAX: u32 = 2;
+const OVERTAKEN: &str = "reports overtook its answer; it is asked again";
 
 /// Whose turn it is, and what waits for an answer.
 #[derive(Debug, Default)]
@@ -110,7 +111,7 @@ impl Challenges {
 /// An answer whose signature and nonce were verified.
 struct Heard {
     said: Option<Said>,
-    /// The heads on record between question and answer.
+    /// Heads on record between question and answer, the first of them when it was asked.
     known: Vec<Option<StatementHead>>,
     shown: Shown,
 }
@@ -171,13 +172,15 @@ impl<S: Store> Plane<S> {
                 Ok(heard) => heard,
                 Err(error) => return Ok(Err(error.to_string())),
             };
-            if asked < ASKED_MAX && matches!(heard.shown, Shown::Broken(_)) {
+            if heard.shown == Shown::Overtaken
+                || (asked < ASKED_MAX && matches!(heard.shown, Shown::Broken(_)))
+            {
                 continue;
             }
             let view = self.conclude(id, &By::Federation, &Extra::default(), heard).await;
             return broken_is_an_outcome(id, self.now(), view).map(Ok);
         }
-        Ok(Err("its answers went back and forth".to_owned()))
+        Ok(Err(OVERTAKEN.to_owned()))
     }
 
     /// An instance answers the challenge that rode in the answer to its check-in.
@@ -205,9 +208,17 @@ impl<S: Store> Plane<S> {
                     "sign nonce, instance, time and the last version statement with the instance's key";
                 Rejection::new("challenge-unanswered", "HS-8", error.to_string(), hint)
             })?;
-        self.challenges.done(call.id, &waiting.nonce);
-        let view = self.conclude(call.id, &By::Federation, &call.extra(), heard).await?;
+        let overtaken = heard.shown == Shown::Overtaken;
+        let view = self.conclude(call.id, &By::Federation, &call.extra(), heard).await;
+        if matches!(view, Ok(_) | Err(PlaneError::Refused(_))) {
+            self.challenges.done(call.id, &waiting.nonce);
+        }
+        let view = view?;
         let instance = self.asked(call.id).await?;
+        if overtaken {
+            let again = Waiting { nonce: self.fresh_nonce(), asked: instance.head, ..waiting };
+            self.challenges.wait(call.id, again, self.now());
+        }
         Ok((view, self.standing(&instance)?))
     }
 
@@ -248,11 +259,12 @@ impl<S: Store> Plane<S> {
         let command = Command::Answered { known, said };
         let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         self.decide_instance(id, by, extra, judge).await?;
-        let outcome = match shown {
-            Shown::Ahead => ChallengeOutcome::Ahead,
-            Shown::Current | Shown::Broken(_) => ChallengeOutcome::Confirmed,
+        let (outcome, detail) = match shown {
+            Shown::Ahead => (ChallengeOutcome::Ahead, None),
+            Shown::Overtaken => (ChallengeOutcome::Unanswered, Some(OVERTAKEN.to_owned())),
+            Shown::Current | Shown::Broken(_) => (ChallengeOutcome::Confirmed, None),
         };
-        Ok(ChallengeView { instance: id, outcome, at: self.now(), sequence, detail: None })
+        Ok(ChallengeView { instance: id, outcome, at: self.now(), sequence, detail })
     }
 
     /// The instance, if it may be asked anything.

@@ -38,13 +38,13 @@ impl<S: Store> Plane<S> {
                 "the instance CA",
                 federation.instance_ca.expires(),
                 Renewer::Founder,
-                "`fedplane ca prepare`, and the steps that it names",
+                "`fedplane ca certify instance-ca`, then `fedplane ca activate`",
             ),
             by_hand(
                 "the server's certificate",
                 federation.server_expires,
                 Renewer::Founder,
-                "`fedplane ca server`",
+                "`fedplane ca certify server`",
             ),
         ];
         let keys = self.keys();
@@ -85,7 +85,7 @@ impl<S: Store> Plane<S> {
     }
 
     /// With which keys this plane signs what.
-    fn signs(&self) -> Vec<(proof::Purpose, proof::KeyId)> {
+    pub(crate) fn signs(&self) -> Vec<(proof::Purpose, proof::KeyId)> {
         let federation = &self.federation;
         let (snapshot, timestamp) = self.repository.keys();
         vec![

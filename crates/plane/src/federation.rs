@@ -8,7 +8,7 @@ use governance::{ConstitutionDocument, Event, World, WorldEvent};
 use proof::jws::Typ;
 use proof::order::SignedRoot;
 use proof::tuf::{RoleKeys, Root};
-use proof::{Jws, KeyId, KeySet, KeysDocument, PublicKey, Purpose, Sign as _};
+use proof::{Jws, KeyId, KeySet, KeysDocument, PublicKey};
 
 use crate::decision::{By, Record};
 use crate::ports::{Commit, Document, Store};
@@ -84,8 +84,8 @@ impl<S: Store> Plane<S> {
         };
         let mut commands = vec![accept, WorldCommand::PublishKeys { serial, digest }];
         let mut documents = vec![order, kept];
+        let version = self.check_root(root.as_ref(), &document)?;
         if let Some(root) = root {
-            let version = self.check_root(&root, &document)?;
             commands.push(WorldCommand::PublishRoot { version, digest: root.digest() });
             documents.push(Document {
                 kind: ROOT.to_owned(),
@@ -95,15 +95,26 @@ impl<S: Store> Plane<S> {
         }
         self.decide_world(&commands, by, documents).await?;
         self.keys.store(Arc::new(Keys { document, signed }));
-        self.root_take_up().await
+        // The order is in force, whatever the disk says now: it is asked again until it takes the root.
+        if let Err(error) = self.root_take_up().await {
+            tracing::error!(%error, "the TUF root in force is not published yet");
+        }
+        Ok(())
     }
 
-    /// Whether a TUF root may come into force beside a keys document: signed as clients ask for, naming the same people, and
-    /// neither the plane's own metadata nor the Organism's is believed less by it (RL-3). Gives its version.
-    fn check_root(&self, root: &SignedRoot, keys: &KeysDocument) -> Result<u64, PlaneError> {
-        let hint = "draft both with `keys sign`; take out an old key once what it signed was signed anew";
+    /// Whether a TUF root may be in force beside a keys document, the one that comes with it or else the present one: signed
+    /// as clients ask for, naming the same people, and neither the plane's own metadata nor the Organism's is believed less
+    /// by it (RL-3). Gives its version.
+    fn check_root(&self, root: Option<&SignedRoot>, keys: &KeysDocument) -> Result<u64, PlaneError> {
+        let hint = match root {
+            Some(_) => "draft both with `keys sign`; take out an old key once what it signed was signed anew",
+            None => "put the root that goes with these keys into the order: `order sign --tuf-root`",
+        };
         let reject = |why: String| Rejection::new("root-refused", "RL-3", why, hint);
-        let next = root.open().map_err(|error| reject(error.to_string()))?;
+        let next = match root {
+            Some(root) => root.open().map_err(|error| reject(error.to_string()))?,
+            None => self.repository.root().map_err(unavailable)?,
+        };
         for (role, named, people) in
             [("root", &next.roles.root, &keys.founder), ("targets", &next.roles.targets, &keys.organism)]
         {
@@ -113,7 +124,10 @@ impl<S: Store> Plane<S> {
                 return Err(reject(why).into());
             }
         }
-        self.repository.root_check(root.bytes()).map_err(|error| reject(error.to_string()))?;
+        if let Some(root) = root {
+            let checked = self.repository.root_check(root.bytes(), self.now());
+            checked.map_err(|error| reject(error.to_string()))?;
+        }
         Ok(next.version)
     }
 
@@ -137,12 +151,7 @@ impl<S: Store> Plane<S> {
 
     fn check_not_locked_out(&self, current: &KeysDocument, next: &KeysDocument) -> Result<(), PlaneError> {
         let now = self.now();
-        let signs = [
-            (Purpose::Directives, self.federation.directives.key_id()),
-            (Purpose::Ledger, self.federation.ledger.key_id()),
-            (Purpose::Tokens, self.federation.tokens.key_id()),
-        ];
-        let lost = signs.into_iter().find(|(purpose, key)| next.find(*purpose, *key, now).is_none());
+        let lost = self.signs().into_iter().find(|(purpose, key)| next.find(*purpose, *key, now).is_none());
         let why = match lost {
             Some((purpose, key)) => format!("it does not name {key}, with which this plane signs {purpose}"),
             None if next.root_ca != current.root_ca => "it names another root certificate".to_owned(),

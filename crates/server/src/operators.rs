@@ -21,9 +21,10 @@ use serde::Deserialize;
 use store::Folder;
 use tokio::runtime::Handle;
 use wire::{
-    Acknowledge, ChallengeView, DecisionView, EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage,
-    EscalationView, Explanation, Federation, Freeze, InstanceView, Page, Publish, RedSwitch, ReleaseView,
-    RenewTargets, RevokePerson, RevokedPeople, RolloutView, SubmitOrder, SubscriptionChange, TargetsView,
+    Acknowledge, ChallengeOutcome, ChallengeView, DecisionView, EnrolmentCreated, EnrolmentRequest,
+    EnrolmentView, EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, Page, Publish,
+    RedSwitch, ReleaseView, RenewTargets, RevokePerson, RevokedPeople, RolloutView, SubmitOrder,
+    SubscriptionChange, TargetsView,
 };
 
 use crate::app::App;
@@ -111,8 +112,15 @@ pub(crate) async fn explain(State(app): State<App>, call: Call) -> Answer<Explan
 
 pub(crate) async fn challenge(State(app): State<App>, call: Call) -> Answer<ChallengeView> {
     call.nothing()?;
-    let view = app.plane.challenge(call.param("id")?, app.challenger.as_deref()).await?;
+    let mut view = app.plane.challenge(call.param("id")?, app.challenger.as_deref()).await?;
     app.metrics.challenged(&view);
+    let is_unheard = matches!(view.outcome, ChallengeOutcome::Waiting | ChallengeOutcome::Unanswered);
+    // Who names the endpoint does not learn by it what this plane's resolver and network say of any address.
+    if is_unheard && call.person()?.provider().is_some() {
+        tracing::info!(instance = %view.instance, detail = view.detail, "no answer at the endpoint");
+        view.detail =
+            Some("no answer at its endpoint that counts; operators of the federation see why".to_owned());
+    }
     Ok(Json(view))
 }
 

@@ -494,7 +494,7 @@ impl Loop {
         loop {
             let plane = Arc::clone(&self.plane);
             let turn = tokio::task::spawn_blocking(move || {
-                let signed = plane.repository_resign();
+                let signed = Handle::current().block_on(plane.root_take_up());
                 (signed, plane.expiries())
             });
             let Ok((signed, expiries)) = turn.await else { return self.task };

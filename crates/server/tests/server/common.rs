@@ -46,6 +46,28 @@ pub(crate) struct World {
     running: Option<Running>,
 }
 
+/// The TUF root that follows, of the people and online keys of a keys document.
+pub(crate) fn root_next(
+    keys: &KeysDocument,
+    previous: &[u8],
+    signers: &[&SigningKey],
+    until: Timestamp,
+) -> Vec<u8> {
+    let online = |purpose| -> Vec<_> {
+        keys.online.iter().filter(|key| key.purpose == purpose).map(|key| key.key).collect()
+    };
+    let (snapshot, timestamp) = (online(Purpose::Snapshot), online(Purpose::Timestamp));
+    let plan = RootPlan {
+        founder: &keys.founder,
+        organism: &keys.organism,
+        snapshot: &snapshot,
+        timestamp: &timestamp,
+    };
+    let mut root = draft::root_next(previous, &plan, until).unwrap();
+    signers.iter().for_each(|signer| root.sign(*signer).unwrap());
+    root.to_bytes().unwrap()
+}
+
 /// A peer: its key and the chain it shows.
 #[derive(Clone)]
 pub(crate) struct Who {

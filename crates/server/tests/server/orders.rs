@@ -2,12 +2,11 @@
 
 use governance::{Constitution, ConstitutionDocument, Digest, FindingCode, Span, State, Timestamp};
 use proof::order::{Order, OrderAction, SignedRoot};
-use proof::{Jws, KeySet, KeysDocument, PublicKey, Purpose, Sign as _, Typ};
+use proof::{Jws, KeySet, KeysDocument, Purpose, Sign as _, Typ};
 use trust::SigningKey;
-use trust::tuf::{RootPlan, draft};
 use wire::Acknowledge;
 
-use crate::common::{Who, World, bytes_of, now, refused, renewal, statement, version};
+use crate::common::{Who, World, bytes_of, now, refused, renewal, root_next, statement, version};
 
 pub(crate) fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
     let order = Order { serial, expires: now() + Span::hours(1), action };
@@ -118,9 +117,22 @@ async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plan
     let online = std::mem::take(&mut keys.online);
     let lost = sign(&keys, &[&world.founder]);
     refused(operator.order_submit(order(1, lost)).await, 409, "keys-lock-out");
+    for purpose in
+        [Purpose::Snapshot, Purpose::Timestamp, Purpose::Directives, Purpose::Ledger, Purpose::Tokens]
+    {
+        keys.online = online.iter().filter(|key| key.purpose != purpose).cloned().collect();
+        let lost = sign(&keys, &[&world.founder]);
+        refused(operator.order_submit(order(1, lost)).await, 409, "keys-lock-out");
+    }
     keys.online = online;
-    let stranger = SigningKey::generate().unwrap();
+    // The root in force is of other people.
+    let alike = keys.organism.clone();
     keys.organism = KeySet::single(*SigningKey::generate().unwrap().public_key());
+    let unlike = sign(&keys, &[&world.founder]);
+    let problem = refused(operator.order_submit(order(1, unlike)).await, 400, "root-refused");
+    assert!(problem.reasons[0].hint.contains("--tuf-root"), "{problem:?}");
+    keys.organism = alike;
+    let stranger = SigningKey::generate().unwrap();
     let untrusted = sign(&keys, &[&stranger]);
     refused(operator.order_submit(order(1, untrusted)).await, 403, "keys-untrusted");
     let second = sign(&keys, &[&world.founder]);
@@ -153,20 +165,8 @@ async fn rl_3_a_tuf_root_comes_into_force_with_its_keys_document_and_locks_no_cl
     let mut keys: KeysDocument = document.parse_unverified().unwrap();
     let first = bytes_of(&world.path("tuf/metadata/1.root.json"));
     let (founder, organism) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let online = |keys: &KeysDocument, purpose| -> Vec<PublicKey> {
-        keys.online.iter().filter(|key| key.purpose == purpose).map(|key| key.key).collect()
-    };
     let root = |keys: &KeysDocument, previous: &[u8], signers: &[&SigningKey]| {
-        let (snapshot, timestamp) = (online(keys, Purpose::Snapshot), online(keys, Purpose::Timestamp));
-        let plan = RootPlan {
-            founder: &keys.founder,
-            organism: &keys.organism,
-            snapshot: &snapshot,
-            timestamp: &timestamp,
-        };
-        let mut root = draft::root_next(previous, &plan, now() + Span::hours(1_000)).unwrap();
-        signers.iter().for_each(|signer| root.sign(*signer).unwrap());
-        root.to_bytes().unwrap()
+        root_next(keys, previous, signers, now() + Span::hours(1_000))
     };
     let order = |world: &World, serial, keys: &KeysDocument, root: Vec<u8>, signers: &[&SigningKey]| {
         let mut document = Jws::sign_json(Typ::Keys, keys, signers[0]).unwrap();
@@ -185,6 +185,10 @@ async fn rl_3_a_tuf_root_comes_into_force_with_its_keys_document_and_locks_no_cl
     let others = KeysDocument { organism: KeySet::single(*world.organism.public_key()), ..keys.clone() };
     let unlike = order(&world, 1, &keys, root(&others, &first, &signers), &signers);
     refused(operator.order_submit(unlike).await, 400, "root-refused");
+    let ended = root_next(&keys, &first, &signers, now() - Span::hours(1));
+    let ended = order(&world, 1, &keys, ended, &signers);
+    let problem = refused(operator.order_submit(ended).await, 400, "root-refused");
+    assert!(problem.detail.contains("expired"), "{problem:?}");
     let gone = KeysDocument { organism: KeySet::single(*organism.public_key()), ..keys.clone() };
     let lost = order(&world, 1, &gone, root(&gone, &first, &signers), &signers);
     let problem = refused(operator.order_submit(lost).await, 400, "root-refused");

@@ -186,17 +186,18 @@ impl Repository {
         Ok(version)
     }
 
-    /// Whether a root may follow the one in force: clients would take it, it names the keys that this repository signs with,
+    /// Whether a root may follow the one in force: clients would take it now, it names the keys that this repository signs with,
     /// and the targets in force still count under it. Changes nothing.
     ///
     /// # Errors
     /// As [`root_publish`](Self::root_publish); [`PublishError::Plan`] where it would lock clients out.
-    pub fn root_check(&self, bytes: &[u8]) -> Result<(), PublishError> {
+    pub fn root_check(&self, bytes: &[u8], now: Instant) -> Result<(), PublishError> {
         let _writing = self.write_lock();
         if self.root_judge(bytes)?.is_none() {
             return Ok(());
         }
         let next = parse::<Root>(bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?.signed;
+        fresh(&next, now, "5.3.10")?;
         let names = |role: &RoleKeys, key: &dyn Sign| {
             let key = Key::of(key.public_key()).id();
             key.is_ok_and(|id| role.keyids.contains(&id))

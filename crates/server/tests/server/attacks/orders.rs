@@ -1,13 +1,13 @@
 //! Orders that the Founder did not sign, signed otherwise, or signed before (FO-1, FO-5, AU-4).
 
 use governance::{Constitution, ConstitutionDocument, Digest, InstanceId, Span};
-use proof::order::{Order, OrderAction};
+use proof::order::{Order, OrderAction, SignedRoot};
 use proof::{Jws, KeySet, KeysDocument, Sign, Typ};
 use trust::SigningKey;
 
 use super::identity::serial;
 use super::{FEWER, OPERATOR, Refusal, Row, Scene, check, outcome, patient, row};
-use crate::common::{World, bytes_of, now};
+use crate::common::{World, bytes_of, now, root_next};
 use crate::orders::signed;
 
 pub(super) const TEST: &str = "fo_1_an_order_is_the_founders_whole_fresh_and_once_or_it_is_none";
@@ -139,6 +139,43 @@ pub(super) const ROWS: &[Row] = &[
         })
     }),
     row(
+        "a keys document, and not the TUF root that goes with it",
+        OPERATOR,
+        "RL-3",
+        "400 root-refused",
+        Refusal,
+        |s| {
+            Box::pin(async move {
+                let stranger = KeySet::single(*SigningKey::generate().unwrap().public_key());
+                let keys = keys_document(s.world, |keys| keys.organism = stranger);
+                let document = Jws::sign_json(Typ::Keys, &keys, &s.world.founder).unwrap();
+                vec![
+                    submitted(s.world, signed(s.world, serial(), OrderAction::Keys { document, root: None }))
+                        .await,
+                ]
+            })
+        },
+    ),
+    row(
+        "a keys document with a TUF root that has expired",
+        OPERATOR,
+        "RL-3",
+        "400 root-refused",
+        Refusal,
+        |s| {
+            Box::pin(async move {
+                let keys = keys_document(s.world, |_| {});
+                let document = Jws::sign_json(Typ::Keys, &keys, &s.world.founder).unwrap();
+                let first = bytes_of(&s.world.path("tuf/metadata/1.root.json"));
+                let ended = root_next(&keys, &first, &[&s.world.founder], now() - Span::hours(1));
+                let root = SignedRoot::new(ended).ok();
+                vec![
+                    submitted(s.world, signed(s.world, serial(), OrderAction::Keys { document, root })).await,
+                ]
+            })
+        },
+    ),
+    row(
         "a keys document that the Founder did not sign",
         OPERATOR,
         "AU-4",
@@ -172,7 +209,10 @@ pub(super) const THRESHOLD: &[Row] = &[row(
             let keys = keys_document(s.world, |keys| keys.founder = KeySet::new(2, both).unwrap());
             let mut document = Jws::sign_json(Typ::Keys, &keys, &s.world.founder).unwrap();
             document.add_signature(Typ::Keys, &second).unwrap();
-            let raised = signed(s.world, serial(), OrderAction::Keys { document, root: None });
+            let first = bytes_of(&s.world.path("tuf/metadata/1.root.json"));
+            let signers = [&s.world.founder, &second];
+            let root = SignedRoot::new(root_next(&keys, &first, &signers, now() + Span::hours(9))).ok();
+            let raised = signed(s.world, serial(), OrderAction::Keys { document, root });
             assert_eq!(submitted(s.world, raised).await, "accepted");
             s.begins().await;
             let mut answers = Vec::new();
