@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use governance::{Span, Timestamp};
+use proof::order::SignedRoot;
 use proof::tuf::{Fetched, Persist, Root, Stored, Targets, Trusted, Updater};
 use proof::{KeySet, PublicKey, SeedKey, Sign};
 use tempfile::TempDir;
@@ -264,6 +265,37 @@ fn a_root_is_followed_by_the_next_and_nothing_else() {
     assert_eq!(after.resign_if_due(at(1)).unwrap().map(versions), Some([2, 1, 2, 2]));
     assert_eq!(after.resign_if_due(at(1)).unwrap(), None);
     fixture.refresh(&mut client, at(1)).unwrap();
+}
+
+#[test]
+fn rl_3_a_root_that_would_lock_clients_out_is_refused_before_it_is_in_force() {
+    let fixture = Fixture::new();
+    let first = fixture.root.as_slice();
+    let check =
+        |bytes: &[u8], hours| fixture.repository.root_check(bytes, at(hours)).map_err(|e| e.to_string());
+    let refused = |bytes: &[u8], words: &str| {
+        let error = check(bytes, 1).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    };
+    let next = root(Some(first), &[1, 2, 3], 21, &[1, 2]);
+    assert_eq!(check(&next, 1), Ok(()));
+    assert!(check(&next, 24 * 366).unwrap_err().contains("expired"));
+    refused(&root(Some(first), &[1, 2, 3], 22, &[1, 2]), "signs snapshots");
+    let plan = |organism: &[u8], timestamp| {
+        let plan = RootPlan {
+            founder: &KeySet::new(2, public(&[1, 2, 3])).unwrap(),
+            organism: &KeySet::new(2, public(organism)).unwrap(),
+            snapshot: &public(&[21]),
+            timestamp: &public(&[timestamp]),
+        };
+        signed(draft::root_next(first, &plan, at(24)).unwrap(), &[1, 2])
+    };
+    refused(&plan(&[11, 12, 13], 32), "signs timestamps");
+    refused(&plan(&[14, 15], 31), "targets in force");
+    assert_eq!(fixture.repository.root().unwrap().version, 1, "nothing came into force");
+    // Not signed by its own threshold, it does not even travel.
+    assert!(SignedRoot::new(root(Some(first), &[2, 4, 5], 21, &[1, 2])).is_err());
+    assert!(SignedRoot::new(next).is_ok());
 }
 
 #[test]

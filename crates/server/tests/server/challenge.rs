@@ -264,6 +264,96 @@ async fn hs_8_behind_nat_the_challenge_rides_in_the_answer_to_a_check_in() {
     world.lawful().await;
 }
 
+/// What is reported while the answer is on its way, or held back, breaks no chain.
+#[tokio::test]
+async fn hs_8_an_answer_that_reports_overtook_is_asked_for_again() {
+    let world = World::start().await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    let (id, own) = (one.id, world.client(&one.who));
+    let document = |answer: Answer| answer.sign(&*one.who.key).unwrap();
+    let first = one.statement(1, None);
+    let second = one.statement(2, Some(&first));
+    let third = one.statement(3, Some(&second));
+    operator.instance_challenge(id).await.unwrap();
+    let nonce = own.check_in(id).await.unwrap().challenge.unwrap();
+    own.report(id, first.clone()).await.unwrap();
+    own.report(id, second.clone()).await.unwrap();
+    let standing = own.answer(id, document(one.answer(nonce.clone(), Some(first)))).await.unwrap();
+    let again = standing.challenge.unwrap();
+    assert_ne!(again, nonce);
+    // On record when it was asked.
+    own.report(id, third).await.unwrap();
+    assert_eq!(own.answer(id, document(one.answer(again, Some(second)))).await.unwrap().challenge, None);
+    assert!(operator.instance(id).await.unwrap().findings.is_empty());
+    world.lawful().await;
+}
+
+/// At its endpoint, a broken chain is believed when it is shown twice.
+#[tokio::test]
+async fn hs_8_a_broken_chain_is_asked_for_twice() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let one = Reached::new(&world).await;
+    let first = one.statement(1, None);
+    world.client(&one.who).report(one.id, first.clone()).await.unwrap();
+    let (id, key) = (one.id, Arc::clone(&one.who.key));
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    one.replies(move |Challenge { nonce }| {
+        let mut asked = count.lock().unwrap();
+        *asked += 1;
+        let statement = (*asked > 1).then(|| first.clone());
+        axum::Json(Answer { nonce, instance: id, at: now(), statement }.sign(&*key).unwrap()).into_response()
+    });
+    let view = operator.instance_challenge(one.id).await.unwrap();
+    assert_eq!((view.outcome, *asked.lock().unwrap()), (ChallengeOutcome::Confirmed, 2), "{view:?}");
+    world.lawful().await;
+}
+
+/// Instances that name the same address cannot make this plane flood it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hs_8_an_address_is_called_once_at_a_time() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let (one, other) = (Reached::new(&world).await, Reached::new(&world).await);
+    let (called, came) = tokio::sync::oneshot::channel();
+    let (go, goes) = std::sync::mpsc::channel::<()>();
+    let (id, key) = (one.id, Arc::clone(&one.who.key));
+    let (called, goes) = (Mutex::new(Some(called)), Mutex::new(goes));
+    one.replies(move |Challenge { nonce }| {
+        called.lock().unwrap().take().unwrap().send(()).unwrap();
+        tokio::task::block_in_place(|| goes.lock().unwrap().recv().unwrap());
+        axum::Json(Answer { nonce, instance: id, at: now(), statement: None }.sign(&*key).unwrap())
+            .into_response()
+    });
+    other.replies(|_| panic!("it was called"));
+    let first = tokio::spawn({
+        let operator = world.client(&world.operator());
+        async move { operator.instance_challenge(id).await }
+    });
+    came.await.unwrap();
+    let view = operator.instance_challenge(other.id).await.unwrap();
+    assert_eq!(view.outcome, ChallengeOutcome::Waiting);
+    assert!(view.detail.clone().unwrap().contains("another challenge is on its way"), "{view:?}");
+    go.send(()).unwrap();
+    assert_eq!(first.await.unwrap().unwrap().outcome, ChallengeOutcome::Confirmed);
+}
+
+/// Who names the endpoint is not told what this plane's network says of it.
+#[tokio::test]
+async fn hs_8_a_provider_learns_no_more_than_that_no_answer_came() {
+    let world = calling_world(&["10.0.0.0/8"]).await;
+    let (id, _) = world.instance_of("acme").await;
+    let bob = world.client(&world.person("provider/acme/bob").0);
+    let view = bob.instance_challenge(id).await.unwrap();
+    assert_eq!(view.outcome, ChallengeOutcome::Waiting);
+    assert!(view.detail.clone().unwrap().starts_with("no answer at its endpoint"), "{view:?}");
+    let operator = world.client(&world.operator());
+    let seen = operator.instance_challenge(id).await.unwrap().detail.unwrap();
+    assert!(!seen.starts_with("no answer at its endpoint"), "{seen}");
+}
+
 #[tokio::test]
 async fn hs_8_every_instance_has_its_turn() {
     let world = World::start_with(|_, settings| {

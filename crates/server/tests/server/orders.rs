@@ -8,6 +8,9 @@ use wire::Acknowledge;
 
 use crate::common::{Who, World, bytes_of, now, refused, renewal, root_next, statement, version};
 
+/// A certificate in the form of one.
+const ANOTHER_CA: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+
 pub(crate) fn signed(world: &World, serial: u64, action: OrderAction) -> Jws {
     let order = Order { serial, expires: now() + Span::hours(1), action };
     Jws::sign_json(Typ::Order, &order, &world.founder).unwrap()
@@ -125,6 +128,17 @@ async fn au_4_a_keys_document_comes_into_force_by_order_and_cannot_lock_the_plan
         refused(operator.order_submit(order(1, lost)).await, 409, "keys-lock-out");
     }
     keys.online = online;
+    let root_ca = std::mem::replace(&mut keys.root_ca, ANOTHER_CA.to_owned());
+    let problem =
+        refused(operator.order_submit(order(1, sign(&keys, &[&world.founder]))).await, 409, "keys-lock-out");
+    assert!(problem.detail.contains("root certificate"), "{problem:?}");
+    keys.root_ca = root_ca;
+    let origin = keys.ledger_origin.clone();
+    keys.ledger_origin.push_str("-2");
+    let problem =
+        refused(operator.order_submit(order(1, sign(&keys, &[&world.founder]))).await, 409, "keys-lock-out");
+    assert!(problem.detail.contains("another ledger"), "{problem:?}");
+    keys.ledger_origin = origin;
     // The root in force is of other people.
     let alike = keys.organism.clone();
     keys.organism = KeySet::single(*SigningKey::generate().unwrap().public_key());
