@@ -40,6 +40,8 @@ struct Inner {
     /// Up to when turns were dealt out.
     dealt: Option<Timestamp>,
     queue: VecDeque<InstanceId>,
+    /// Whether a turn found no room in the queue since turns were last dealt out.
+    passed_over: bool,
     waiting: HashMap<InstanceId, Waiting>,
 }
 
@@ -57,7 +59,9 @@ impl Challenges {
 
     /// The time whose turns are to be dealt out now. What went by before the start is let be.
     pub(crate) fn turns(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        (self.inner().dealt.replace(now).unwrap_or(now), now)
+        let mut inner = self.inner();
+        inner.passed_over = false;
+        (inner.dealt.replace(now).unwrap_or(now), now)
     }
 
     /// Puts an instance in the queue if its turn lies in that time.
@@ -66,6 +70,10 @@ impl Challenges {
             let mut inner = self.inner();
             if inner.queue.len() < QUEUE_MAX {
                 inner.queue.push_back(instance.id);
+            } else if !std::mem::replace(&mut inner.passed_over, true) {
+                tracing::warn!(
+                    "instances are challenged more slowly than their turns come: some are passed over"
+                );
             }
         }
     }

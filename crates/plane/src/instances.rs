@@ -12,7 +12,7 @@ use proof::{Jws, PublicKey, SignedRequest};
 use trust::Validity;
 use trust::ca::{Issued, read_csr};
 
-use crate::decision::{By, Extra};
+use crate::decision::{By, CONFLICTS_MAX, Extra};
 use crate::enrolments::Found;
 use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Store};
 use crate::{Plane, PlaneError, Rejection};
@@ -73,7 +73,7 @@ impl<S: Store> Plane<S> {
         }
         let digest = Digest::of(request.secret.as_bytes());
         let _gate = self.gate.read().await;
-        loop {
+        for _ in 0..CONFLICTS_MAX {
             let (seen, now) = self.law_of_the_day().await?;
             let enrolment = self.enrolment_find(digest, now, &key).await?;
             let enrolment = match enrolment {
@@ -102,6 +102,7 @@ impl<S: Store> Plane<S> {
                 Err(crate::decision::SettleError::Failed(error)) => return Err(error),
             }
         }
+        Err(PlaneError::Unavailable("the federation is being changed by others all the time".to_owned()))
     }
 
     async fn registration_commit(
