@@ -131,11 +131,7 @@ pub(super) const ROWS: &[Row] = &[
     row("a keys document that locks the plane out", OPERATOR, "AU-4", "409 keys-lock-out", Refusal, |s| {
         Box::pin(async move {
             let lost = keys_document(s.world, |keys| keys.online.clear());
-            let document = Jws::sign_json(Typ::Keys, &lost, &s.world.founder).unwrap();
-            vec![
-                submitted(s.world, signed(s.world, serial(), OrderAction::Keys { document, root: None }))
-                    .await,
-            ]
+            vec![keys_submitted(s.world, &lost, &s.world.founder, None).await]
         })
     }),
     row(
@@ -148,11 +144,7 @@ pub(super) const ROWS: &[Row] = &[
             Box::pin(async move {
                 let stranger = KeySet::single(*SigningKey::generate().unwrap().public_key());
                 let keys = keys_document(s.world, |keys| keys.organism = stranger);
-                let document = Jws::sign_json(Typ::Keys, &keys, &s.world.founder).unwrap();
-                vec![
-                    submitted(s.world, signed(s.world, serial(), OrderAction::Keys { document, root: None }))
-                        .await,
-                ]
+                vec![keys_submitted(s.world, &keys, &s.world.founder, None).await]
             })
         },
     ),
@@ -184,11 +176,7 @@ pub(super) const ROWS: &[Row] = &[
         |s| {
             Box::pin(async move {
                 let keys = keys_document(s.world, |_| {});
-                let document = Jws::sign_json(Typ::Keys, &keys, &s.world.organism).unwrap();
-                vec![
-                    submitted(s.world, signed(s.world, serial(), OrderAction::Keys { document, root: None }))
-                        .await,
-                ]
+                vec![keys_submitted(s.world, &keys, &s.world.organism, None).await]
             })
         },
     ),
@@ -263,6 +251,17 @@ async fn amended(
 }
 
 /// The keys document that would come next.
+/// What comes of an order for a keys document that this key signed.
+async fn keys_submitted(
+    world: &World,
+    keys: &KeysDocument,
+    signer: &SigningKey,
+    root: Option<SignedRoot>,
+) -> String {
+    let document = Jws::sign_json(Typ::Keys, keys, signer).unwrap();
+    submitted(world, signed(world, serial(), OrderAction::Keys { document, root })).await
+}
+
 fn keys_document(world: &World, change: impl FnOnce(&mut KeysDocument)) -> KeysDocument {
     let first = Jws::parse(&bytes_of(&world.path("keys.json"))).unwrap();
     let mut keys: KeysDocument = first.parse_unverified().unwrap();
