@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use proof::{PublicKey, Sign, SignError};
+use rustix::fs::OFlags;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -26,6 +27,8 @@ pub const KEY_FILE_BYTES_MAX: u64 = 4 * 1024;
 pub const PRIVATE_MODE: u32 = 0o600;
 /// Access rights of a file anyone may read.
 pub const PUBLIC_MODE: u32 = 0o644;
+/// What a file is called on its way to the place of another: no name that anybody gives a key.
+const PARTIAL: &str = ".fedplane-partial";
 
 /// Why a key could not be made, kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -174,20 +177,14 @@ impl SigningKey {
         write_new(path, self.to_text(passphrase)?.as_bytes(), PRIVATE_MODE)
     }
 
-    /// Writes the file that it was read from anew, whole or not at all: under another passphrase, or under none.
+    /// Writes the file that it was read from anew, whole or not at all: under another passphrase, or under none. Of a link, the
+    /// file that it leads to.
     ///
     /// # Errors
     /// When the file cannot be written; it holds what it held then.
     pub fn replace(&self, path: &Path, passphrase: Option<&Secret>) -> Result<(), KeyFileError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".new");
-        let beside = PathBuf::from(name);
-        write_new(&beside, self.to_text(passphrase)?.as_bytes(), PRIVATE_MODE)?;
-        let renamed = std::fs::rename(&beside, path).map_err(io(path, "replace it"));
-        if renamed.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        renamed.and_then(|()| sync_folder(path))
+        let real = std::fs::canonicalize(path).map_err(io(path, "find out where it is"))?;
+        write_over(&real, self.to_text(passphrase)?.as_bytes(), PRIVATE_MODE)
     }
 
     /// Reads a key from its file.
@@ -246,7 +243,13 @@ pub(crate) fn read_private(
     bytes_max: u64,
     kind: Private,
 ) -> Result<Option<Zeroizing<String>>, KeyFileError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if kind != Private::Secret {
+        // A pipe in the place of a key is refused below; without this, opening it waits for whoever writes.
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => KeyFileError::Missing(path.to_path_buf()),
         _ => io(path, "open it")(error),
     })?;
@@ -301,6 +304,29 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileErro
     file.write_all(bytes).map_err(io(path, "write it"))?;
     file.sync_all().map_err(io(path, "bring it to the disk"))?;
     sync_folder(path)
+}
+
+/// Writes a file in the place of the one that stands there, whole or not at all, on disk (its name too) before this returns.
+/// What an earlier try that was cut short left beside it is taken away: it may be a key in plain.
+///
+/// # Errors
+/// When the system refuses; the file holds what it held then.
+pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PARTIAL);
+    let beside = PathBuf::from(name);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io(&beside, "take away what an earlier try left there")(error));
+        }
+        _ => {}
+    }
+    let written = write_new(&beside, bytes, mode)
+        .and_then(|()| std::fs::rename(&beside, path).map_err(io(path, "replace it")));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written.and_then(|()| sync_folder(path))
 }
 
 /// Brings a file's name to the disk.
@@ -406,6 +432,39 @@ mod tests {
         key.replace(&path, None).unwrap();
         assert_eq!(SigningKey::load(&path).unwrap().key_id(), key.key_id());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn the_file_that_a_link_leads_to_is_replaced_and_what_was_cut_short_is_in_nobody_s_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let key = SigningKey::create(&at("real")).unwrap();
+        std::os::unix::fs::symlink("real", at("link")).unwrap();
+        fs::write(at("real.fedplane-partial"), "a key in plain, of a try before").unwrap();
+        fs::write(at("link.new"), "somebody's own").unwrap();
+        key.replace(&at("link"), Some(&secret("one"))).unwrap();
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert!(SigningKey::is_locked(&at("real")).unwrap(), "no plain key is left");
+        assert_eq!(fs::metadata(at("real")).unwrap().permissions().mode() & 0o777, PRIVATE_MODE);
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["link", "link.new", "real"]);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_key_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(PRIVATE_MODE),
+            0,
+        )
+        .unwrap();
+        assert!(matches!(SigningKey::load(&path), Err(KeyFileError::Malformed(_))));
     }
 
     #[test]
