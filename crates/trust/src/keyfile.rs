@@ -329,6 +329,16 @@ pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileErr
     written.and_then(|()| sync_folder(path))
 }
 
+/// Copies a private key's file, as it is, in the place of another: as [`write_over`]; mode 0600.
+///
+/// # Errors
+/// When there is none, others may read it, it is no key's file, or the system refuses.
+pub fn copy_over(from: &Path, to: &Path) -> Result<(), KeyFileError> {
+    let text = read_private(from, KEY_FILE_BYTES_MAX, Private::Key)?;
+    let text = text.ok_or_else(|| KeyFileError::Malformed(from.to_path_buf()))?;
+    write_over(to, text.as_bytes(), PRIVATE_MODE)
+}
+
 /// Brings a file's name to the disk.
 fn sync_folder(path: &Path) -> Result<(), KeyFileError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -3,19 +3,22 @@
 //!
 //! Never signs without the root CA's private key, which lies offline.
 
+mod activate;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{ConstitutionDocument, Span, Timestamp};
-use proof::{PublicKey, Sign as _};
 use serde::Serialize;
 use trust::ca::ServerHost;
 use trust::keyfile::{PUBLIC_MODE, write_new};
-use trust::{Issuer, KeySource, RootCa, Validity};
+use trust::{Issuer, KeySource, Validity};
+
+use activate::{ActivateArgs, Place, retired_setting};
 
 use super::init::server_hosts;
-use crate::folder::{Folder, read_document, read_text, write_whole};
+use crate::folder::{Folder, read_document, read_text};
 use crate::secrets::SecretArgs;
 use crate::{Failure, Output, clock, values};
 
@@ -98,19 +101,6 @@ struct CertifyArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-struct ActivateArgs {
-    /// Whose certificate: instance-ca or server.
-    #[arg(value_enum)]
-    whose: Whose,
-    /// The new key: a file, which is moved into the folder, or a `pkcs11:` URI.
-    #[arg(long, value_name = "KEY")]
-    key: KeySource,
-    /// Its certificate, as `ca certify` wrote it.
-    #[arg(long, value_name = "FILE")]
-    cert: PathBuf,
-}
-
-#[derive(Args, Clone, Debug)]
 struct RetireArgs {
     /// Removes it though certificates that it issued may still count.
     #[arg(long)]
@@ -125,12 +115,9 @@ struct Certified {
 }
 
 #[derive(Serialize)]
-struct Activated {
-    whose: &'static str,
-    ends: Timestamp,
-    /// Where what it replaces lies now.
-    before: Vec<PathBuf>,
-    /// What has to be set by hand.
+struct Retired {
+    removed: Vec<PathBuf>,
+    /// What has to be set by hand, under `[keys]`.
     setting: Option<String>,
 }
 
@@ -153,12 +140,17 @@ pub fn run(args: CaArgs, out: &Output) -> Result<(), Failure> {
         }
         CaCommand::Activate(activate) => {
             let activated = activate.activate(&folder, &args.secrets)?;
-            out.show(&activated, || shown(&activated))
+            out.show(&activated, || activated.report())
         }
         CaCommand::Retire(RetireArgs { now }) => {
-            let removed = retire(&folder, now, clock::now())?;
-            out.show(&serde_json::json!({ "removed": removed }), || {
-                "The instance CA before is removed; start the server again.".to_owned()
+            let retired = retire(&folder, now, clock::now())?;
+            out.show(&retired, || {
+                let mut lines =
+                    vec!["The instance CA before is removed; start the server again.".to_owned()];
+                lines.extend(retired.setting.as_ref().map(|line| {
+                    format!("Set in fedplane.toml, under [keys]: {line}\nIts key stays where it is: destroy it there.")
+                }));
+                lines.join("\n")
             })
         }
     }
@@ -194,74 +186,11 @@ impl CertifyArgs {
     }
 }
 
-impl ActivateArgs {
-    /// Checks both, and moves them: the certificate last, so that one which was cut short is begun again.
-    fn activate(&self, folder: &Folder, secrets: &SecretArgs) -> Result<Activated, Failure> {
-        let name = self.whose.as_str();
-        let root = RootCa::from_pem(&folder.keys_document()?.root_ca)?;
-        let signer = self.key.open(&mut secrets.secrets()?)?;
-        let pem = read_text(&self.cert)?;
-        let ends = self.check(&pem, *signer.public_key(), &root, || {
-            Issuer::instances(&pem, signer.clone(), &root).map(|ca| ca.expires())
-        })?;
-        let keys = folder.federation_keys();
-        let at = |suffix: &str| keys.join(format!("{name}{suffix}"));
-        if self.whose == Whose::InstanceCa && at(".retired.pem").exists() {
-            let detail = format!(
-                "{} is there: the instance CA before that one is not retired yet",
-                at(".retired.pem").display()
-            );
-            return Err(Failure::new("ca-not-retired", "HS-1", detail, "run `fedplane ca retire` first"));
-        }
-        let mut before = Vec::new();
-        let mut keep = |from: PathBuf, to: PathBuf| -> Result<(), Failure> {
-            if from.exists() {
-                fs::rename(&from, &to).map_err(|error| Failure::file(&to, "keep it there", &error))?;
-                before.push(to);
-            }
-            Ok(())
-        };
-        let setting = match &self.key {
-            KeySource::File(path) => {
-                keep(at(".key"), at(".retired.key"))?;
-                fs::rename(path, at(".key"))
-                    .map_err(|error| Failure::file(path, "move it into the folder", &error))?;
-                None
-            }
-            token => Some(format!("[keys] {} = \"{token}\"", name.replace('-', "_"))),
-        };
-        keep(at(".pem"), at(".retired.pem"))?;
-        write_whole(&at(".pem"), pem.as_bytes())?;
-        Ok(Activated { whose: name, ends, before, setting })
-    }
-
-    fn check(
-        &self,
-        pem: &str,
-        key: PublicKey,
-        root: &RootCa,
-        as_ca: impl Fn() -> Result<Timestamp, trust::CaError>,
-    ) -> Result<Timestamp, Failure> {
-        if self.whose == Whose::InstanceCa {
-            return Ok(as_ca()?);
-        }
-        let chain = trust::pem::certificates(pem)
-            .map_err(|error| Failure::malformed(&self.cert, &error, "name what `ca certify` wrote"))?;
-        trust::identity::check_any_server(&chain, root, clock::now())?;
-        let leaf = chain.first().map(trust::identity::public_key).transpose()?;
-        if leaf != Some(key) {
-            let detail = format!("{} is not over the key {}", self.cert.display(), key.id());
-            return Err(Failure::new("key-mismatch", "HS-1", detail, "name the key that was certified"));
-        }
-        Ok(chain.first().map(trust::identity::expires).transpose()?.unwrap_or(Timestamp::from_millis(0)))
-    }
-}
-
 /// Removes what `activate` kept of the instance CA before. A certificate counts for its lifetime, and may be renewed within
 /// the grace (HS-2).
-fn retire(folder: &Folder, at_once: bool, now: Timestamp) -> Result<Vec<PathBuf>, Failure> {
-    let keys = folder.federation_keys();
-    let retired = keys.join("instance-ca.retired.pem");
+fn retire(folder: &Folder, at_once: bool, now: Timestamp) -> Result<Retired, Failure> {
+    let place = Place::of(folder, Whose::InstanceCa)?;
+    let retired = place.at(".retired.pem");
     if !retired.exists() {
         let detail = format!("{} is not there: no instance CA waits to be retired", retired.display());
         return Err(Failure::new(
@@ -276,7 +205,7 @@ fn retire(folder: &Folder, at_once: bool, now: Timestamp) -> Result<Vec<PathBuf>
             .parse_unverified()
             .map_err(|error| Failure::untrusted("the constitution", "FO-5", &error))?;
         let lasts = law.parameters.identity_certificate_lifetime + law.parameters.identity_renewal_grace;
-        let since = activated_at(&keys.join("instance-ca.pem"))?;
+        let since = activated_at(&place.at(".pem"))?;
         if now <= since + lasts {
             let detail = format!(
                 "certificates that it issued may be renewed until {}, {lasts} after the other was activated",
@@ -286,13 +215,13 @@ fn retire(folder: &Folder, at_once: bool, now: Timestamp) -> Result<Vec<PathBuf>
         }
     }
     let mut removed = Vec::new();
-    for path in [keys.join("instance-ca.retired.key"), retired] {
+    for path in [place.at(".retired.key"), retired] {
         if path.exists() {
             fs::remove_file(&path).map_err(|error| Failure::file(&path, "remove it", &error))?;
             removed.push(path);
         }
     }
-    Ok(removed)
+    Ok(Retired { removed, setting: place.retired().map(|_| retired_setting(None)) })
 }
 
 fn activated_at(certificate: &Path) -> Result<Timestamp, Failure> {
@@ -301,17 +230,4 @@ fn activated_at(certificate: &Path) -> Result<Timestamp, Failure> {
         modified.map_err(|error| Failure::file(certificate, "find out when it was written", &error))?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-}
-
-fn shown(activated: &Activated) -> String {
-    let mut lines = vec![format!(
-        "The {} is another from the next start of the server on, until {}.",
-        activated.whose, activated.ends
-    )];
-    lines.extend(activated.setting.as_ref().map(|setting| format!("Set in fedplane.toml: {setting}")));
-    lines.extend(activated.before.iter().map(|path| format!("The one before: {}", path.display())));
-    if activated.whose == Whose::InstanceCa.as_str() {
-        lines.push("It signs its revocation list until `fedplane ca retire`.".to_owned());
-    }
-    lines.join("\n")
 }

@@ -547,4 +547,4 @@ fn report(made: &Made) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

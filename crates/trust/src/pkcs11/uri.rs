@@ -14,6 +14,8 @@ pub const SCHEME: &str = "pkcs11:";
 pub const URI_BYTES_MAX: usize = 2048;
 /// The longest value, in bytes, decoded.
 pub const VALUE_BYTES_MAX: usize = 256;
+/// The attribute with which other programs take the PIN itself.
+const PIN_VALUE: &str = "pin-value";
 /// The attributes that are understood.
 const KNOWN: &str =
     "token, manufacturer, serial, model, slot-id, object, id, type=private, and ?module-path, pin-source";
@@ -107,7 +109,6 @@ impl Pkcs11Uri {
                 put(&mut self.token.module_path, "module-path", path)
             }
             (true, "pin-source") => put(&mut self.pin_source, "pin-source", pin_source(value)?),
-            (true, "pin-value") => Err(UriError::PinValue),
             (_, other) => Err(UriError::Unknown(other.chars().take(64).collect())),
         }
     }
@@ -183,6 +184,10 @@ impl FromStr for Pkcs11Uri {
         {
             let form = || UriError::Form(part.chars().take(64).collect());
             let (name, value) = part.split_once('=').ok_or_else(form)?;
+            // Before anything else: no other refusal may show it.
+            if name.eq_ignore_ascii_case(PIN_VALUE) {
+                return Err(UriError::PinValue);
+            }
             let value = decode(value, in_query).ok_or_else(form)?;
             if value.len() > VALUE_BYTES_MAX {
                 return Err(form());
@@ -331,7 +336,12 @@ mod tests {
         check("pkcs11:?module-path=libsofthsm2.so", "absolute");
         check("pkcs11:?pin-source=pin", "absolute");
         check("pkcs11:?pin-source=|cat%20pin", "absolute");
-        check("pkcs11:?pin-value=1234", "mode 0600");
+        for uri in
+            ["?pin-value=1234", "?pin-value=12/%3", "?pin-value=12 34", "?PIN-Value=1234", "pin-value=1234"]
+        {
+            let error = format!("pkcs11:{uri}").parse::<Pkcs11Uri>().unwrap_err();
+            assert_eq!(error, UriError::PinValue, "{uri}");
+        }
         check(&format!("pkcs11:token={}", "a".repeat(VALUE_BYTES_MAX + 1)), "NAME=VALUE");
         check(&format!("pkcs11:token={}", "a".repeat(URI_BYTES_MAX)), "at most");
     }
