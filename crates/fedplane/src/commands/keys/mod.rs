@@ -1,17 +1,18 @@
 //! The keys document and the TUF root that belongs to it (AU-4, RL-3): shown, signed offline by one holder after another, and
 //! taken into a folder once an order has put them into force.
 
+mod adopt;
 mod draft;
 mod sign;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use governance::Timestamp;
 use proof::{KeySet, KeysDocument, Purpose};
 use serde::Serialize;
 
-use crate::folder::{Folder, read_document, write_whole};
+use crate::folder::Folder;
 use crate::table::Column;
 use crate::{Failure, Output, clock};
 
@@ -35,8 +36,8 @@ enum KeysCommand {
     Show(FolderArgs),
     /// Drafts and signs the next keys document and TUF root, offline; run again on the same folder with another key.
     Sign(Box<KeysSignArgs>),
-    /// Takes a keys document that is in force into the federation's folder, for the commands that read it there.
-    Adopt(AdoptArgs),
+    /// Takes a keys document that is in force into the federation's folder, which the plane is asked about.
+    Adopt(adopt::AdoptArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -44,14 +45,6 @@ struct FolderArgs {
     /// The federation's folder.
     #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     federation: PathBuf,
-}
-
-#[derive(Args, Clone, Debug)]
-struct AdoptArgs {
-    /// The folder that `keys sign` filled.
-    folder: PathBuf,
-    #[command(flatten)]
-    federation: FolderArgs,
 }
 
 /// A key of the document, as it is listed.
@@ -77,18 +70,11 @@ struct Shown {
     keys: Vec<Listed>,
 }
 
-#[derive(Serialize)]
-struct Adopted {
-    serial: u64,
-    /// Where the root keys before lie from now on, where others came.
-    founder_before: Option<PathBuf>,
-}
-
 /// `fedplane keys`.
 ///
 /// # Errors
-/// When a document is missing or not signed as it must be.
-pub fn run(args: KeysArgs, out: &Output) -> Result<(), Failure> {
+/// When a document is missing, not signed as it must be, or not in force.
+pub async fn run(args: KeysArgs, out: &Output) -> Result<(), Failure> {
     match args.command {
         KeysCommand::Show(FolderArgs { federation }) => {
             let shown = shown(&Folder::new(federation).keys_document()?);
@@ -98,47 +84,11 @@ pub fn run(args: KeysArgs, out: &Output) -> Result<(), Failure> {
             let signed = sign::sign(&args, clock::now())?;
             out.show(&signed, || sign::report(&signed, out))
         }
-        KeysCommand::Adopt(AdoptArgs { folder, federation }) => {
-            let adopted = adopt(&folder, &Folder::new(federation.federation))?;
-            out.show(&adopted, || {
-                let serial = adopted.serial;
-                match &adopted.founder_before {
-                    None => format!("The folder goes by keys document {serial} now."),
-                    Some(path) => format!(
-                        "The folder goes by keys document {serial} and its root keys now; hand out the new founder.json.\n\
-                         Auditors who begin at the first entry of the ledger need the old one: {}",
-                        path.display()
-                    ),
-                }
-            })
+        KeysCommand::Adopt(args) => {
+            let adopted = adopt::run(&args).await?;
+            out.show(&adopted, || adopted.report())
         }
     }
-}
-
-/// Puts the document in the place of the folder's, if that lets it follow (AU-4).
-fn adopt(from: &Path, to: &Folder) -> Result<Adopted, Failure> {
-    let current = to.keys_document()?;
-    let document = read_document(&from.join(DOCUMENT))?;
-    let next = current.open_successor(&document).map_err(|error| {
-        let hint = "name the folder whose documents an order has put into force";
-        Failure::new("keys-untrusted", "AU-4", error.to_string(), hint)
-    })?;
-    let founder_before = if next.founder == current.founder {
-        None
-    } else {
-        let kept = to.path().join(format!("founder.{}.json", current.serial));
-        let fail = |error: std::io::Error| Failure::file(&kept, "keep the root keys there", &error);
-        std::fs::copy(to.founder(), &kept).map_err(fail)?;
-        Some(kept)
-    };
-    // The document first: the root keys before open it too, since they signed it.
-    write_whole(&to.keys(), document.to_json().as_bytes())?;
-    if founder_before.is_some() {
-        let text = serde_json::to_string_pretty(&next.founder)
-            .map_err(|error| Failure::new("output", "AU-4", error.to_string(), ""))?;
-        write_whole(&to.founder(), format!("{text}\n").as_bytes())?;
-    }
-    Ok(Adopted { serial: next.serial, founder_before })
 }
 
 fn offline<'a>(role: &'a str, set: &'a KeySet) -> impl Iterator<Item = Listed> + 'a {
