@@ -1,7 +1,10 @@
 //! The command line: every command and option, with what it is for.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
+use clap::builder::StyledStr;
+use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
@@ -9,6 +12,7 @@ use crate::commands::{
     rollout, scenario, serve, simulate, subscription, token, what_if,
 };
 use crate::demo;
+use crate::secrets::without_pins;
 use crate::{Failure, Output};
 
 /// The operator's tool of a WebWaka federation: makes it, serves it, governs it, audits it.
@@ -72,6 +76,48 @@ pub enum Command {
     Scenario(scenario::ScenarioArgs),
     /// Simulates a fleet, and checks the invariants of the law at every step.
     Simulate(simulate::SimulateArgs),
+}
+
+impl Cli {
+    /// Reads a command line. What is wrong with it is said without the PIN that a name of a key may hold by mistake.
+    ///
+    /// # Errors
+    /// When it is misused, or asks for help or the version.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(line).map_err(|mut error| {
+            let shown = |value: &ContextValue| match value {
+                ContextValue::String(text) => Some(ContextValue::String(without_pins(text).into_owned())),
+                ContextValue::Strings(texts) => Some(ContextValue::Strings(
+                    texts.iter().map(|text| without_pins(text).into_owned()).collect(),
+                )),
+                ContextValue::StyledStr(text) => Some(ContextValue::StyledStr(unstyled(text))),
+                ContextValue::StyledStrs(texts) => {
+                    Some(ContextValue::StyledStrs(texts.iter().map(unstyled).collect()))
+                }
+                _ => None,
+            };
+            let parts: Vec<_> = error
+                .context()
+                .filter(|(_, value)| holds_pin(&value.to_string()))
+                .map(|(kind, value)| (kind, shown(value)))
+                .collect();
+            for (kind, value) in parts {
+                match value {
+                    Some(value) => drop(error.insert(kind, value)),
+                    None => drop(error.remove(kind)),
+                }
+            }
+            error
+        })
+    }
+}
+
+fn holds_pin(text: &str) -> bool {
+    matches!(without_pins(text), Cow::Owned(_))
+}
+
+fn unstyled(text: &StyledStr) -> StyledStr {
+    without_pins(&text.to_string()).into_owned().into()
 }
 
 /// A misused command line as a failure, where `--json` asks for one; help and version are no misuse.
@@ -164,6 +210,57 @@ mod tests {
         assert!(reason.detail.contains("<POSITION>") && reason.detail.contains("as 42"), "{reason:?}");
         let failure = told("fedplane --json instance lst").unwrap();
         assert!(failure.reasons[0].hint.contains("'list'"), "{failure:?}");
+    }
+
+    #[test]
+    fn no_command_shows_a_pin_that_stands_in_a_name() {
+        const PIN: &str = "98765";
+        let key = format!("pkcs11:token=fed;object=a?module-path=/m.so&pin-value={PIN}");
+        let odd = format!("pkcs11:token=fed?pin-value={PIN}/%3");
+        for line in [
+            "key show KEY",
+            "key make KEY",
+            "key passwd KEY",
+            "key csr KEY --out o",
+            "init d --online-keys KEY",
+            "init d --founder-key KEY",
+            "init d --organism-key KEY",
+            "init d --root-ca-key KEY",
+            "init d --admin-key KEY",
+            "order sign --key KEY --out o",
+            "order sign --keyKEY --out o",
+            "keys sign --out d --key KEY",
+            "keys sign --out d --key a --founder KEY",
+            "keys sign --out d --key a --organism=KEY",
+            "ca certify server --csr c --out o --ca-key KEY",
+            "ca activate server --cert c --key KEY",
+            "operator add alice --role operator --ca-key KEY",
+            "release sign --manifest m --package p --out o --key KEY",
+            "release renew --out o --key KEY",
+            "constitution sign c --out o --key KEY",
+            "constitution show --url u --operator-key KEY",
+            "ledger verify --operator-key KEY",
+            "status --operator-key KEY",
+            "status KEY",
+            "KEY",
+            "--KEY",
+            "order sign --do KEY --out o",
+        ] {
+            for key in [&key, &odd] {
+                let words = || {
+                    std::iter::once("fedplane")
+                        .chain(line.split(' '))
+                        .map(|word| word.replace("KEY", key).into())
+                };
+                let error = Cli::read(words()).unwrap_err();
+                let failure = misuse(&error, words().chain(["--json".into()])).unwrap();
+                let told = format!("{error}\n{}\n{failure}\n{:?}", error.render().ansi(), failure.reasons);
+                assert!(!told.contains(PIN), "{line}: {told}");
+            }
+        }
+        // Where it is no option of a key, it is read later.
+        let failure = Failure::usage(format!("--add tokens={key}"), "");
+        assert!(!failure.to_string().contains(PIN));
     }
 
     #[test]

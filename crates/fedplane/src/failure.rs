@@ -13,6 +13,8 @@ use trust::tuf::PublishError;
 use trust::{CaError, IdentityError, KeyFileError, RandomError, SignerError};
 use wire::ProblemReason;
 
+use crate::secrets::without_pins;
+
 /// How TLS begins when it does not believe a server.
 const NOT_BELIEVED: &str = "invalid peer certificate";
 /// What TLS says then of a certificate that the root CA did not issue.
@@ -29,14 +31,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of one reason.
+    /// A failure of one reason. What it says is shown without the PIN that a name of a key may hold by mistake.
     #[must_use]
     pub fn new(code: &str, rule: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::of(vec![ProblemReason {
             code: code.to_owned(),
             rule: rule.to_owned(),
-            detail: detail.into(),
-            hint: hint.into(),
+            detail: without_pins(&detail.into()).into_owned(),
+            hint: without_pins(&hint.into()).into_owned(),
         }])
     }
 

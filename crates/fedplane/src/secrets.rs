@@ -2,6 +2,7 @@
 //!
 //! Never an option or an environment variable that holds one: those name the file.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,32 @@ impl SecretArgs {
             None => Secrets::none(),
         })
     }
+}
+
+/// The attribute by which other programs take a PIN in the name of a key.
+const PIN_VALUE: &str = "pin-value=";
+
+/// A message without the PIN that somebody wrote into the name of a key (RFC 7512), where none belongs: to the next
+/// attribute, or the end of the line.
+#[must_use]
+pub fn without_pins(text: &str) -> Cow<'_, str> {
+    // Of the same length, so that places in the one are places in the other.
+    let lower = text.to_ascii_lowercase();
+    if !lower.contains(PIN_VALUE) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = 0..text.len();
+    while let Some(found) = lower.get(rest.clone()).and_then(|lower| lower.find(PIN_VALUE)) {
+        let value = rest.start + found + PIN_VALUE.len();
+        let length =
+            lower.get(value..).and_then(|lower| lower.find(['&', '\n'])).unwrap_or(text.len() - value);
+        shown.push_str(text.get(rest.start..value).unwrap_or_default());
+        shown.push('…');
+        rest.start = value + length;
+    }
+    shown.push_str(text.get(rest).unwrap_or_default());
+    shown.into()
 }
 
 /// What a new key is put under.
@@ -154,5 +181,20 @@ impl<'a> Silent<'a> {
 impl Drop for Silent<'_> {
     fn drop(&mut self) {
         let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_in_a_name_is_not_shown() {
+        let check = |text: &str, shown: &str| assert_eq!(without_pins(text), shown);
+        check("pkcs11:token=a?pin-source=/p", "pkcs11:token=a?pin-source=/p");
+        check("pkcs11:token=a?pin-value=1234", "pkcs11:token=a?pin-value=…");
+        check("a?PIN-Value=12 3'4&module-path=/m\nnext", "a?PIN-Value=…&module-path=/m\nnext");
+        check("ä pin-value=1&pin-value=2", "ä pin-value=…&pin-value=…");
+        check("pin-value=", "pin-value=…");
     }
 }
