@@ -87,7 +87,7 @@ struct CertifyArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// A name or an address of the server, beside localhost; may be repeated.
-    #[arg(long = "host", value_name = "HOST")]
+    #[arg(long = "host", value_name = "HOST", value_parser = values::host)]
     hosts: Vec<String>,
     /// The root CA's private key, a file or a `pkcs11:` URI, instead of the folder's `keys/founder/root-ca.key`.
     #[arg(long, value_name = "KEY")]

@@ -59,7 +59,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "FILE")]
     pub constitution: Option<PathBuf>,
     /// A DNS name or IP address under which the server is reached, besides localhost; the first one goes into the settings.
-    #[arg(long = "host", value_name = "NAME_OR_IP")]
+    #[arg(long = "host", value_name = "NAME_OR_IP", value_parser = values::host)]
     pub hosts: Vec<String>,
     /// Where the keys are.
     #[command(flatten)]

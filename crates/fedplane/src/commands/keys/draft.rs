@@ -26,7 +26,7 @@ pub struct Changes {
     #[arg(long, value_name = "PURPOSE=KEY")]
     pub add: Vec<String>,
     /// The id of an online key that counts no more, or the beginning of it; may be repeated.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub drop: Vec<String>,
     /// All the Founder's keys from now on, each a key or its public half; may be repeated.
     #[arg(long, value_name = "KEY")]
