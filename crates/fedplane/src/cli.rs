@@ -313,6 +313,7 @@ mod tests {
             "release renew --out targets.json --key a b --expires 30d",
             "release publish targets.json",
             "keys show --federation d",
+            "keys show both --json",
             "keys sign --out d --key a b --add tokens=t.key --drop abc --founder f --founder g --threshold 2",
             "keys sign --out d --key a --drop -Zab --drop=-b",
             "keys adopt d --json",

@@ -36,13 +36,13 @@ pub(super) struct AdoptArgs {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Adopted {
-    serial: u64,
+    pub(super) serial: u64,
     /// Whether the folder had the document already.
-    repeated: bool,
+    pub(super) repeated: bool,
     /// Where the document before lies from now on.
-    keys_before: Option<PathBuf>,
+    pub(super) keys_before: Option<PathBuf>,
     /// Where the root keys before lie from now on, where others came.
-    founder_before: Option<PathBuf>,
+    pub(super) founder_before: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &AdoptArgs) -> Result<Adopted, Failure> {
@@ -76,7 +76,7 @@ async fn asked(url: Option<&str>, folder: &Folder) -> Result<Jws, Failure> {
 }
 
 /// Whether the document is the one that the plane goes by, or came before it.
-fn in_force(next: &KeysDocument, plane: &Jws) -> Result<(), Failure> {
+pub(super) fn in_force(next: &KeysDocument, plane: &Jws) -> Result<(), Failure> {
     let there: KeysDocument = plane
         .parse_unverified()
         .map_err(|error| Failure::untrusted("the plane's keys document", "AU-4", &error))?;
@@ -105,7 +105,7 @@ fn is_there(folder: &Folder, document: &Jws) -> Result<bool, Failure> {
 
 /// Puts the document in the place of the folder's, if that lets it follow (AU-4). Where it is there already, does what a try
 /// that was cut short has left.
-fn adopt(document: &Jws, to: &Folder) -> Result<Adopted, Failure> {
+pub(super) fn adopt(document: &Jws, to: &Folder) -> Result<Adopted, Failure> {
     let current = to.keys_document()?;
     let repeated = is_there(to, document)?;
     let kept = |name: &str, serial: u64| to.path().join(format!("{name}.{serial}.json"));
@@ -177,114 +177,5 @@ impl Adopted {
             )
         }));
         lines.join("\n")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock;
-    use crate::commands::init::{create, tests::options};
-    use crate::commands::keys::draft::Changes;
-    use crate::commands::keys::{KeysSignArgs, sign};
-    use crate::secrets::SecretArgs;
-    use trust::{KeySource, SigningKey};
-
-    struct Bench {
-        place: tempfile::TempDir,
-        folder: Folder,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let place = tempfile::tempdir().unwrap();
-            let mut options = options(place.path().join("f"));
-            options.now = clock::now();
-            let folder = Folder::new(create(&options).unwrap().folder);
-            Self { place, folder }
-        }
-
-        /// The next keys document, signed by two of the Founder's keys: another Founder, or another lifetime.
-        fn next(&self, name: &str, other_founder: bool) -> Jws {
-            let out = self.place.path().join(name);
-            let mut keys: Vec<KeySource> = [1, 2].map(|number| self.folder.founder_key(number).into()).into();
-            let mut changes = Changes::default();
-            if other_founder {
-                let key = self.place.path().join(format!("{name}.key"));
-                SigningKey::create(&key).unwrap();
-                changes = Changes { founder: vec![key.clone().into()], threshold: Some(1), ..changes };
-                keys.push(key.into());
-            }
-            let args = KeysSignArgs {
-                out: out.clone(),
-                keys,
-                secrets: SecretArgs::default(),
-                changes,
-                expires: governance::Span::hours(24),
-                tuf_root: None,
-                federation: self.folder.path().to_path_buf(),
-            };
-            assert!(sign::sign(&args, clock::now()).unwrap().complete);
-            read_document(&out.join(DOCUMENT)).unwrap()
-        }
-
-        fn at(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
-        }
-    }
-
-    #[test]
-    fn au_4_what_is_adopted_is_kept_beside_and_may_be_adopted_again() {
-        let bench = Bench::new();
-        let (before, root) = (bench.folder.keys_document().unwrap(), bench.folder.root_keys().unwrap());
-        let next = bench.next("next", true);
-        let told = adopt(&next, &bench.folder).unwrap();
-        assert_eq!((told.serial, told.repeated), (2, false));
-        assert_eq!(told.keys_before.as_ref(), Some(&bench.at("keys.1.json")));
-        assert_eq!(told.founder_before.as_ref(), Some(&bench.at("founder.1.json")));
-        let kept = crate::folder::read_root_keys(&bench.at("founder.1.json")).unwrap();
-        assert_eq!(kept, root);
-        assert_eq!(crate::folder::read_keys_document(&bench.at("keys.1.json"), &root).unwrap(), before);
-        let again = adopt(&next, &bench.folder).unwrap();
-        assert!(again.repeated && again.founder_before.is_none() && again.report().contains("already"));
-        assert_eq!(bench.folder.keys_document().unwrap().serial, 2);
-    }
-
-    #[test]
-    fn au_4_what_was_cut_short_between_the_two_files_is_done() {
-        let bench = Bench::new();
-        let root = bench.folder.root_keys().unwrap();
-        let next = bench.next("next", true);
-        for kept in [true, false] {
-            std::fs::write(bench.folder.founder(), serde_json::to_string(&root).unwrap()).unwrap();
-            std::fs::write(bench.folder.keys(), next.to_json()).unwrap();
-            if kept {
-                std::fs::write(bench.at("keys.1.json"), "the one before").unwrap();
-            }
-            let told = adopt(&next, &bench.folder).unwrap();
-            assert!(told.repeated && told.founder_before == Some(bench.at("founder.1.json")), "{told:?}");
-            assert_eq!(bench.folder.root_keys().unwrap(), bench.folder.keys_document().unwrap().founder);
-            assert_eq!(crate::folder::read_root_keys(&bench.at("founder.1.json")).unwrap(), root);
-            let _ = std::fs::remove_file(bench.at("keys.1.json"));
-            std::fs::remove_file(bench.at("founder.1.json")).unwrap();
-        }
-    }
-
-    #[test]
-    fn au_4_only_what_the_plane_goes_by_is_adopted() {
-        let bench = Bench::new();
-        let first = read_document(&bench.folder.keys()).unwrap();
-        let (next, other) = (bench.next("next", false), bench.next("other", true));
-        let of = |document: &Jws| document.parse_unverified::<KeysDocument>().unwrap();
-        let refused = |next: &Jws, plane: &Jws, word: &str| {
-            let failure = in_force(&of(next), plane).unwrap_err();
-            assert_eq!(failure.code(), "keys-not-in-force");
-            assert!(failure.to_string().contains(word), "{failure}");
-        };
-        refused(&next, &first, "document 1, and not by 2 yet");
-        refused(&next, &other, "another keys document 2");
-        in_force(&of(&next), &next).unwrap();
-        // The plane has gone on since.
-        in_force(&of(&first), &next).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod draft;
+mod show;
 mod sign;
 
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use governance::Timestamp;
 use proof::{KeySet, KeysDocument, Purpose};
 use serde::Serialize;
 
-use crate::folder::Folder;
 use crate::table::Column;
 use crate::{Failure, Output, clock};
 
@@ -32,8 +32,8 @@ pub struct KeysArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum KeysCommand {
-    /// Shows the folder's keys document: who signs what, and until when.
-    Show(FolderArgs),
+    /// Shows a keys document: who signs what, and until when; of one on its way, what would come and go.
+    Show(show::ShowArgs),
     /// Drafts and signs the next keys document and TUF root, offline; run again on the same folder with another key.
     Sign(Box<KeysSignArgs>),
     /// Takes a keys document that is in force into the federation's folder, which the plane is asked about.
@@ -60,29 +60,25 @@ struct Listed {
     until: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
-struct Shown {
-    serial: u64,
-    trust_domain: String,
-    issued: Timestamp,
-    founder_threshold: u32,
-    organism_threshold: u32,
-    keys: Vec<Listed>,
-}
-
 /// `fedplane keys`.
 ///
 /// # Errors
 /// When a document is missing, not signed as it must be, or not in force.
 pub async fn run(args: KeysArgs, out: &Output) -> Result<(), Failure> {
     match args.command {
-        KeysCommand::Show(FolderArgs { federation }) => {
-            let shown = shown(&Folder::new(federation).keys_document()?);
-            out.show(&shown, || report(&shown, out))
+        KeysCommand::Show(args) => {
+            let shown = show::show(&args)?;
+            out.show(&shown, || shown.report(out))
         }
         KeysCommand::Sign(args) => {
-            let signed = sign::sign(&args, clock::now())?;
-            out.show(&signed, || sign::report(&signed, out))
+            let mut secrets = args.secrets.secrets()?;
+            let prepared = sign::prepare(&args, clock::now(), &mut secrets)?;
+            if !out.is_json() {
+                // Before any passphrase is asked for, and anything signed.
+                out.note(&format!("{}\n", prepared.report(out)));
+            }
+            let signed = sign::sign(&args, prepared, &mut secrets)?;
+            out.show(&signed, || sign::report(&signed))
         }
         KeysCommand::Adopt(args) => {
             let adopted = adopt::run(&args).await?;
@@ -116,27 +112,6 @@ fn listed(keys: &KeysDocument) -> Vec<Listed> {
     all
 }
 
-fn shown(keys: &KeysDocument) -> Shown {
-    Shown {
-        serial: keys.serial,
-        trust_domain: keys.trust_domain.to_string(),
-        issued: keys.issued,
-        founder_threshold: keys.founder.threshold(),
-        organism_threshold: keys.organism.threshold(),
-        keys: listed(keys),
-    }
-}
-
-fn report(shown: &Shown, out: &Output) -> String {
-    let pairs = Output::pairs(&[
-        ("federation", shown.trust_domain.clone()),
-        ("keys document", format!("{}, of {}", shown.serial, shown.issued)),
-        ("Founder", format!("{} must sign", shown.founder_threshold)),
-        ("Organism", format!("{} must sign", shown.organism_threshold)),
-    ]);
-    Output::parts(&[pairs, table(&shown.keys, out)])
-}
-
 /// The keys as a table.
 fn table(keys: &[Listed], out: &Output) -> String {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| out.time(at));
@@ -144,3 +119,6 @@ fn table(keys: &[Listed], out: &Output) -> String {
     let header = [Column::new("signs as"), Column::new("key"), Column::new("from"), Column::new("until")];
     out.table(&header, keys.iter().map(row))
 }
+
+#[cfg(test)]
+mod tests;
