@@ -2,6 +2,7 @@
 //!
 //! Never learns the private key, never tries a refused PIN again, and never passes a signature on that does not verify.
 
+mod patience;
 mod token;
 mod uri;
 
@@ -37,7 +38,9 @@ pub struct TokenError {
 }
 
 /// A private key in a token. It signs one message after another, from any thread: a few sessions are shared by all.
-pub struct TokenKey {
+pub struct TokenKey(Arc<Opened>);
+
+struct Opened {
     uri: Pkcs11Uri,
     token: Arc<Token>,
     public: PublicKey,
@@ -54,7 +57,7 @@ impl TokenKey {
         let fail = |fault: Fault| failed(uri, &fault);
         let token = Token::open(uri, secrets).map_err(fail)?;
         let public = token.with(false, |session, _| public_key(session, uri)).map_err(fail)?;
-        Ok(Self { uri: uri.clone(), token, public, found: Mutex::default() })
+        Ok(Self(Arc::new(Opened { uri: uri.clone(), token, public, found: Mutex::default() })))
     }
 
     /// Makes a key in a token, from where it cannot be taken out; its label is the URI's `object`.
@@ -73,7 +76,7 @@ impl TokenKey {
         token.with(true, |session, _| make(session, label, &id)).map_err(fail)?;
         let made = Pkcs11Uri { id: Some(id), ..uri.clone() };
         let public = token.with(false, |session, _| public_key(session, &made)).map_err(fail)?;
-        Ok(Self { uri: uri.clone(), token, public, found: Mutex::default() })
+        Ok(Self(Arc::new(Opened { uri: uri.clone(), token, public, found: Mutex::default() })))
     }
 
     /// Takes the key out of the token for good.
@@ -81,14 +84,16 @@ impl TokenKey {
     /// # Errors
     /// When the token refuses.
     pub fn destroy(self) -> Result<(), TokenError> {
-        let destroyed = self.token.with(true, |session, _| {
-            let (private, public) = pair(session, &self.uri)?;
+        let destroyed = self.0.token.with(true, |session, _| {
+            let (private, public) = pair(session, &self.0.uri)?;
             session.destroy_object(private)?;
             Ok(session.destroy_object(public)?)
         });
-        destroyed.map_err(|fault| failed(&self.uri, &fault))
+        destroyed.map_err(|fault| failed(&self.0.uri, &fault))
     }
+}
 
+impl Opened {
     fn signature(&self, message: &[u8]) -> Result<[u8; 64], Fault> {
         let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
         let signature = self.token.with(false, |session, since| {
@@ -101,13 +106,14 @@ impl TokenKey {
     }
 
     fn handle(&self, session: &Session, since: u64) -> Result<ObjectHandle, Fault> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match *found {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *found();
+        match known {
             Some((at, handle)) if at == since => Ok(handle),
             _ => {
-                // It was there when it was opened.
+                // It was there when it was opened. Not asked for behind the lock: the module may hang.
                 let handle = private_key(session, &self.uri).map_err(Fault::gone)?;
-                *found = Some((since, handle));
+                *found() = Some((since, handle));
                 Ok(handle)
             }
         }
@@ -116,17 +122,21 @@ impl TokenKey {
 
 impl Sign for TokenKey {
     fn public_key(&self) -> &PublicKey {
-        &self.public
+        &self.0.public
     }
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        self.signature(message)
-            .map_err(|fault| SignError { key: self.public.id(), why: failed(&self.uri, &fault).to_string() })
+        let (opened, message) = (Arc::clone(&self.0), message.to_vec());
+        let signature = self.0.token.patience.call(move || opened.signature(&message));
+        signature.map_err(|fault| SignError {
+            key: self.0.public.id(),
+            why: failed(&self.0.uri, &fault).to_string(),
+        })
     }
 }
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenKey({} at {})", self.public.id(), self.uri)
+        write!(f, "TokenKey({} at {})", self.0.public.id(), self.0.uri)
     }
 }
 

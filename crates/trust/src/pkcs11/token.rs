@@ -1,6 +1,8 @@
 //! The sessions with a token: a few, shared by all its keys, opened anew when they are lost.
 //!
-//! A module is loaded once a process and never unloaded. Nobody waits for a token without end.
+//! A module is loaded once a process and never unloaded. Whoever waits here for a session, or for the module to start anew, gives
+//! up after a while; a call that hangs in the module ends for signatures alone ([`super::patience`]). Opening a key, making one
+//! and taking one away wait for the module, and for the person who types a PIN, as long as they take.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -14,6 +16,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Limit, Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 
+use super::patience::Patience;
 use super::uri::{Pkcs11Uri, TokenName};
 use crate::secret::{Secret, Secrets, secret_file};
 
@@ -109,6 +112,8 @@ pub(super) struct Token {
     sessions_max: usize,
     sessions: Mutex<Sessions>,
     freed: Condvar,
+    /// How long signatures wait.
+    pub(super) patience: Arc<Patience>,
 }
 
 #[derive(Default)]
@@ -229,6 +234,7 @@ impl Token {
             sessions_max: most,
             sessions: Mutex::default(),
             freed: Condvar::new(),
+            patience: Arc::default(),
         };
         // A PIN that is wrong is told now, and the token forgotten: the next one may have another.
         let session = token.log_in(slot, false)?;
