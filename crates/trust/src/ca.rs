@@ -17,6 +17,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::identity::{self, IdentityError, RootCa};
 use crate::signer::Signer;
@@ -341,6 +342,14 @@ impl From<&str> for ServerHost {
     fn from(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Address)
     }
+}
+
+/// Whether this is a revocation list (DER) that the key has signed.
+#[must_use]
+pub fn signed_list(list: &[u8], key: &PublicKey) -> bool {
+    let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return false };
+    let signature: Result<&[u8; 64], _> = list.signature_value.data.as_ref().try_into();
+    signature.is_ok_and(|signature| key.verify(list.tbs_cert_list.as_ref(), signature).is_ok())
 }
 
 /// Makes a certificate request for a key. It names nothing: who it is for is the issuer's to say.

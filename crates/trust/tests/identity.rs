@@ -4,7 +4,7 @@
 use governance::{InstanceId, OperatorName, Person, Timestamp, TrustDomain};
 use proof::Sign as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use trust::ca::{ServerHost, make_csr, read_csr};
+use trust::ca::{ServerHost, make_csr, read_csr, signed_list};
 use trust::identity::check_server;
 use trust::tls::self_signed;
 use trust::{CaError, IdentityError, Issuer, Peer, RootCa, SigningKey, Validity, classify, pem};
@@ -298,6 +298,21 @@ fn id_1_certificates_are_x509_svids() {
     assert!(ca.is_ca() && usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign());
     assert!(!usage.value.digital_signature());
     assert_eq!(ca.basic_constraints().unwrap().unwrap().value.path_len_constraint, Some(0));
+}
+
+#[test]
+fn a_revocation_list_is_told_by_who_signed_it() {
+    let federation = federation();
+    let key = |pem: &str| trust::identity::public_key(&pem::certificates(pem).unwrap()[0]).unwrap();
+    let (instances, root) =
+        (key(&federation.instances.certificate_pem()), key(&federation.root.certificate_pem()));
+    let revoked = [("0a1b".to_owned(), at(NOW))];
+    let mut list = federation.instances.revocation_list(&revoked, at(NOW), at(NOW + DAY)).unwrap();
+    assert!(signed_list(&list, &instances));
+    assert!(!signed_list(&list, &root));
+    *list.last_mut().unwrap() ^= 1;
+    assert!(!signed_list(&list, &instances));
+    assert!(!signed_list(b"", &instances));
 }
 
 #[test]

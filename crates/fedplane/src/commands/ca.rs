@@ -4,21 +4,22 @@
 //! Never signs without the root CA's private key, which lies offline.
 
 mod activate;
+mod retire;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use governance::{ConstitutionDocument, Span, Timestamp};
+use governance::{Span, Timestamp};
 use serde::Serialize;
 use trust::ca::ServerHost;
 use trust::keyfile::{PUBLIC_MODE, write_new};
 use trust::{Issuer, KeySource, Validity};
 
-use activate::{ActivateArgs, Place, retired_setting};
+use activate::ActivateArgs;
+use retire::RetireArgs;
 
 use super::init::server_hosts;
-use crate::folder::{Folder, read_document, read_text};
+use crate::folder::{Folder, read_text};
 use crate::secrets::SecretArgs;
 use crate::{Failure, Output, clock, values};
 
@@ -54,6 +55,9 @@ enum CaCommand {
     /// Activate: puts a key and its certificate in the place of those in the folder; counts when the server starts again.
     Activate(ActivateArgs),
     /// Retire: removes the instance CA before, once no certificate that it issued counts any more.
+    ///
+    /// Counts from when it first sees that the plane, started again, issues by the other: run it then, and once more when it
+    /// says. How long is the law's to say, as it is then or as the folder's constitution.sig has it, whichever is longer.
     Retire(RetireArgs),
 }
 
@@ -100,13 +104,6 @@ struct CertifyArgs {
     days: Option<u32>,
 }
 
-#[derive(Args, Clone, Debug)]
-struct RetireArgs {
-    /// Removes it though certificates that it issued may still count.
-    #[arg(long)]
-    now: bool,
-}
-
 #[derive(Serialize)]
 struct Certified {
     certificate: PathBuf,
@@ -114,18 +111,11 @@ struct Certified {
     ends: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Retired {
-    removed: Vec<PathBuf>,
-    /// What has to be set by hand, under `[keys]`.
-    setting: Option<String>,
-}
-
 /// `fedplane ca`.
 ///
 /// # Errors
 /// When a key is missing, or a certificate is not of it or of the root CA.
-pub fn run(args: CaArgs, out: &Output) -> Result<(), Failure> {
+pub async fn run(args: CaArgs, out: &Output) -> Result<(), Failure> {
     let folder = Folder::new(&args.federation);
     match args.command {
         CaCommand::Certify(certify) => {
@@ -142,16 +132,9 @@ pub fn run(args: CaArgs, out: &Output) -> Result<(), Failure> {
             let activated = activate.activate(&folder, &args.secrets)?;
             out.show(&activated, || activated.report())
         }
-        CaCommand::Retire(RetireArgs { now }) => {
-            let retired = retire(&folder, now, clock::now())?;
-            out.show(&retired, || {
-                let mut lines =
-                    vec!["The instance CA before is removed; start the server again.".to_owned()];
-                lines.extend(retired.setting.as_ref().map(|line| {
-                    format!("Set in fedplane.toml, under [keys]: {line}\nIts key stays where it is: destroy it there.")
-                }));
-                lines.join("\n")
-            })
+        CaCommand::Retire(retire) => {
+            let retired = retire.retire(&folder, clock::now()).await?;
+            out.show(&retired, || retired.report())
         }
     }
 }
@@ -184,50 +167,4 @@ impl CertifyArgs {
         write_new(&self.out, issued.to_pem().as_bytes(), PUBLIC_MODE)?;
         Ok(Certified { certificate: self.out.clone(), serial: issued.serial, ends: issued.not_after })
     }
-}
-
-/// Removes what `activate` kept of the instance CA before. A certificate counts for its lifetime, and may be renewed within
-/// the grace (HS-2).
-fn retire(folder: &Folder, at_once: bool, now: Timestamp) -> Result<Retired, Failure> {
-    let place = Place::of(folder, Whose::InstanceCa)?;
-    let retired = place.at(".retired.pem");
-    if !retired.exists() {
-        let detail = format!("{} is not there: no instance CA waits to be retired", retired.display());
-        return Err(Failure::new(
-            "ca-none-retired",
-            "HS-1",
-            detail,
-            "`ca activate` keeps the one before there",
-        ));
-    }
-    if !at_once {
-        let law: ConstitutionDocument = read_document(&folder.constitution_signed())?
-            .parse_unverified()
-            .map_err(|error| Failure::untrusted("the constitution", "FO-5", &error))?;
-        let lasts = law.parameters.identity_certificate_lifetime + law.parameters.identity_renewal_grace;
-        let since = activated_at(&place.at(".pem"))?;
-        if now <= since + lasts {
-            let detail = format!(
-                "certificates that it issued may be renewed until {}, {lasts} after the other was activated",
-                since + lasts
-            );
-            return Err(Failure::new("ca-in-use", "HS-2", detail, "wait until then, or use --now"));
-        }
-    }
-    let mut removed = Vec::new();
-    for path in [place.at(".retired.key"), retired] {
-        if path.exists() {
-            fs::remove_file(&path).map_err(|error| Failure::file(&path, "remove it", &error))?;
-            removed.push(path);
-        }
-    }
-    Ok(Retired { removed, setting: place.retired().map(|_| retired_setting(None)) })
-}
-
-fn activated_at(certificate: &Path) -> Result<Timestamp, Failure> {
-    let modified = fs::metadata(certificate).and_then(|metadata| metadata.modified());
-    let modified =
-        modified.map_err(|error| Failure::file(certificate, "find out when it was written", &error))?;
-    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }

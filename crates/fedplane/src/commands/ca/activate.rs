@@ -168,7 +168,8 @@ impl Place {
         Ok(Some(opened?.into()))
     }
 
-    fn certificate(path: &Path) -> Result<Option<KeyId>, Failure> {
+    /// The key that the certificate of this file is over, if there is one.
+    pub(super) fn certificate(path: &Path) -> Result<Option<KeyId>, Failure> {
         if !path.exists() {
             return Ok(None);
         }
@@ -336,7 +337,7 @@ impl Activated {
                     .to_owned(),
             );
         } else if self.whose == Whose::InstanceCa.as_str() {
-            lines.push("It signs its revocation list until `fedplane ca retire`.".to_owned());
+            lines.push("It signs its revocation list until `fedplane ca retire`, which begins to count when the server has started again.".to_owned());
         }
         lines.join("\n")
     }
