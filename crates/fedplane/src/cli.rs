@@ -176,6 +176,7 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
@@ -210,6 +211,20 @@ mod tests {
         assert!(reason.detail.contains("<POSITION>") && reason.detail.contains("as 42"), "{reason:?}");
         let failure = told("fedplane --json instance lst").unwrap();
         assert!(failure.reasons[0].hint.contains("'list'"), "{failure:?}");
+    }
+
+    #[test]
+    fn the_commands_by_which_expiring_things_are_renewed_are_there() {
+        let said = include_str!("../../plane/src/expiry.rs");
+        let commands: Vec<&str> =
+            said.split('`').filter(|part| part.starts_with("fedplane ") && !part.contains('\n')).collect();
+        assert!(commands.len() >= 4, "{commands:?}");
+        for line in commands {
+            // Named without what they need: nothing but that may be missing.
+            let error = Cli::try_parse_from(line.split(' ')).err();
+            let kind = error.as_ref().map(clap::Error::kind);
+            assert!(matches!(kind, None | Some(ErrorKind::MissingRequiredArgument)), "{line}: {error:?}");
+        }
     }
 
     #[test]
