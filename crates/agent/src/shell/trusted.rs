@@ -130,8 +130,14 @@ impl Trust {
         let Some(bytes) = self.public.file("/constitution.json", DOCUMENT_BYTES_MAX).await? else {
             return Ok(kept);
         };
+        // Believed when it was taken: a Founder who came later has not signed it.
+        if kept.is_some() && folder.read(LAW)? == Some(bytes.clone()) {
+            return Ok(kept);
+        }
         let untrusted = |why: &dyn std::fmt::Display| ShellError::untrusted("the constitution")(why);
-        let published = self.constitution_open(&bytes).map_err(|error| untrusted(&error))?;
+        let open = |document: Jws| document.open(Typ::Constitution, &self.keys.founder);
+        let published: ConstitutionDocument =
+            Jws::parse(&bytes).and_then(open).map_err(|error| untrusted(&error))?;
         if published.effective > now || kept.as_ref().is_some_and(|kept| kept.effective > published.effective)
         {
             return Ok(kept);
@@ -142,14 +148,10 @@ impl Trust {
         Ok(Some(published))
     }
 
-    /// The constitution that was in force when one was last seen.
+    /// The constitution that was in force when one was last seen; who signed it was looked at then.
     pub(super) fn constitution_kept(&self, folder: &Folder) -> Option<ConstitutionDocument> {
         let bytes = folder.read(LAW).ok().flatten()?;
-        self.constitution_open(&bytes).ok()
-    }
-
-    fn constitution_open(&self, bytes: &[u8]) -> Result<ConstitutionDocument, JwsError> {
-        Jws::parse(bytes)?.open(Typ::Constitution, &self.keys.founder)
+        Jws::parse(&bytes).ok()?.parse_unverified().ok()
     }
 
     /// What the Organism signed about a release, through a whole TUF refresh.

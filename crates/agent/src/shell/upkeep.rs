@@ -32,8 +32,14 @@ impl Agent {
             tracing::info!(serial = self.trust.keys.serial, "follows a new keys document");
             self.certify()?;
         }
-        if let Some(constitution) = self.trust.constitution(&self.folder, now).await? {
-            self.follow(&constitution);
+        match self.trust.constitution(&self.folder, now).await {
+            Ok(Some(constitution)) => self.follow(&constitution),
+            Ok(None) => {}
+            // As by a Founder before, for an instance that came later: what its owner set goes on until an amendment.
+            Err(error @ ShellError::Untrusted { .. }) => {
+                tracing::warn!(%error, "the constitution is not followed")
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

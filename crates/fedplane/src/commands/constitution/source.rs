@@ -2,7 +2,7 @@
 //!
 //! Never shows as the Founder's what the Founder's keys did not sign.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use governance::{Constitution, ConstitutionDocument, Digest, Timestamp};
 use proof::order::{Order, OrderAction};
@@ -99,6 +99,9 @@ impl Law {
     }
 }
 
+/// Founders before that are looked for.
+const FOUNDERS_MAX: usize = 1_000;
+
 /// The Founder's keys as the folder has them: of the keys document, else of `founder.json`, else none.
 pub(crate) fn founder(folder: &Folder) -> Result<Option<KeySet>, Failure> {
     match (folder.founder().exists(), folder.keys().exists()) {
@@ -147,5 +150,33 @@ pub(super) async fn in_force(connect: &ConnectArgs) -> Result<Law, Failure> {
         }
         failure
     })?;
-    Law::signed("the law in force", &document, Some(&keys))?.must_be_signed()
+    let law = Law::signed("the law in force", &document, Some(&keys))?;
+    if law.signed == Some(true) {
+        return Ok(law);
+    }
+    for (path, before) in founders_before(&connect.folder())? {
+        let source = format!("the law in force, signed by the Founder before ({})", path.display());
+        let earlier = Law::signed(&source, &document, Some(&before))?;
+        if earlier.signed == Some(true) {
+            return Ok(earlier);
+        }
+    }
+    law.must_be_signed()
+}
+
+/// The root keys before, newest first, as `keys adopt` kept them: a law stays in force when the Founder's keys change.
+fn founders_before(folder: &Folder) -> Result<Vec<(PathBuf, KeySet)>, Failure> {
+    let serial = folder.keys_document()?.serial;
+    let paths = (1..serial)
+        .rev()
+        .take(FOUNDERS_MAX)
+        .map(|serial| folder.path().join(format!("founder.{serial}.json")));
+    let read = |path: PathBuf| {
+        let text = read_text(&path)?;
+        let keys = serde_json::from_str(&text);
+        let keys =
+            keys.map_err(|error| Failure::malformed(&path, &error, "it is what `keys adopt` kept there"))?;
+        Ok((path, keys))
+    };
+    paths.filter(|path| path.exists()).map(read).collect()
 }
