@@ -485,7 +485,7 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     {
         let mut book = plane.book();
         book.secret = "another".to_owned();
-        (book.key, book.head) = (None, None);
+        (book.key_before, book.head) = (book.key.take(), None);
         book.log.clear();
     }
     instance.start();
@@ -507,6 +507,21 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     plane.rounds(1).await;
     assert_eq!(std::fs::read(&key).unwrap(), new);
     assert!(!plane.book().log.iter().any(|line| line.starts_with("registered")));
+    // The identity lost and the key kept: it finds by itself that it takes another.
+    assert!(instance.stop());
+    std::fs::remove_file(instance.folder.join("identity.json")).unwrap();
+    let settings = std::fs::read_to_string(&instance.config).unwrap();
+    std::fs::write(&instance.config, settings.replace("\"another\"", "\"a third\"")).unwrap();
+    {
+        let mut book = plane.book();
+        book.secret = "a third".to_owned();
+        (book.key_before, book.head) = (book.key.take(), None);
+    }
+    instance.start();
+    plane.heard("registered").await;
+    plane.rounds(1).await;
+    assert_ne!(std::fs::read(&key).unwrap(), new);
+    assert!(!next.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

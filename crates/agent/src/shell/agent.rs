@@ -31,6 +31,8 @@ use crate::core::plan::{Action, Conclusion, Outcome, Timing, Weighed, conclude, 
 
 pub(super) const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
+/// How the plane refuses that an instance enrols afresh over the key that it had (HS-1).
+const KEY_NOT_NEW: &str = "key-not-new";
 /// The longest time between two statements (CO-7).
 pub(super) const REPORT_EVERY_MAX: Span = Span::hours(24);
 
@@ -127,14 +129,24 @@ impl Agent {
         let identity = match known {
             Some(identity) if !afresh => identity,
             known => {
-                let own = if known.is_some() { identity::next_key(&folder)? } else { Arc::clone(&key) };
-                let shown = identity::unregistered(&own)?;
-                let client = identity::client(&config.plane, &trust.root_ca, shown, &own)?;
-                let enrolled = persist("enrolling", async || {
-                    let secret = config.enrolment.as_ref();
-                    Identity::enrol(&folder, &client, &own, secret, metadata.clone()).await
-                });
-                match (enrolled.await, known) {
+                let enrol = async |own: Arc<SigningKey>| {
+                    let shown = identity::unregistered(&own)?;
+                    let client = identity::client(&config.plane, &trust.root_ca, shown, &own)?;
+                    persist("enrolling", async || {
+                        let secret = config.enrolment.as_ref();
+                        Identity::enrol(&folder, &client, &own, secret, metadata.clone()).await
+                    })
+                    .await
+                };
+                let mut enrolled = match known.is_some() || identity::is_next_made(&folder) {
+                    true => enrol(identity::next_key(&folder)?).await,
+                    false => enrol(Arc::clone(&key)).await,
+                };
+                // The identity was lost, and the key that it was over was not.
+                if matches!(&enrolled, Err(ShellError::Call(error)) if error.code() == Some(KEY_NOT_NEW)) {
+                    enrolled = enrol(identity::next_key(&folder)?).await;
+                }
+                match (enrolled, known) {
                     // What it has goes on as long as it is good.
                     (Err(error), Some(known)) => {
                         tracing::warn!(%error, "not enrolled afresh; goes on as before");

@@ -54,6 +54,11 @@ pub(super) fn next_key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
     load_or_make(folder, NEXT_KEY)
 }
 
+/// Whether enrolling afresh was begun.
+pub(super) fn is_next_made(folder: &Folder) -> bool {
+    folder.join(NEXT_KEY).exists()
+}
+
 fn load_or_make(folder: &Folder, name: &str) -> Result<Arc<SigningKey>, ShellError> {
     let path = folder.join(name);
     let loaded = match SigningKey::load(&path) {

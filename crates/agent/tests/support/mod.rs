@@ -66,6 +66,8 @@ fn seed(n: u8) -> SeedKey {
 pub struct Book {
     pub instance: Option<InstanceId>,
     pub key: Option<proof::PublicKey>,
+    /// The key before an enrolment afresh, which is not to come again.
+    pub key_before: Option<proof::PublicKey>,
     pub secret: String,
     pub state: InstanceState,
     pub serial: u64,
@@ -130,6 +132,7 @@ impl Plane {
         let book = Book {
             instance: None,
             key: None,
+            key_before: None,
             secret: "secret".to_owned(),
             state: InstanceState::Registered,
             serial: 1,
@@ -454,6 +457,9 @@ fn register(plane: &Plane, book: &mut Book, peer: &Peer, body: &Register) -> Ans
     let requested = trust::ca::read_csr(&body.csr).unwrap();
     if requested != *key || body.secret != book.secret || book.key.is_some_and(|known| known != *key) {
         return Err(refuse(403, "enrolment-used"));
+    }
+    if book.key_before == Some(*key) {
+        return Err(refuse(409, "key-not-new"));
     }
     let id = *book.instance.get_or_insert_with(|| InstanceId::from_random(trust::random().unwrap()));
     book.key = Some(*key);
