@@ -480,14 +480,8 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     let folder = instance.folder.clone();
     let (key, next) = (folder.join("instance.key"), folder.join("instance.next.key"));
     let old = std::fs::read(&key).unwrap();
-    let settings = std::fs::read_to_string(&instance.config).unwrap();
-    std::fs::write(&instance.config, settings.replace("\"secret\"", "\"another\"")).unwrap();
-    {
-        let mut book = plane.book();
-        book.secret = "another".to_owned();
-        (book.key_before, book.head) = (book.key.take(), None);
-        book.log.clear();
-    }
+    let identity_before = std::fs::read(instance.folder.join("identity.json")).unwrap();
+    secret(&plane, &instance, "secret", "another");
     instance.start();
     plane.heard("runs 0.1.0").await;
     let after = plane.book().head.unwrap();
@@ -507,21 +501,37 @@ async fn hs_1_a_new_secret_enrols_the_instance_afresh_with_a_new_chain() {
     plane.rounds(1).await;
     assert_eq!(std::fs::read(&key).unwrap(), new);
     assert!(!plane.book().log.iter().any(|line| line.starts_with("registered")));
-    // The identity lost and the key kept: it finds by itself that it takes another.
+    // The answer lost when a key came into force, and another secret since.
     assert!(instance.stop());
-    std::fs::remove_file(instance.folder.join("identity.json")).unwrap();
-    let settings = std::fs::read_to_string(&instance.config).unwrap();
-    std::fs::write(&instance.config, settings.replace("\"another\"", "\"a third\"")).unwrap();
-    {
-        let mut book = plane.book();
-        book.secret = "a third".to_owned();
-        (book.key_before, book.head) = (book.key.take(), None);
-    }
+    std::fs::copy(&key, &next).unwrap();
+    std::fs::write(&key, &old).unwrap();
+    std::fs::write(instance.folder.join("identity.json"), &identity_before).unwrap();
+    secret(&plane, &instance, "another", "one more");
     instance.start();
     plane.heard("registered").await;
     plane.rounds(1).await;
-    assert_ne!(std::fs::read(&key).unwrap(), new);
+    let renewed = std::fs::read(&key).unwrap();
+    assert!(renewed != new && renewed != old && !next.exists());
+    // The identity lost and the key kept: it finds by itself that it takes another.
+    assert!(instance.stop());
+    std::fs::remove_file(instance.folder.join("identity.json")).unwrap();
+    secret(&plane, &instance, "one more", "a third");
+    instance.start();
+    plane.heard("registered").await;
+    plane.rounds(1).await;
+    assert_ne!(std::fs::read(&key).unwrap(), renewed);
     assert!(!next.exists());
+}
+
+/// Another secret, for an instance that is to come with a key that it never had.
+fn secret(plane: &Plane, instance: &Instance, before: &str, now: &str) {
+    let settings = std::fs::read_to_string(&instance.config).unwrap();
+    let [before, quoted] = [before, now].map(|secret| format!("\"{secret}\""));
+    std::fs::write(&instance.config, settings.replace(&before, &quoted)).unwrap();
+    let mut book = plane.book();
+    book.secret = now.to_owned();
+    (book.key_before, book.head) = (book.key.take(), None);
+    book.log.clear();
 }
 
 #[tokio::test(flavor = "multi_thread")]

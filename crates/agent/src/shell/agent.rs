@@ -144,7 +144,7 @@ impl Agent {
                 };
                 // The identity was lost, and the key that it was over was not.
                 if matches!(&enrolled, Err(ShellError::Call(error)) if error.code() == Some(KEY_NOT_NEW)) {
-                    enrolled = enrol(identity::next_key(&folder)?).await;
+                    enrolled = enrol(identity::another_key(&folder)?).await;
                 }
                 match (enrolled, known) {
                     // What it has goes on as long as it is good.

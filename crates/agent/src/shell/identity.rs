@@ -54,6 +54,12 @@ pub(super) fn next_key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
     load_or_make(folder, NEXT_KEY)
 }
 
+/// The same, in the place of one that the plane knows already: its answer was lost, and another secret has come since.
+pub(super) fn another_key(folder: &Folder) -> Result<Arc<SigningKey>, ShellError> {
+    folder.remove(NEXT_KEY)?;
+    next_key(folder)
+}
+
 /// Whether enrolling afresh was begun.
 pub(super) fn is_next_made(folder: &Folder) -> bool {
     folder.join(NEXT_KEY).exists()
