@@ -641,6 +641,33 @@ pub fn check_re_enrolment(instance: &Instance) -> Result<(), Refusal> {
     }
 }
 
+/// What decides whether an enrolment may be used (HS-1).
+#[derive(Clone, Copy, Debug)]
+pub struct Usable {
+    /// Whether it is for an instance that is there already.
+    pub afresh: bool,
+    /// Whether a second person approved it.
+    pub approved: bool,
+    /// Whether it was used.
+    pub used: bool,
+    /// The last instant of its life.
+    pub expires: Timestamp,
+}
+
+/// Judges whether an enrolment may be used now (HS-1).
+///
+/// # Errors
+/// When it was used, its time is over, or it lacks the second person.
+pub fn check_use(enrolment: Usable, now: Timestamp) -> Result<(), Refusal> {
+    let Usable { afresh, approved, used, expires } = enrolment;
+    match (used, now > expires, afresh && !approved) {
+        (true, _, _) => Err(Reason::EnrolmentUsed.into()),
+        (_, true, _) => Err(Reason::EnrolmentExpired { expires }.into()),
+        (_, _, true) => Err(Reason::EnrolmentUnapproved.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Judges whether this person may approve that an instance enrols afresh, which `asked` asked for until `expires` (HS-1).
 ///
 /// # Errors

@@ -57,6 +57,12 @@ pub enum Reason {
     #[error("whoever asked that the instance enrol afresh cannot approve it as well")]
     ApprovalOwn,
     /// HS-1.
+    #[error("the enrolment was used before")]
+    EnrolmentUsed,
+    /// HS-1.
+    #[error("no second person approved the enrolment yet")]
+    EnrolmentUnapproved,
+    /// HS-1.
     #[error("the enrolment expired at {expires}")]
     EnrolmentExpired {
         /// When.
@@ -457,6 +463,10 @@ impl Reason {
             }
             Self::Installing { .. } => ("installing", "LC-9", "wait until it has ended, or stalled"),
             Self::ApprovalOwn => ("approval-own", "HS-1", "ask another operator to approve it"),
+            Self::EnrolmentUsed => ("enrolment-used", "HS-1", "ask an operator for a new enrolment"),
+            Self::EnrolmentUnapproved => {
+                ("enrolment-unapproved", "HS-1", "have another operator run `fedplane enrolment approve`")
+            }
             Self::EnrolmentExpired { .. } => {
                 ("enrolment-expired", "HS-1", "ask an operator for a new enrolment")
             }

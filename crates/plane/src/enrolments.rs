@@ -1,8 +1,8 @@
 //! Enrolments (HS-1): the right to register one instance, once; or to enrol one afresh under its id, which takes a second
 //! person's approval.
 
-use governance::decide::{check_approval, check_enrolment, check_re_enrolment};
-use governance::{Digest, Event, Instance, InstanceId, Person, Reason, Timestamp, WorldEvent};
+use governance::decide::{Usable, check_approval, check_enrolment, check_re_enrolment, check_use};
+use governance::{Digest, Event, Instance, InstanceId, Person, Timestamp, WorldEvent};
 use proof::PublicKey;
 
 use crate::decision::{By, CONFLICTS_MAX, Record};
@@ -184,16 +184,12 @@ impl<S: Store> Plane<S> {
         };
         match &enrolment.used {
             Some(used) if used.key == instance_key(key) => Ok(Found::Answered(used.clone())),
-            Some(_) => Err(StoreError::EnrolmentUsed.into()),
-            None if now > enrolment.expires => {
-                Err(PlaneError::Refused(Reason::EnrolmentExpired { expires: enrolment.expires }.into()))
+            used => {
+                let (afresh, approved) = (enrolment.instance.is_some(), enrolment.approved.is_some());
+                let expires = enrolment.expires;
+                check_use(Usable { afresh, approved, used: used.is_some(), expires }, now)?;
+                Ok(Found::Open(Box::new(enrolment)))
             }
-            None if enrolment.instance.is_some() && enrolment.approved.is_none() => {
-                let detail = format!("enrolment {digest} waits for a second person's approval");
-                let hint = "have another operator run `fedplane enrolment approve`";
-                Err(Rejection::new("enrolment-unapproved", "HS-1", detail, hint).into())
-            }
-            None => Ok(Found::Open(Box::new(enrolment))),
         }
     }
 }

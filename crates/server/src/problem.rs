@@ -166,15 +166,8 @@ fn rejected_status(code: &str) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         "incoming-full" => StatusCode::INSUFFICIENT_STORAGE,
-        "person-own"
-        | "not-published-yet"
-        | "enrolment-unapproved"
-        | "enrolment-used"
-        | "tier-mismatch"
-        | "not-running"
-        | "targets-refused"
-        | "keys-lock-out"
-        | "challenge-unknown" => StatusCode::CONFLICT,
+        "person-own" | "not-published-yet" | "enrolment-used" | "tier-mismatch" | "not-running"
+        | "targets-refused" | "keys-lock-out" | "challenge-unknown" => StatusCode::CONFLICT,
         _ => StatusCode::BAD_REQUEST,
     }
 }

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use governance::decide::{self, Command, check_approval, check_enrolment, check_re_enrolment};
+use governance::decide::{
+    self, Command, Usable, check_approval, check_enrolment, check_re_enrolment, check_use,
+};
 use governance::person::{MANAGERS, OPERATORS};
 use governance::{Digest, Endpoint, InstanceId, InstanceKey, Registration, Timestamp, WorldEvent};
 
@@ -87,9 +89,6 @@ impl Replay {
                 .expected(id)
                 .found(digest));
         }
-        if !enrolment.approved {
-            return Err(Fault::new("HS-1", "no second person approved the enrolment").found(digest));
-        }
         let afresh = Command::Handshake { key, enrolment: digest, endpoint: endpoint.clone() };
         Ok(certified(id, key, self.decided(id, &afresh, at)?))
     }
@@ -102,14 +101,8 @@ impl Replay {
 
     fn usable(&self, digest: Digest, at: Timestamp) -> Result<&Enrolment, Fault> {
         let enrolment = self.enrolment(digest)?;
-        if enrolment.used {
-            return Err(Fault::new("HS-1", "the enrolment was used before").found(digest));
-        }
-        if at > enrolment.expires {
-            return Err(Fault::new("HS-1", "the enrolment had expired")
-                .expected(enrolment.expires)
-                .found(at));
-        }
+        let Enrolment { instance, approved, used, expires, .. } = *enrolment;
+        check_use(Usable { afresh: instance.is_some(), approved, used, expires }, at)?;
         Ok(enrolment)
     }
 }
