@@ -17,6 +17,7 @@ use crate::id::{
 use crate::instance::{Action, Countdown, OfferEnd, Outcome, Running, StatementHead};
 use crate::lifecycle::{Authority, Cause, State, transition};
 use crate::module::Catalogue;
+use crate::person::{MANAGERS, OPERATORS, PAYERS, PersonRole, SIGNERS};
 use crate::release::{Matrix, Release, Restriction};
 use crate::rollout::{Cutoff, PauseCause, Phase};
 use crate::tier::{Kind, SubscriptionStatus, Tier};
@@ -581,6 +582,21 @@ impl InstanceEvent {
             _ => Authority::Federation,
         }
     }
+
+    /// Who may ask by hand for the decision that this event begins (AU-1); none: nobody asks for it but the instance, the
+    /// Founder, or the law itself.
+    #[must_use]
+    pub const fn asked_by(&self) -> Option<&'static [PersonRole]> {
+        match self {
+            Self::Moved { cause: Cause::OperatorSuspended | Cause::OperatorReactivated, .. } => {
+                Some(MANAGERS)
+            }
+            Self::EscalationAcknowledged { .. } => Some(SIGNERS),
+            Self::KindChanged { .. } => Some(OPERATORS),
+            Self::SubscriptionChanged { .. } => Some(PAYERS),
+            _ => None,
+        }
+    }
 }
 
 impl WorldEvent {
@@ -638,6 +654,30 @@ impl WorldEvent {
         }
     }
 
+    /// Who may ask by hand for the decision that this event begins (AU-1), or hands in what the Organism signed; none: nobody
+    /// asks for it but the Founder, or the law itself.
+    #[must_use]
+    pub const fn asked_by(&self) -> Option<&'static [PersonRole]> {
+        match self {
+            Self::EnrolmentCreated { .. } => Some(MANAGERS),
+            Self::EnrolmentApproved { .. }
+            | Self::MatrixPublished { .. }
+            | Self::CataloguePublished { .. }
+            | Self::ReleasePublished { .. }
+            | Self::ReleaseWithdrawn { .. }
+            | Self::FreezeSet { .. }
+            | Self::RedSwitchTurned { .. }
+            | Self::PhaseApproved { .. }
+            | Self::RolloutPaused { cause: PauseCause::Operator, .. }
+            | Self::RolloutResumed { .. }
+            | Self::RolloutAborted { .. } => Some(OPERATORS),
+            Self::PersonRevoked { .. }
+            | Self::FederationEscalationAcknowledged { .. }
+            | Self::RolloutEscalationAcknowledged { .. } => Some(SIGNERS),
+            _ => None,
+        }
+    }
+
     /// The rollout it is about, if it is about one.
     #[must_use]
     pub const fn rollout(&self) -> Option<RolloutId> {
@@ -687,6 +727,15 @@ impl Event {
         match self {
             Self::World(event) => event.authority(),
             Self::Instance(_, event) => event.authority(),
+        }
+    }
+
+    /// Who may ask by hand for the decision that it begins (AU-1); none: nobody does.
+    #[must_use]
+    pub const fn asked_by(&self) -> Option<&'static [PersonRole]> {
+        match self {
+            Self::World(event) => event.asked_by(),
+            Self::Instance(_, event) => event.asked_by(),
         }
     }
 }

@@ -27,8 +27,8 @@ pub(super) enum Basis {
 pub(super) enum Step {
     /// Exactly this event.
     Exact(Event),
-    /// Exactly this event, found due by the law itself: the Federation's signature is enough.
-    Due(InstanceId, InstanceEvent),
+    /// Exactly this event, found due by the law itself: the Federation's signature is enough, and nobody asked for it.
+    Due(Event),
     /// A certificate over this key, whatever its serial number.
     Certificate(InstanceId, InstanceKey),
     /// An escalation under this rule, whatever its words.
@@ -48,6 +48,8 @@ pub(super) struct Decision {
     pub(super) start: u64,
     /// What it rests on.
     pub(super) basis: Basis,
+    /// Who asked for it by hand.
+    pub(super) actor: Option<String>,
     /// What is still to come.
     pub(super) steps: VecDeque<Step>,
     /// The keys document that it brings into force.
@@ -56,7 +58,7 @@ pub(super) struct Decision {
 
 impl Decision {
     pub(super) fn new(at: Timestamp, start: u64, basis: Basis, steps: Vec<Step>) -> Self {
-        Self { at, start, basis, steps: steps.into(), keys: None }
+        Self { at, start, basis, actor: None, steps: steps.into(), keys: None }
     }
 
     /// No decision.
@@ -83,8 +85,7 @@ impl Step {
     /// Whether this event is the one that must come.
     pub(super) fn check(&self, event: &Event) -> Result<(), Fault> {
         let fits = match (self, event) {
-            (Self::Exact(expected), found) => expected == found,
-            (Self::Due(id, expected), Event::Instance(other, found)) => id == other && expected == found,
+            (Self::Exact(expected) | Self::Due(expected), found) => expected == found,
             (
                 Self::Certificate(id, key),
                 Event::Instance(other, InstanceEvent::CertificateIssued { key: found, .. }),
@@ -109,8 +110,7 @@ impl Step {
     /// For people.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Exact(event) => json(event),
-            Self::Due(id, event) => json(&Event::Instance(*id, event.clone())),
+            Self::Exact(event) | Self::Due(event) => json(event),
             Self::Certificate(id, _) => alloc::format!("the certificate of instance {id}"),
             Self::Escalation(id, rule) => alloc::format!("an escalation of instance {id} under {rule}"),
             Self::Opened { release, .. } => alloc::format!("the rollout of release {release}"),

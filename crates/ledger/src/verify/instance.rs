@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use governance::decide::{self, Command};
-use governance::person::{MANAGERS, OPERATORS, PAYERS, SIGNERS};
 use governance::reconcile::reconcile;
 use governance::{
     Authority, Cause, Event, FindingCode, Instance, InstanceEvent, InstanceId, Person, PersonRole, State,
@@ -37,11 +36,9 @@ impl Replay {
                 Ok(Decision::new(entry.at, position, Basis::Request, steps))
             }
             InstanceEvent::Moved { cause: Cause::OperatorSuspended, .. } => {
-                asked_by(entry, MANAGERS, self.instances.get(&id))?;
                 federation(self.decided(id, &Command::Suspend, entry.at)?)
             }
             InstanceEvent::Moved { cause: Cause::OperatorReactivated, .. } => {
-                asked_by(entry, MANAGERS, self.instances.get(&id))?;
                 federation(self.decided(id, &Command::Reactivate, entry.at)?)
             }
             InstanceEvent::Escalated { rule, facts } if rule == "CO-13" => match self.due(entry, id) {
@@ -51,14 +48,12 @@ impl Replay {
                 }
             },
             InstanceEvent::EscalationAcknowledged { rule } => {
-                asked_by(entry, SIGNERS, None)?;
                 federation(self.decided(id, &Command::Acknowledge { rule: rule.clone() }, entry.at)?)
             }
             InstanceEvent::ModuleActivated { domain, .. } => {
                 federation(self.decided(id, &Command::Activate { domain: domain.clone() }, entry.at)?)
             }
             InstanceEvent::KindChanged { kind } => {
-                asked_by(entry, OPERATORS, None)?;
                 federation(self.decided(id, &Command::ChangeKind { kind: *kind }, entry.at)?)
             }
             InstanceEvent::TokenIssued { domain, .. } => {
@@ -69,7 +64,6 @@ impl Replay {
                 federation(self.decided(id, &command, entry.at)?)
             }
             InstanceEvent::SubscriptionChanged { tier, status, until } => {
-                asked_by(entry, PAYERS, None)?;
                 let command =
                     Command::ChangeSubscription { tier: Some(*tier), status: Some(*status), until: *until };
                 federation(self.decided(id, &command, entry.at)?)

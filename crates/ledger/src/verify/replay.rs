@@ -14,7 +14,8 @@ use governance::{
 use proof::{KeyId, KeysDocument, Purpose, RootKeys};
 
 use super::Fault;
-use super::decision::{Basis, Decision, Step, json, of_world};
+use super::decision::{Basis, Decision, Step, json};
+use super::instance::asked_by;
 use super::report::{Report, Tallies};
 use crate::entry::{Entry, Evidence};
 use crate::tree::TreeHead;
@@ -124,6 +125,7 @@ impl Replay {
             }
         };
         step.check(&entry.event)?;
+        self.check_actor(entry, &step)?;
         self.check_evidence(position, entry, &step)?;
         self.apply(entry);
         self.settle();
@@ -140,10 +142,38 @@ impl Replay {
 
     /// What must be decided, beginning with this entry.
     fn start(&mut self, position: u64, entry: &Entry) -> Result<Decision, Fault> {
-        match &entry.event {
-            Event::World(event) => self.start_world(position, entry, event),
-            Event::Instance(id, event) => self.start_instance(position, entry, *id, event),
+        let actor = match entry.event.asked_by() {
+            Some(roles) => Some(asked_by(entry, roles, self.subject(&entry.event))?.to_string()),
+            None => None,
+        };
+        let decision = match &entry.event {
+            Event::World(event) => self.start_world(position, entry, event)?,
+            Event::Instance(id, event) => self.start_instance(position, entry, *id, event)?,
+        };
+        Ok(Decision { actor, ..decision })
+    }
+
+    /// The instance that a decision is about, where it is about one that exists.
+    fn subject(&self, event: &Event) -> Option<&Instance> {
+        match event {
+            Event::Instance(id, _)
+            | Event::World(WorldEvent::EnrolmentCreated { instance: Some(id), .. }) => self.instances.get(id),
+            Event::World(_) => None,
         }
+    }
+
+    /// What was asked for by hand names who asked; nothing else names anybody (AU-1).
+    fn check_actor(&self, entry: &Entry, step: &Step) -> Result<(), Fault> {
+        let asked = if matches!(step, Step::Due(_)) { None } else { self.decision.actor.as_deref() };
+        let found = entry.actor.as_deref();
+        if asked == found {
+            return Ok(());
+        }
+        let message = match asked {
+            Some(_) => "the entry names another person than the one who asked for the decision",
+            None => "the entry names somebody, and nobody asked for it",
+        };
+        Err(Fault::new("AU-1", message).expected(asked.unwrap_or("nobody")).found(found.unwrap_or("nobody")))
     }
 
     /// Rule and authority are the event's, not the writer's (AU-1).
@@ -181,14 +211,10 @@ impl Replay {
         Ok(())
     }
 
-    /// The constitution named is the one in force (FO-5); the first of all may name itself.
+    /// The constitution named is the one in force (FO-5); of the first of all, none.
     fn check_constitution(&self, entry: &Entry) -> Result<(), Fault> {
         let in_force = self.world.constitution_digest;
-        let itself = match &entry.event {
-            Event::World(WorldEvent::ConstitutionRatified { digest, .. }) => Some(*digest),
-            _ => None,
-        };
-        if entry.constitution == in_force || (itself.is_some() && entry.constitution == itself) {
+        if entry.constitution == in_force {
             return Ok(());
         }
         let shown = |digest: Option<Digest>| digest.map_or("none".to_string(), |digest| digest.to_string());
@@ -274,6 +300,9 @@ impl Replay {
             return Err(Fault::new("AU-2", message).expected(instance.key).found(key));
         }
         let limit = at + self.world.constitution.identity_certificate_lifetime;
+        if not_after <= at {
+            return Err(Fault::new("HS-1", "the certificate ended before it was issued").found(not_after));
+        }
         if not_after > limit {
             return Err(Fault::new("HS-1", "the certificate lives longer than the law allows")
                 .expected(limit)
@@ -408,8 +437,8 @@ impl Replay {
         let mut after = instance.clone();
         due.iter().for_each(|event| after.apply(event, at));
         let beyond = federation_events(&after, &due, &self.world, at);
-        let due = due.into_iter().map(|event| Step::Due(instance.id, event));
-        due.chain(of_world(beyond)).collect()
+        let due = due.into_iter().map(|event| Event::Instance(instance.id, event));
+        due.chain(beyond.into_iter().map(Event::World)).map(Step::Due).collect()
     }
 
     pub(super) fn into_report(self, head: TreeHead) -> Report {

@@ -5,18 +5,16 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use governance::decide::{WorldCommand, decide_world};
-use governance::person::{OPERATORS, SIGNERS};
 use governance::reconcile::federation_events;
 use governance::rollout::{PauseCause, advance};
 use governance::{
-    Authority, Catalogue, Census, ConstitutionDocument, Event, Instance, Matrix, Release, Restriction,
-    RolloutId, State, Timestamp, Version, WorldEvent,
+    Authority, Catalogue, Census, ConstitutionDocument, Event, Instance, Matrix, Person, Release,
+    Restriction, RolloutId, State, Timestamp, Version, WorldEvent,
 };
 use proof::{Asks, Jws, KeySet, KeysDocument, Order, Typ};
 
 use super::Fault;
 use super::decision::{Basis, Decision, Step, json, of_world};
-use super::instance::asked_by;
 use super::replay::Replay;
 use crate::entry::{Entry, Evidence};
 
@@ -55,7 +53,8 @@ impl Replay {
             WorldEvent::MatrixPublished { .. } => {
                 let matrix: Matrix =
                     evidence(entry)?.open(Typ::Release, &keys.organism).map_err(unsigned("RL-5"))?;
-                document(Authority::Organism, of_world([WorldEvent::MatrixPublished { matrix }].into()))
+                let another = (matrix != self.world.matrix).then_some(WorldEvent::MatrixPublished { matrix });
+                document(Authority::Organism, of_world(another.into_iter().collect()))
             }
             WorldEvent::CataloguePublished { .. } => {
                 let catalogue: Catalogue =
@@ -189,6 +188,9 @@ impl Replay {
                 WorldCommand::Acknowledge { release: Some(self.release_of(*rollout)?), rule: rule.clone() }
             }
             WorldEvent::FreezeSet { from, until } => WorldCommand::Freeze { from: *from, until: *until },
+            WorldEvent::PersonRevoked { person, .. } if Person::from_path(person).is_none() => {
+                return Err(Fault::new("AU-2", "no person is called so").found(person));
+            }
             WorldEvent::PersonRevoked { person, serial } => {
                 WorldCommand::RevokePerson { person: person.clone(), serial: serial.clone() }
             }
@@ -207,11 +209,6 @@ impl Replay {
             }
             _ => return self.advanced(entry, event),
         };
-        let may = match command {
-            WorldCommand::Acknowledge { .. } | WorldCommand::RevokePerson { .. } => SIGNERS,
-            _ => OPERATORS,
-        };
-        asked_by(entry, may, None)?;
         Ok(of_world(decide_world(&self.world, &command, entry.at)?))
     }
 

@@ -9,6 +9,7 @@
 )]
 
 pub mod scenario;
+pub mod stories;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +18,10 @@ use governance::reconcile::{federation_events, reconcile};
 use governance::release::RollbackInstructions;
 use governance::rollout::advance;
 use governance::{
-    Authority, Census, Class, Constitution, ConstitutionDocument, Digest, Event, Instance, InstanceEvent,
-    InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Package, Refusal, Registration, Release,
-    Restriction, RolloutId, Running, Span, State, StatementHead, Tier, Timestamp, Version, VersionRange,
-    World, WorldEvent,
+    Authority, Census, Class, Constitution, ConstitutionDocument, Digest, DomainCode, Event, Instance,
+    InstanceEvent, InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Package, Phase, Refusal,
+    Registration, Release, Restriction, RolloutId, Running, Span, State, StatementHead, Tier, Timestamp,
+    Version, VersionRange, World, WorldEvent,
 };
 use ledger::{
     Checkpoint, Entry, Evidence, Frontier, KeyName, NoteKey, SignedCheckpoint, TreeHead, tree::leaf_hash,
@@ -204,7 +205,7 @@ impl Federation {
 
     /// Writes what nobody decided, signed with the Federation's own key.
     pub fn forge(&mut self, event: Event) {
-        let actor = Some(OPERATOR.to_owned());
+        let actor = event.asked_by().map(|_| OPERATOR.to_owned());
         let entry =
             Entry::federation(self.at, actor, self.world.constitution_digest, event, &self.directives)
                 .unwrap();
@@ -222,7 +223,7 @@ impl Federation {
     /// A command, what the law makes of it, and what is due behind it.
     pub fn command(&mut self, id: InstanceId, command: &Command, evidence: Option<Evidence>) {
         let events = decide::decide(&self.instances[&id], command, &self.world, self.at).unwrap();
-        let actor = evidence.is_none().then_some(OPERATOR);
+        let actor = events.first().and_then(|event| event.asked_by()).map(|_| OPERATOR);
         self.decision(evidence, actor, vec![], events.into_iter().map(|event| (id, event)).collect());
         self.reconcile(id);
     }
@@ -270,18 +271,35 @@ impl Federation {
     }
 
     pub fn try_publish(&mut self, release: &Release) -> Result<RolloutId, Refusal> {
+        self.try_publish_to(release, Restriction::default(), vec![])
+    }
+
+    /// The same, for some alone, or with phases that wait for an approval.
+    pub fn try_publish_to(
+        &mut self,
+        release: &Release,
+        restriction: Restriction,
+        approval: Vec<Phase>,
+    ) -> Result<RolloutId, Refusal> {
         let mut jws = Jws::sign_json(Typ::Release, release, &self.organism[0]).unwrap();
         jws.add_signature(Typ::Release, &self.organism[1]).unwrap();
         let rollout = RolloutId::of_release(jws.digest());
         let command = WorldCommand::Publish {
             release: Box::new(release.clone()),
             digest: jws.digest(),
-            restriction: Restriction::default(),
-            approval: vec![],
+            restriction,
+            approval,
         };
         let events = decide_world(&self.world, &command, self.at)?;
         self.decision(Some(Evidence::Document(jws)), Some(OPERATOR), events, vec![]);
         Ok(rollout)
+    }
+
+    /// Something else that the Organism signed.
+    pub fn organism_document<T: serde::Serialize>(&mut self, document: &T, event: WorldEvent) {
+        let mut jws = Jws::sign_json(Typ::Release, document, &self.organism[0]).unwrap();
+        jws.add_signature(Typ::Release, &self.organism[1]).unwrap();
+        self.decision(Some(Evidence::Document(jws)), Some(OPERATOR), vec![event], vec![]);
     }
 
     /// An order and what follows from it.
@@ -441,6 +459,12 @@ impl Federation {
 
     /// The instance's next statement, saying this version runs.
     pub fn statement(&mut self, n: u8, platform: Version) -> (Jws, Statement) {
+        self.statement_of(n, platform, &[])
+    }
+
+    /// The same, saying that these domains are active.
+    pub fn statement_of(&mut self, n: u8, platform: Version, domains: &[&str]) -> (Jws, Statement) {
+        let domains: Vec<DomainCode> = domains.iter().map(|domain| domain.parse().unwrap()).collect();
         let id = id_of(n);
         let head = self.instances[&id].head;
         let statement = VersionStatement {
@@ -451,19 +475,23 @@ impl Federation {
             platform,
             runtime: v("0.1.0"),
             layers: content(platform),
-            domains: vec![],
+            domains: domains.clone(),
         };
         let jws = Jws::sign_json(Typ::Statement, &statement, &self.key(n)).unwrap();
         let head = StatementHead { sequence: statement.sequence, digest: jws.digest() };
         let running = Running { platform, runtime: v("0.1.0"), layers: content(platform) };
         let previous = statement.previous;
         self.heads.insert(id, statement);
-        (jws, Statement { head, previous, running, domains: vec![] })
+        (jws, Statement { head, previous, running, domains })
     }
 
     pub fn report(&mut self, n: u8) {
+        self.report_domains(n, &[]);
+    }
+
+    pub fn report_domains(&mut self, n: u8, domains: &[&str]) {
         let platform = self.instances[&id_of(n)].running.platform;
-        let (jws, statement) = self.statement(n, platform);
+        let (jws, statement) = self.statement_of(n, platform, domains);
         self.call(n, "report", &json!({ "statement": jws }), &Command::Report(statement));
     }
 
