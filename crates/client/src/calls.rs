@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::{Digest, Instance, InstanceId, Version, World};
+use ledger::TileId;
 use proof::{Jws, Sign};
 use reqwest::{Method, StatusCode, header};
 use serde::Serialize;
@@ -494,6 +495,16 @@ impl Client {
     /// As every call.
     pub async fn ledger_entries(&self, from: u64, limit: u32) -> Called<EntryPage> {
         self.fetch(&format!("/v1/ledger/entries?from={from}&limit={limit}")).await
+    }
+
+    /// A tile or a bundle of entries of the ledger.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn ledger_tile(&self, id: TileId) -> Called<Vec<u8>> {
+        let path = format!("/v1/ledger/{id}");
+        let (url, response) = self.send(Method::GET, &path, Outgoing::json(Vec::new())).await?;
+        accepted(url, response).await
     }
 
     /// The last signed checkpoint, as text.

@@ -107,6 +107,14 @@ impl Output {
         self.write(&self.out, &text)
     }
 
+    /// One line of an answer whose form was asked for.
+    ///
+    /// # Errors
+    /// As [`Output::show`].
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        self.write(&self.out, text)
+    }
+
     /// A remark for people, on the standard error.
     pub fn note(&self, text: &str) {
         // Whoever closed the standard error wants no remarks.

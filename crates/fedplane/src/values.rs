@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use governance::InstanceId;
+use governance::{InstanceId, Span, Timestamp};
+
+use crate::clock;
 
 /// Reads a whole number.
 ///
@@ -42,6 +44,16 @@ pub fn instance(text: &str) -> Result<InstanceId, String> {
     text.parse().map_err(|_| {
         "write it as 2c5ea4c0-4067-4fe9-8bad-9b1deb4d3b7d; `fedplane instance list` shows the ids".to_owned()
     })
+}
+
+/// Reads an instant, or how long ago it was.
+///
+/// # Errors
+/// With examples of both.
+pub fn since(text: &str) -> Result<Timestamp, String> {
+    let ago = || text.parse::<Span>().ok().map(|span| clock::now() - span);
+    let instant = text.parse().ok().or_else(ago);
+    instant.ok_or_else(|| "write an instant, as 2026-01-31T00:00:00.000Z, or how long ago, as 7d".to_owned())
 }
 
 #[cfg(test)]

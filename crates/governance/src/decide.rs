@@ -9,6 +9,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::challenge::{self, Said, Shown};
+use crate::committed::Committed;
 use crate::entitlement::issue;
 use crate::event::{InstanceEvent, Registration};
 use crate::finding::{Escalation, FindingCode};
@@ -162,7 +163,7 @@ pub enum Command {
         /// Digest of the enrolment secret, which a second person approved.
         enrolment: Digest,
         /// Where it can be challenged from now on.
-        endpoint: Endpoint,
+        endpoint: Committed<Endpoint>,
     },
     /// A certificate is to be issued (HS-1).
     Certify {
@@ -579,7 +580,7 @@ fn handshake(
     instance: &Instance,
     key: InstanceKey,
     enrolment: Digest,
-    endpoint: &Endpoint,
+    endpoint: &Committed<Endpoint>,
 ) -> Result<Vec<InstanceEvent>, Refusal> {
     if instance.state == State::Revoked {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::committed::{Committed, Opening, OpeningError};
 use crate::constitution::ConstitutionDocument;
 use crate::constitution::StandingOrder;
 use crate::finding::FindingCode;
@@ -38,15 +39,40 @@ pub struct Registration {
     /// Whose it is.
     pub provider: Option<ProviderId>,
     /// What operators call it by.
-    pub labels: Vec<Label>,
+    pub labels: Committed<Vec<Label>>,
     /// Where it can be challenged.
-    pub endpoint: Endpoint,
+    pub endpoint: Committed<Endpoint>,
     /// Its public key.
     pub key: InstanceKey,
     /// What it runs.
     pub running: Running,
     /// Its active domains.
     pub domains: Vec<DomainCode>,
+}
+
+/// The commitments of one event, and how many of them could be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many there are.
+    pub committed: u64,
+    /// How many were opened.
+    pub opened: u64,
+    /// Whether labels are among those that were not: rollouts can be for labelled instances alone (RO-6).
+    pub labels: bool,
+}
+
+impl Sealed {
+    fn open<T: Serialize + serde::de::DeserializeOwned>(
+        &mut self,
+        committed: &mut Committed<T>,
+        find: impl Fn(Digest) -> Option<Opening>,
+    ) -> Result<bool, OpeningError> {
+        self.committed += 1;
+        let Some(opening) = find(committed.digest()) else { return Ok(false) };
+        committed.open(&opening)?;
+        self.opened += 1;
+        Ok(true)
+    }
 }
 
 /// What happened to one instance.
@@ -62,7 +88,7 @@ pub enum InstanceEvent {
         /// Digest of the enrolment secret it was made with.
         enrolment: Digest,
         /// Where it can be challenged from now on.
-        endpoint: Endpoint,
+        endpoint: Committed<Endpoint>,
     },
     /// It renewed under another key (HS-2): it said so itself, under the key it had.
     KeyRenewed {
@@ -581,6 +607,50 @@ impl InstanceEvent {
             }
             _ => Authority::Federation,
         }
+    }
+
+    /// What opens its commitments, where that is known.
+    #[must_use]
+    pub fn openings(&self) -> Vec<Opening> {
+        let opened = match self {
+            Self::Registered(registration) => {
+                [registration.labels.opening(), registration.endpoint.opening()]
+            }
+            Self::HandshakeRenewed { endpoint, .. } => [None, endpoint.opening()],
+            _ => [None, None],
+        };
+        opened.into_iter().flatten().collect()
+    }
+
+    /// The commitments in it.
+    #[must_use]
+    pub fn commitments(&self) -> Vec<Digest> {
+        match self {
+            Self::Registered(registration) => {
+                [registration.labels.digest(), registration.endpoint.digest()].into()
+            }
+            Self::HandshakeRenewed { endpoint, .. } => [endpoint.digest()].into(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Opens each commitment of it that `find` finds an opening for.
+    ///
+    /// # Errors
+    /// When an opening is of another value.
+    pub fn open(&mut self, find: impl Fn(Digest) -> Option<Opening>) -> Result<Sealed, OpeningError> {
+        let mut sealed = Sealed::default();
+        match self {
+            Self::Registered(registration) => {
+                sealed.labels = !sealed.open(&mut registration.labels, &find)?;
+                sealed.open(&mut registration.endpoint, &find)?;
+            }
+            Self::HandshakeRenewed { endpoint, .. } => {
+                sealed.open(endpoint, &find)?;
+            }
+            _ => {}
+        }
+        Ok(sealed)
     }
 
     /// Who may ask by hand for the decision that this event begins (AU-1); none: nobody asks for it but the instance, the

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::committed::{Committed, Salt};
 use crate::event::Registration;
 use crate::id::{Digest, InstanceId, InstanceKey};
 use crate::instance::{Instance, Running};
@@ -9,6 +10,9 @@ use crate::lifecycle::State;
 use crate::tier::{Kind, Tier};
 use crate::time::{Span, Timestamp};
 use crate::version::Version;
+
+/// Fit for tests alone.
+pub(crate) const SALT: Salt = Salt::from_random([0; 16]);
 
 /// So many hours behind the instance's joining.
 pub(crate) fn at(hours: i64) -> Timestamp {
@@ -23,8 +27,8 @@ pub(crate) fn instance() -> Instance {
         kind: Kind::SaasShared,
         tier: Tier::Free,
         provider: None,
-        labels: Vec::new(),
-        endpoint: "https://a.example".parse().unwrap(),
+        labels: Committed::new(SALT, Vec::new()),
+        endpoint: Committed::new(SALT, "https://a.example".parse().unwrap()),
         key: InstanceKey::from_bytes([0; 32]),
         running: Running { platform: runs, runtime: runs, layers: Vec::new() },
         domains: Vec::new(),

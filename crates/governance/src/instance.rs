@@ -187,8 +187,8 @@ pub struct Instance {
     pub provider: Option<ProviderId>,
     /// What operators call it by.
     pub labels: Vec<Label>,
-    /// Where it can be challenged (HS-8).
-    pub endpoint: Endpoint,
+    /// Where it can be challenged (HS-8); none: the record commits to it, and it was not disclosed.
+    pub endpoint: Option<Endpoint>,
     /// Its subscription.
     pub subscription: Subscription,
     /// When it registered.
@@ -288,8 +288,8 @@ impl Instance {
             id,
             kind: registration.kind,
             provider: registration.provider.clone(),
-            labels: registration.labels.clone(),
-            endpoint: registration.endpoint.clone(),
+            labels: registration.labels.value().cloned().unwrap_or_default(),
+            endpoint: registration.endpoint.value().cloned(),
             subscription: Subscription {
                 tier: registration.tier,
                 status: SubscriptionStatus::Active,
@@ -401,7 +401,7 @@ impl Instance {
         match event {
             InstanceEvent::Registered(registration) => *self = Self::registered(self.id, registration, at),
             InstanceEvent::HandshakeRenewed { key, endpoint, .. } => {
-                self.endpoint = endpoint.clone();
+                self.endpoint = endpoint.value().cloned();
                 self.supersede_certificates(at);
                 self.shake_hands(*key, at);
             }

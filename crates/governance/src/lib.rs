@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod challenge;
 pub mod clock;
+pub mod committed;
 pub mod constitution;
 pub mod decide;
 pub mod entitlement;
@@ -43,6 +44,7 @@ pub mod window;
 pub mod world;
 
 pub use clock::Clock;
+pub use committed::{Committed, Opening, Salt};
 pub use constitution::{Constitution, ConstitutionDocument, Share, StandingOrder};
 pub use event::{Event, InstanceEvent, Registration, WorldEvent};
 pub use explain::Explanation;

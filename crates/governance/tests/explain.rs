@@ -12,8 +12,8 @@ use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
 use governance::{
-    Class, Digest, FindingCode, Instance, InstanceId, InstanceKey, Kind, Package, Registration, Release,
-    Restriction, Running, Span, State, Tier, Timestamp, Version, VersionRange, World,
+    Class, Committed, Digest, FindingCode, Instance, InstanceId, InstanceKey, Kind, Package, Registration,
+    Release, Restriction, Running, Salt, Span, State, Tier, Timestamp, Version, VersionRange, World,
 };
 
 fn at(hours: i64) -> Timestamp {
@@ -77,8 +77,8 @@ fn one() -> (World, Instance) {
         kind: Kind::SaasShared,
         tier: Tier::Pro,
         provider: None,
-        labels: vec![],
-        endpoint: "https://a.example/".parse().unwrap(),
+        labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+        endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
         key: InstanceKey::from_bytes([0; 32]),
         running: Running { platform, runtime: platform, layers: vec![] },
         domains: vec![],

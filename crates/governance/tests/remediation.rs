@@ -6,9 +6,9 @@ use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
 use governance::{
-    Authority, Class, Digest, FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind,
-    LayerStructure, Matrix, Package, Reason, Registration, Release, Restriction, Running, Span, State, Tier,
-    Timestamp, Version, VersionRange, World,
+    Authority, Class, Committed, Digest, FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind,
+    LayerStructure, Matrix, Package, Reason, Registration, Release, Restriction, Running, Salt, Span, State,
+    Tier, Timestamp, Version, VersionRange, World,
 };
 
 const FIRST: Version = Version::new(0, 1, 0);
@@ -28,8 +28,8 @@ impl One {
             kind: Kind::SaasShared,
             tier: Tier::Pro,
             provider: None,
-            labels: vec![],
-            endpoint: "https://a.example/".parse().unwrap(),
+            labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+            endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
             key: InstanceKey::from_bytes([0; 32]),
             running: Running { platform: FIRST, runtime: FIRST, layers: vec![] },
             domains: vec![],

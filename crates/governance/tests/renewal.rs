@@ -3,8 +3,8 @@
 
 use governance::decide::{Command, Renewal, decide};
 use governance::{
-    Authority, Cause, Digest, FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Reason,
-    Refusal, Registration, Running, State, StatementHead, Tier, Timestamp, Version, World,
+    Authority, Cause, Committed, Digest, FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind,
+    Reason, Refusal, Registration, Running, Salt, State, StatementHead, Tier, Timestamp, Version, World,
 };
 
 const A: InstanceKey = InstanceKey::from_bytes([1; 32]);
@@ -35,8 +35,8 @@ fn instance() -> Instance {
         kind: Kind::SaasShared,
         tier: Tier::Free,
         provider: None,
-        labels: vec![],
-        endpoint: "https://a.example/".parse().unwrap(),
+        labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+        endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
         key: A,
         running: running(),
         domains: vec![],
@@ -99,7 +99,7 @@ fn hs_2_each_renewal_puts_on_record_what_changed_and_no_more() {
 #[test]
 fn hs_1_to_enrol_afresh_takes_a_key_that_is_not_the_instances() {
     let afresh = |instance: &Instance, key| {
-        let endpoint = instance.endpoint.clone();
+        let endpoint = Committed::new(Salt::from_random([0; 16]), instance.endpoint.clone().unwrap());
         let command = Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint };
         decide(instance, &command, &World::default(), now()).map(|events| events.len())
     };

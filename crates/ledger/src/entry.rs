@@ -6,7 +6,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use governance::{Authority, Digest, Event, Timestamp};
+use governance::committed::OpeningError;
+use governance::event::Sealed;
+use governance::{Authority, Digest, Event, Opening, Timestamp};
 use proof::{Jws, KeyId, PublicKey, Sign, SignError, SignatureError, SignedRequest};
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +170,26 @@ impl Entry {
     pub fn verify_federation(&self, key: &PublicKey) -> Result<(), SignatureError> {
         let Evidence::Federation { signature, .. } = &self.evidence else { return Err(SignatureError) };
         key.verify(&self.decision().map_err(|_| SignatureError)?, signature)
+    }
+
+    /// The commitments in it (LG-1).
+    #[must_use]
+    pub fn commitments(&self) -> Vec<Digest> {
+        match &self.event {
+            Event::Instance(_, event) => event.commitments(),
+            Event::World(_) => Vec::new(),
+        }
+    }
+
+    /// Opens each commitment that `find` finds an opening for; the entry's bytes stay what they are.
+    ///
+    /// # Errors
+    /// When an opening is of another value.
+    pub fn open(&mut self, find: impl Fn(Digest) -> Option<Opening>) -> Result<Sealed, OpeningError> {
+        match &mut self.event {
+            Event::Instance(_, event) => event.open(find),
+            Event::World(_) => Ok(Sealed::default()),
+        }
     }
 
     /// The entry's bytes: compact JSON.

@@ -8,7 +8,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use governance::{Refusal, TrustDomain};
+use governance::{Digest, Opening, Refusal, TrustDomain};
 use proof::{Purpose, RootKeys};
 use serde::Serialize;
 
@@ -141,18 +141,33 @@ impl Verifier {
         self.frontier.size()
     }
 
-    /// The next entry's bytes.
+    /// The next entry's bytes; its commitments stay closed.
     ///
     /// # Errors
     /// The first breach; after it, the same one again.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Breach> {
+        self.push_opened(bytes, |_| None)
+    }
+
+    /// The next entry's bytes, with what opens its commitments, as far as `opening` knows.
+    ///
+    /// # Errors
+    /// The first breach, an opening of another value among them; after it, the same one again.
+    pub fn push_opened(
+        &mut self,
+        bytes: &[u8],
+        opening: impl Fn(Digest) -> Option<Opening>,
+    ) -> Result<(), Breach> {
         if let Some(breach) = &self.breach {
             return Err(breach.clone());
         }
         let position = self.frontier.size();
-        let result = Entry::decode(bytes)
-            .map_err(|error| Fault::new("LG-1", error.to_string()))
-            .and_then(|entry| self.replay.push(position, &entry));
+        let result = Entry::decode(bytes).map_err(|error| Fault::new("LG-1", error.to_string())).and_then(
+            |mut entry| {
+                let sealed = entry.open(opening).map_err(|error| Fault::new("LG-1", error.to_string()))?;
+                self.replay.push(position, &entry, sealed)
+            },
+        );
         self.frontier.push(leaf_hash(bytes));
         result.and_then(|()| self.check_remembered()).map_err(|fault| {
             let breach = fault.at(position);

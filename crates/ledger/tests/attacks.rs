@@ -14,8 +14,8 @@ use federation::scenario::{fleet, keys_rotated, rolled_out};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, renew_body, v};
 use governance::decide::{Command, Statement, WorldCommand, decide_world};
 use governance::{
-    Action, Authority, Cause, Class, Digest, Event, FindingCode, InstanceEvent, InstanceKey, Kind, Phase,
-    RolloutId, Span, State, Tier, WorldEvent,
+    Action, Authority, Cause, Class, Committed, Digest, Event, FindingCode, InstanceEvent, InstanceKey, Kind,
+    Phase, RolloutId, Salt, Span, State, Tier, WorldEvent,
 };
 use ledger::{Breach, Entry, Evidence, Report, Verifier};
 use proof::{Jws, Order, OrderAction, SeedKey, Sign, Typ};
@@ -411,7 +411,7 @@ fn hs_1_identities_rest_on_enrolments() {
 
 /// An enrolment afresh by nobody's leave.
 fn afresh(key: InstanceKey) -> InstanceEvent {
-    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    let endpoint = Committed::new(Salt::from_random([0; 16]), "https://127.0.0.1:10".parse().unwrap());
     InstanceEvent::HandshakeRenewed { key, enrolment: Digest::of(b"none"), endpoint }
 }
 

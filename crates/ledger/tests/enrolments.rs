@@ -10,7 +10,7 @@ mod federation;
 
 use federation::scenario::fleet;
 use federation::{Federation, OPERATOR, id_of, instance_key};
-use governance::{Event, InstanceEvent, Span, Tier};
+use governance::{Committed, Event, InstanceEvent, Salt, Span, Tier};
 use ledger::{Breach, Verifier};
 use proof::{OrderAction, SeedKey};
 
@@ -46,7 +46,8 @@ fn hs_1_to_enrol_afresh_takes_two_people_and_an_enrolment_for_this_very_instance
     let mut f = fleet();
     let enrolment = f.re_enrol(1);
     f.approve(enrolment, bob);
-    let (key_before, endpoint) = (f.instances[&id_of(1)].key, f.instances[&id_of(1)].endpoint.clone());
+    let key_before = f.instances[&id_of(1)].key;
+    let endpoint = Committed::new(Salt::from_random([0; 16]), "https://127.0.0.1:9".parse().unwrap());
     let kept = InstanceEvent::HandshakeRenewed { key: key_before, enrolment, endpoint };
     f.forge(Event::Instance(id_of(1), kept));
     caught(&f, "HS-1", "takes a new key");

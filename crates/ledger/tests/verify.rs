@@ -11,8 +11,10 @@ mod federation;
 use federation::scenario::{amendment, everything, fleet, halted, keys_rotated, reports, rolled_out};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, v};
 use governance::decide::{Command, WorldCommand};
-use governance::{Class, FindingCode, InstanceEvent, Span, State, SubscriptionStatus, Tier};
-use ledger::{Entry, Report, Verifier};
+use governance::{
+    Class, FindingCode, InstanceEvent, Opening, Restriction, Span, State, SubscriptionStatus, Tier,
+};
+use ledger::{Breach, Entry, Report, Verifier};
 use proof::OrderAction;
 
 fn lawful(federation: &Federation) -> Report {
@@ -277,4 +279,44 @@ fn lg_1_every_entry_has_one_spelling() {
         }
     }
     assert!(f.entries.iter().any(|bytes| bytes.windows(OPERATOR.len()).any(|w| w == OPERATOR.as_bytes())));
+}
+
+fn verified_with(f: &Federation, openings: &[Opening]) -> Result<Report, Breach> {
+    let mut verifier = Verifier::new(f.root(), None);
+    for entry in &f.entries {
+        let find = |committed| openings.iter().find(|opening| opening.committed == committed).cloned();
+        verifier.push_opened(entry, find)?;
+    }
+    verifier.finish(&f.checkpoint())
+}
+
+#[test]
+fn lg_1_commitments_are_counted_opened_and_held_to_what_was_committed() {
+    let f = fleet();
+    let counted = |known: &[Opening]| verified_with(&f, known).map(|found| (found.committed, found.opened));
+    assert_eq!(counted(&[]), Ok((16, 0)), "labels and endpoint of eight instances");
+    assert_eq!(counted(&f.openings), Ok((16, 16)));
+    assert_eq!(counted(&f.openings[..3]), Ok((16, 3)));
+    let mut other = f.openings.clone();
+    other[2].value = serde_json::json!(["another"]);
+    let breach = verified_with(&f, &other).unwrap_err();
+    let opens =
+        |p: &usize| Entry::decode(&f.entries[*p]).unwrap().commitments().contains(&other[2].committed);
+    let at = (0..f.entries.len()).find(opens).unwrap() as u64;
+    assert_eq!((breach.position, breach.rule.as_str()), (at, "LG-1"), "{breach}");
+}
+
+#[test]
+fn ro_6_a_rollout_for_labelled_instances_is_judged_by_their_openings() {
+    let mut f = fleet();
+    let release = Federation::release("0.1.1", Class::Minor);
+    let restriction = Restriction { label: vec!["number-3".parse().unwrap()], ..Restriction::default() };
+    f.try_publish_to(&release, restriction, vec![]).unwrap();
+    let opened = f.entries.len() as u64 - 1;
+    f.sweep();
+    assert_eq!(f.offered(), [3]);
+    assert_eq!(verified_with(&f, &f.openings).map(|report| report.rollouts[1].offered), Ok(1));
+    let breach = verified_with(&f, &[]).unwrap_err();
+    assert_eq!((breach.position, breach.rule.as_str()), (opened, "LG-3"), "{breach}");
+    assert!(breach.message.contains("not disclosed"), "{breach}");
 }

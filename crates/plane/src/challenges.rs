@@ -166,12 +166,10 @@ impl<S: Store> Plane<S> {
             let before = self.asked(id).await?;
             let nonce = self.fresh_nonce();
             let keys = keys(&before);
-            let question = Question {
-                instance: id,
-                endpoint: before.endpoint.clone(),
-                keys: keys.clone(),
-                nonce: nonce.clone(),
+            let Some(endpoint) = before.endpoint.clone() else {
+                return Ok(Err("nobody disclosed where it can be asked".to_owned()));
             };
+            let question = Question { instance: id, endpoint, keys: keys.clone(), nonce: nonce.clone() };
             let document = match challenger.ask(question).await {
                 Ok(document) => document,
                 Err(unanswered) => return Ok(Err(unanswered.0)),

@@ -65,6 +65,8 @@ pub(crate) struct Record<'a> {
     entries: Vec<Vec<u8>>,
     /// Which of them are about an instance.
     about_instance: Vec<usize>,
+    /// What opens their commitments.
+    openings: Vec<Document>,
 }
 
 impl<'a> Record<'a> {
@@ -74,13 +76,25 @@ impl<'a> Record<'a> {
         by: &'a By,
         signer: &'a Signer,
     ) -> Self {
-        Self { at, constitution, by, signer, primary: None, entries: Vec::new(), about_instance: Vec::new() }
+        Self {
+            at,
+            constitution,
+            by,
+            signer,
+            primary: None,
+            entries: Vec::new(),
+            about_instance: Vec::new(),
+            openings: Vec::new(),
+        }
     }
 
     /// Adds one event, with what proves it.
     pub(crate) fn push(&mut self, event: Event, by_command: bool) -> Result<(), PlaneError> {
-        if matches!(event, Event::Instance(..)) {
+        if let Event::Instance(_, event) = &event {
             self.about_instance.push(self.entries.len());
+            for opening in event.openings() {
+                self.openings.push(crate::disclosures::kept(&opening)?);
+            }
         }
         // What reconcile finds due right behind a command is the Federation's own finding.
         let actor = if by_command { self.by.actor() } else { None };
@@ -110,9 +124,9 @@ impl<'a> Record<'a> {
         self.entries
     }
 
-    /// The entries, and which of them are about the instance of the commit.
-    pub(crate) fn into_parts(self) -> (Vec<Vec<u8>>, Vec<usize>) {
-        (self.entries, self.about_instance)
+    /// The entries, which of them are about the instance of the commit, and what opens their commitments.
+    pub(crate) fn into_parts(self) -> (Vec<Vec<u8>>, Vec<usize>, Vec<Document>) {
+        (self.entries, self.about_instance, self.openings)
     }
 }
 
@@ -173,7 +187,7 @@ impl<S: Store> Plane<S> {
             record.push(Event::Instance(id, event), true)?;
         }
         let world = self.reconcile(&mut instance, &seen.world, &mut record, now)?;
-        let (entries, about_instance) = record.into_parts();
+        let (entries, about_instance, documents) = record.into_parts();
         if entries.is_empty() {
             return Ok(instance);
         }
@@ -185,7 +199,7 @@ impl<S: Store> Plane<S> {
             about_instance,
             nonce: extra.nonce.clone(),
             enrolment: extra.enrolment.clone(),
-            ..Commit::default()
+            documents,
         };
         let committed = self.commit(commit).await?;
         if let Some(world) = world {
@@ -328,14 +342,15 @@ impl<S: Store> Plane<S> {
             if let Some(changed) = self.reconcile(&mut instance, &world, &mut record, now)? {
                 world = changed;
             }
-            let (entries, about_instance) = record.into_parts();
+            let (entries, about_instance, mut documents) = record.into_parts();
+            documents.push(document.clone());
             let commit = Commit {
                 instance: Some((Box::new(instance.clone()), Some(revision))),
                 world: Some(Box::new(world.clone())),
                 world_revision: seen.revision,
                 entries,
                 about_instance,
-                documents: vec![document.clone()],
+                documents,
                 ..Commit::default()
             };
             match self.commit(commit).await {

@@ -2,8 +2,8 @@
 
 use governance::decide::{self, Command, Renewal, Statement};
 use governance::{
-    Action, Digest, DomainCode, Instance, InstanceId, InstanceKey, Person, Reason, Registration, Running,
-    Span, StatementHead, Timestamp, Version, World,
+    Action, Committed, Digest, DomainCode, Instance, InstanceId, InstanceKey, Person, Reason, Registration,
+    Running, Salt, Span, StatementHead, Timestamp, Version, World,
 };
 use proof::directive::{Directive, Offer, OfferAction};
 use proof::jws::Typ;
@@ -114,6 +114,7 @@ impl<S: Store> Plane<S> {
         now: Timestamp,
     ) -> Result<wire::Registered, crate::decision::SettleError> {
         let [random, _] = crate::rollouts::split(&self.entropy.bytes());
+        let [of_labels, of_endpoint] = crate::rollouts::split(&self.entropy.bytes()).map(Salt::from_random);
         let id = enrolment.instance.unwrap_or_else(|| InstanceId::from_random(random));
         let issued = self.certify(id, key, now, &seen.world)?;
         let certified = Command::Certify {
@@ -127,12 +128,12 @@ impl<S: Store> Plane<S> {
             let afresh = Command::Handshake {
                 key: instance_key(key),
                 enrolment: enrolment.digest,
-                endpoint: request.metadata.endpoint.clone(),
+                endpoint: Committed::new(of_endpoint, request.metadata.endpoint.clone()),
             };
             let events = decide::decide(&instance, &afresh, &seen.world, now).map_err(PlaneError::from)?;
             (instance, Some(revision), events)
         } else {
-            let registration = registration(&enrolment, request, key);
+            let registration = registration(&enrolment, request, key, [of_labels, of_endpoint]);
             let events = decide::register(&registration, &seen.world).map_err(PlaneError::from)?;
             (Instance::registered(id, &registration, now), None, events)
         };
@@ -433,15 +434,20 @@ impl<S: Store> Plane<S> {
     }
 }
 
-fn registration(enrolment: &Enrolment, request: &wire::Register, key: &PublicKey) -> Registration {
+fn registration(
+    enrolment: &Enrolment,
+    request: &wire::Register,
+    key: &PublicKey,
+    [of_labels, of_endpoint]: [Salt; 2],
+) -> Registration {
     let metadata = &request.metadata;
     Registration {
         enrolment: enrolment.digest,
         kind: enrolment.kind,
         tier: enrolment.tier,
         provider: enrolment.provider.clone(),
-        labels: enrolment.labels.clone(),
-        endpoint: metadata.endpoint.clone(),
+        labels: Committed::new(of_labels, enrolment.labels.clone()),
+        endpoint: Committed::new(of_endpoint, metadata.endpoint.clone()),
         key: instance_key(key),
         running: Running {
             platform: metadata.platform,

@@ -4,6 +4,7 @@
 
 mod challenges;
 mod decision;
+pub mod disclosures;
 mod enrolments;
 mod expiry;
 mod explain;

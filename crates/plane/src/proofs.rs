@@ -28,19 +28,20 @@ impl<S: Store> Plane<S> {
         let (first, limit) = (from.max(1), limit.clamp(1, PAGE_MAX));
         let entries = self.store.decision_page(id, first - 1, limit).await?;
         let next = (entries.len() == limit).then(|| first.saturating_add(limit as u64).to_string());
-        let view = |(number, (position, bytes)): (u64, (u64, Vec<u8>))| {
+        let mut items = Vec::with_capacity(entries.len());
+        for (number, (position, bytes)) in (first..).zip(entries) {
             let entry = Entry::decode(&bytes).map_err(|error| PlaneError::Unavailable(error.to_string()))?;
-            Ok(wire::DecisionView {
+            items.push(wire::DecisionView {
                 number,
                 position,
+                openings: self.openings(&entry).await?,
                 at: entry.at,
                 rule: entry.rule,
                 authority: entry.authority,
                 actor: entry.actor,
                 event: entry.event,
-            })
-        };
-        let items = (first..).zip(entries).map(view).collect::<Result<_, PlaneError>>()?;
+            });
+        }
         Ok(wire::Page { items, next })
     }
 

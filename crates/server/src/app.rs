@@ -141,6 +141,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/escalations/acknowledge", post(operators::escalation_acknowledge))
         .route("/v1/ledger/entries", get(operators::ledger_entries))
         .route("/v1/ledger/proof", get(operators::ledger_proof))
+        .route("/v1/ledger/tile/{*path}", get(operators::ledger_tile))
         .route("/v1/ledger/checkpoint", get(operators::ledger_checkpoint))
         .route("/v1/records/world", get(operators::record_of_the_world))
         .route("/v1/records/instances", get(operators::records))

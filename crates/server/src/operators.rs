@@ -12,9 +12,9 @@ use governance::decide::Command;
 use governance::{
     FindingCode, Instance, InstanceId, Kind, ProviderId, State as InstanceState, Tier, Version, World,
 };
-use ledger::LogProof;
+use ledger::{LogProof, TileId};
 use plane::PlaneError;
-use plane::ports::{InstanceFilter, PAGE_MAX, Store as _};
+use plane::ports::{InstanceFilter, PAGE_MAX};
 use plane::publication::{CHECKPOINT, Files as _};
 use plane::rollouts::RolloutVerb;
 use serde::Deserialize;
@@ -247,14 +247,9 @@ struct EntryQuery {
 pub(crate) async fn ledger_entries(State(app): State<App>, call: Call) -> Answer<EntryPage> {
     let EntryQuery { from, limit } = call.query()?;
     let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-    let page = app.plane.store().entry_page(from, limit).await.map_err(plane::PlaneError::from)?;
-    let mut bytes = 0;
-    let fits = |entry: &&Vec<u8>| {
-        bytes += entry.len();
-        bytes <= ENTRIES_BYTES_MAX
-    };
-    let entries = page.iter().take_while(fits).map(|entry| STANDARD.encode(entry)).collect();
-    Ok(Json(EntryPage { from, entries }))
+    let (entries, openings) = app.plane.entries(from, limit, ENTRIES_BYTES_MAX).await?;
+    let entries = entries.iter().map(|entry| STANDARD.encode(entry)).collect();
+    Ok(Json(EntryPage { from, entries, openings }))
 }
 
 #[derive(Deserialize)]
@@ -295,6 +290,19 @@ async fn proved(
     let proof = tokio::task::spawn_blocking(move || prove(plane, ledger)).await;
     let proof = proof.map_err(|error| Failure::unavailable(&error))??;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], proof.to_string()).into_response())
+}
+
+/// Tiles by the path that C2SP tlog-tiles gives them, bundles of entries among them: with the checkpoint beside them, what any
+/// reader of such logs asks for.
+pub(crate) async fn ledger_tile(State(app): State<App>, call: Call) -> Result<Response, Failure> {
+    let path = format!("tile/{}", call.param::<String>("path")?);
+    let id = TileId::parse(&path).map_err(|error| Failure::not_found(format!("tile there: {error}")))?;
+    let ledger = app.ledger.clone();
+    let read = tokio::task::spawn_blocking(move || ledger.read(&id.to_string())).await;
+    let bytes =
+        read.map_err(|error| Failure::unavailable(&error))?.map_err(|error| Failure::unavailable(&error))?;
+    let bytes = bytes.ok_or_else(|| Failure::not_found("tile there"))?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
 pub(crate) async fn ledger_checkpoint(State(app): State<App>, _call: Call) -> Result<Response, Failure> {

@@ -178,6 +178,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/escalations/acknowledge",             SIGNERS,            Operation,    JSON),
     row(Method::GET,   "/v1/ledger/entries",                      COUNCIL,            Operation,    JSON),
     row(Method::GET,   "/v1/ledger/proof",                        COUNCIL,            Operation,    JSON),
+    row(Method::GET,   "/v1/ledger/tile/{*path}",                 COUNCIL,            Operation,    JSON),
     row(Method::GET,   "/v1/ledger/checkpoint",                   EVERYBODY,          Operation,    JSON),
     row(Method::GET,   "/v1/records/world",                       READERS,            Operation,    JSON),
     row(Method::GET,   "/v1/records/instances",                   READERS,            Operation,    JSON),

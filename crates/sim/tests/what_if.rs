@@ -6,9 +6,9 @@ use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
 use governance::{
-    Class, Constitution, ConstitutionDocument, Digest, Instance, InstanceId, InstanceKey, Kind, Package,
-    Registration, Release, Restriction, Running, Span, State, Tier, Timestamp, Version, VersionRange, World,
-    WorldEvent,
+    Class, Committed, Constitution, ConstitutionDocument, Digest, Instance, InstanceId, InstanceKey, Kind,
+    Package, Registration, Release, Restriction, Running, Salt, Span, State, Tier, Timestamp, Version,
+    VersionRange, World, WorldEvent,
 };
 use sim::what_if::{Change, Conduct, Fleet, STEPS_MAX, WhatIf, WhatIfError, what_if};
 
@@ -59,8 +59,8 @@ fn fleet() -> Fleet {
         kind: Kind::SaasShared,
         tier: Tier::Pro,
         provider: None,
-        labels: vec![],
-        endpoint: "https://a.example/".parse().unwrap(),
+        labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+        endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
         key: InstanceKey::from_bytes([0; 32]),
         running: Running { platform, runtime: platform, layers: vec![] },
         domains: vec![],

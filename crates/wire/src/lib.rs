@@ -6,7 +6,8 @@ pub use governance::Explanation;
 use governance::warning::Warning;
 use governance::{
     Authority, Digest, DomainCode, Endpoint, Event, FindingCode, InstanceId, InstanceKey, Kind, Label,
-    LayerContent, Package, Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp, Version,
+    LayerContent, Opening, Package, Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp,
+    Version,
 };
 use proof::challenge::Nonce;
 use proof::jws::Jws;
@@ -350,6 +351,9 @@ pub struct DecisionView {
     pub actor: Option<String>,
     /// What was decided.
     pub event: Event,
+    /// What opens its commitments (LG-1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub openings: Vec<Opening>,
 }
 
 /// An instance as operators see it; `GET /v1/instances` lists them.
@@ -381,7 +385,7 @@ pub struct InstanceView {
     /// The runtime version.
     pub runtime: Version,
     /// Where it can be challenged.
-    pub endpoint: Endpoint,
+    pub endpoint: Option<Endpoint>,
     /// Its last statement or handshake.
     pub reported: Timestamp,
     /// What it is offered.
@@ -615,6 +619,17 @@ pub struct EntryPage {
     pub from: u64,
     /// Entries, base64 of their bytes, in order.
     pub entries: Vec<String>,
+    /// What opens their commitments (LG-1).
+    #[serde(default)]
+    pub openings: Vec<Opening>,
+}
+
+impl EntryPage {
+    /// What opens a commitment, where it was disclosed.
+    #[must_use]
+    pub fn opening(&self, committed: Digest) -> Option<Opening> {
+        self.openings.iter().find(|opening| opening.committed == committed).cloned()
+    }
 }
 
 /// `GET /v1/federation`: the plane at a glance.

@@ -240,7 +240,7 @@ fn shown(view: &InstanceView, out: &Output) -> String {
         ("state", format!("{} since {}", view.state, view.since)),
         ("platform", view.platform.to_string()),
         ("runtime", view.runtime.to_string()),
-        ("endpoint", view.endpoint.to_string()),
+        ("endpoint", view.endpoint.as_ref().map_or_else(none, ToString::to_string)),
         ("reported", view.reported.to_string()),
         ("offer", offer),
         ("domains", words(&view.domains)),

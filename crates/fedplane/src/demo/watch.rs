@@ -104,7 +104,8 @@ impl Watch {
             }
             for text in &page.entries {
                 let bytes = STANDARD.decode(text).context("a ledger entry is no base64")?;
-                let entry = Entry::decode(&bytes)?;
+                let mut entry = Entry::decode(&bytes)?;
+                entry.open(|committed| page.opening(committed))?;
                 self.record.position += 1;
                 self.record.entries.push(Digest::of(&bytes));
                 if let Some(line) = self.record.take(&entry, &self.show) {
@@ -138,7 +139,8 @@ impl Record {
         let line = |who: &str, what: &str| Some(line(show, entry, who, what));
         match event {
             InstanceEvent::Registered(registration) => {
-                let name = registration.labels.first().map_or_else(|| id.to_string(), ToString::to_string);
+                let label = registration.labels.value().and_then(|labels| labels.first());
+                let name = label.map_or_else(|| id.to_string(), ToString::to_string);
                 self.names.insert(id, name.clone());
                 let whose = registration.provider.as_ref().map(|provider| format!(" of {provider}"));
                 let mut note = format!("{} {}", registration.kind, registration.tier);

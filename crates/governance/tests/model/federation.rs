@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use governance::module::Catalogue;
 use governance::release::RollbackInstructions;
 use governance::{
-    Cause, Class, Constitution, ConstitutionDocument, Digest, Instance, InstanceEvent, InstanceId,
-    InstanceKey, Kind, LayerContent, LayerStructure, Matrix, Package, Registration, Release, Running, Share,
-    Span, State, Tier, Timestamp, Version, VersionRange, World, WorldEvent,
+    Cause, Class, Committed, Constitution, ConstitutionDocument, Digest, Instance, InstanceEvent, InstanceId,
+    InstanceKey, Kind, LayerContent, LayerStructure, Matrix, Package, Registration, Release, Running, Salt,
+    Share, Span, State, Tier, Timestamp, Version, VersionRange, World, WorldEvent,
 };
 
 use super::state::{Fleet, Unit};
@@ -120,8 +120,8 @@ pub fn founded(adversities: u8) -> Fleet {
             kind,
             tier,
             provider: None,
-            labels: vec![],
-            endpoint: "https://a.example/".parse().unwrap(),
+            labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+            endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
             key: InstanceKey::from_bytes([0; 32]),
             running: Running { platform: FIRST, runtime: FIRST, layers: content(FIRST, false) },
             domains: vec![],

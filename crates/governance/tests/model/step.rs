@@ -9,8 +9,8 @@ use governance::decide::{Command, Statement, WorldCommand, decide, decide_world}
 use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
-    Authority, Class, Digest, FindingCode, InstanceEvent, InstanceKey, Restriction, RolloutStatus, Running,
-    State, SubscriptionStatus, Version, WorldEvent,
+    Authority, Class, Committed, Digest, FindingCode, InstanceEvent, InstanceKey, Restriction, RolloutStatus,
+    Running, Salt, State, SubscriptionStatus, Version, WorldEvent,
 };
 
 use super::Scope;
@@ -628,6 +628,6 @@ fn world_command(step: Step) -> WorldCommand {
 
 /// By an enrolment afresh that two people let it have (HS-1).
 fn afresh(key: InstanceKey) -> Command {
-    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    let endpoint = Committed::new(Salt::from_random([0; 16]), "https://127.0.0.1:10".parse().unwrap());
     Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint }
 }

@@ -7,10 +7,10 @@ use governance::module::unentitled;
 use governance::reconcile::{federation_events, is_due, reconcile};
 use governance::rollout::{Census, advance};
 use governance::{
-    Action, Authority, Cause, Class, Constitution, ConstitutionDocument, Digest, Event, FindingCode,
-    Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Phase, Registration, Restriction, RolloutId,
-    Running, Span, State, StatementHead, SubscriptionStatus, Tier, Timestamp, Version, World, WorldEvent,
-    lifecycle,
+    Action, Authority, Cause, Class, Committed, Constitution, ConstitutionDocument, Digest, Event,
+    FindingCode, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Phase, Registration, Restriction,
+    RolloutId, Running, Salt, Span, State, StatementHead, SubscriptionStatus, Tier, Timestamp, Version,
+    World, WorldEvent, lifecycle,
 };
 
 use super::acts::{Act, FLEET, catalogue, content, domain, release, sixteen, version};
@@ -61,8 +61,8 @@ impl Timeline {
                 kind,
                 tier,
                 provider: None,
-                labels: vec![],
-                endpoint: "https://a.example/".parse().unwrap(),
+                labels: Committed::new(Salt::from_random([0; 16]), vec![]),
+                endpoint: Committed::new(Salt::from_random([0; 16]), "https://a.example/".parse().unwrap()),
                 key: InstanceKey::from_bytes([0; 32]),
                 running: Running { platform, runtime: platform, layers: content(platform) },
                 domains: vec![],
@@ -522,6 +522,6 @@ fn check_standing(instance: &Instance, cause: Cause, now: Timestamp) {
 
 /// By an enrolment afresh that two people let it have (HS-1).
 fn afresh(key: InstanceKey) -> Command {
-    let endpoint = "https://127.0.0.1:10".parse().unwrap();
+    let endpoint = Committed::new(Salt::from_random([0; 16]), "https://127.0.0.1:10".parse().unwrap());
     Command::Handshake { key, enrolment: Digest::of(b"afresh"), endpoint }
 }

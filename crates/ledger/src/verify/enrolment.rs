@@ -6,7 +6,7 @@ use governance::decide::{
     self, Command, Usable, check_approval, check_enrolment, check_re_enrolment, check_use,
 };
 use governance::person::OPERATORS;
-use governance::{Digest, Endpoint, InstanceId, InstanceKey, Registration, Timestamp, WorldEvent};
+use governance::{Committed, Digest, Endpoint, InstanceId, InstanceKey, Registration, Timestamp, WorldEvent};
 
 use super::Fault;
 use super::decision::{Step, of_instance};
@@ -76,7 +76,7 @@ impl Replay {
         id: InstanceId,
         key: InstanceKey,
         digest: Digest,
-        endpoint: &Endpoint,
+        endpoint: &Committed<Endpoint>,
         at: Timestamp,
     ) -> Result<Vec<Step>, Fault> {
         let enrolment = self.usable(digest, at)?;

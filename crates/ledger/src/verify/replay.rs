@@ -5,11 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+use governance::event::Sealed;
 use governance::lifecycle::transition;
 use governance::reconcile::{federation_events, reconcile};
 use governance::{
-    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Span, State, Tier,
-    Timestamp, TrustDomain, World, WorldEvent,
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Rollout, Span, State,
+    Tier, Timestamp, TrustDomain, World, WorldEvent,
 };
 use proof::{KeyId, KeysDocument, Purpose, RootKeys};
 
@@ -52,6 +53,10 @@ pub(super) struct Replay {
     pub(super) enrolments: BTreeMap<Digest, Enrolment>,
     /// Requests that may not come again: when they were made, whose they are, their nonce.
     pub(super) nonces: BTreeSet<(Timestamp, InstanceId, [u8; 16])>,
+    /// Commitments so far, those of them that were opened, and instances whose labels were not.
+    committed: u64,
+    opened: u64,
+    unlabelled: u64,
     tallies: Tallies,
     decision: Decision,
     latest: Timestamp,
@@ -74,6 +79,9 @@ impl Replay {
             instances: BTreeMap::new(),
             enrolments: BTreeMap::new(),
             nonces: BTreeSet::new(),
+            committed: 0,
+            opened: 0,
+            unlabelled: 0,
             tallies: Tallies::default(),
             decision: Decision::none(),
             latest: zero,
@@ -100,7 +108,8 @@ impl Replay {
     }
 
     /// Judges the next entry, then applies it.
-    pub(super) fn push(&mut self, position: u64, entry: &Entry) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, position: u64, entry: &Entry, sealed: Sealed) -> Result<(), Fault> {
+        self.check_labels(entry, sealed)?;
         self.check_derived(entry)?;
         self.check_time(entry)?;
         self.check_constitution(entry)?;
@@ -128,8 +137,29 @@ impl Replay {
         self.check_actor(entry, &step)?;
         self.check_evidence(position, entry, &step)?;
         self.apply(entry);
+        self.committed += sealed.committed;
+        self.opened += sealed.opened;
+        self.unlabelled += u64::from(sealed.labels);
         self.settle();
         Ok(())
+    }
+
+    /// Whether instances are among those that a rollout is for cannot be told while their labels are closed (RO-6): then nothing
+    /// behind it can be judged, and it is said so.
+    fn check_labels(&self, entry: &Entry, sealed: Sealed) -> Result<(), Fault> {
+        let for_labelled = |rollout: &Rollout| !rollout.restriction.label.is_empty();
+        let opens = match &entry.event {
+            Event::World(WorldEvent::RolloutOpened { restriction, .. }) => !restriction.label.is_empty(),
+            Event::World(_) => false,
+            Event::Instance(..) => sealed.labels && self.world.rollouts.iter().any(for_labelled),
+        };
+        let closed = self.unlabelled + u64::from(sealed.labels);
+        if !opens || closed == 0 {
+            return Ok(());
+        }
+        let message =
+            "a rollout is for labelled instances, and whose labels are not disclosed cannot be judged";
+        Err(Fault::new("LG-3", message).expected("the openings").found(alloc::format!("{closed} closed")))
     }
 
     /// Whether the last decision is whole.
@@ -458,6 +488,8 @@ impl Replay {
             constitution: self.world.constitution_digest,
             instances: self.instances.len() as u64,
             states,
+            committed: self.committed,
+            opened: self.opened,
             rollouts: rollouts.collect(),
             trust_domain: self.keys.map(|keys| keys.trust_domain),
         }

@@ -29,6 +29,10 @@ pub struct Report {
     pub instances: u64,
     /// Number of instances per state.
     pub states: BTreeMap<State, u64>,
+    /// Values that the log commits to without showing them.
+    pub committed: u64,
+    /// Those of them that were disclosed, and are what was committed to.
+    pub opened: u64,
     /// Every rollout, in the order of their making.
     pub rollouts: Vec<RolloutReport>,
 }

@@ -18,10 +18,10 @@ use governance::reconcile::{federation_events, reconcile};
 use governance::release::RollbackInstructions;
 use governance::rollout::advance;
 use governance::{
-    Authority, Census, Class, Constitution, ConstitutionDocument, Digest, DomainCode, Event, Instance,
-    InstanceEvent, InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Package, Phase, Refusal,
-    Registration, Release, Restriction, RolloutId, Running, Span, State, StatementHead, Tier, Timestamp,
-    Version, VersionRange, World, WorldEvent,
+    Authority, Census, Class, Committed, Constitution, ConstitutionDocument, Digest, DomainCode, Event,
+    Instance, InstanceEvent, InstanceId, InstanceKey, Kind, LayerContent, LayerStructure, Opening, Package,
+    Phase, Refusal, Registration, Release, Restriction, RolloutId, Running, Salt, Span, State, StatementHead,
+    Tier, Timestamp, Version, VersionRange, World, WorldEvent,
 };
 use ledger::{
     Checkpoint, Entry, Evidence, Frontier, KeyName, NoteKey, SignedCheckpoint, TreeHead, tree::leaf_hash,
@@ -84,6 +84,8 @@ pub struct Federation {
     pub instances: BTreeMap<InstanceId, Instance>,
     pub at: Timestamp,
     pub entries: Vec<Vec<u8>>,
+    /// What opens the commitments in the entries.
+    pub openings: Vec<Opening>,
     heads: BTreeMap<InstanceId, VersionStatement>,
     count: u8,
 }
@@ -124,6 +126,7 @@ impl Federation {
             instances: BTreeMap::new(),
             at,
             entries: Vec::new(),
+            openings: Vec::new(),
             heads: BTreeMap::new(),
             count: 0,
         };
@@ -196,6 +199,9 @@ impl Federation {
                 self.instances.insert(*id, Instance::registered(*id, registration, self.at));
             }
             Event::Instance(id, event) => self.instances.get_mut(id).unwrap().apply(event, self.at),
+        }
+        if let Event::Instance(_, event) = event {
+            self.openings.extend(event.openings());
         }
     }
 
@@ -375,7 +381,7 @@ impl Federation {
     /// The instance enrols afresh over this key.
     pub fn enrol_afresh(&mut self, n: u8, key: InstanceKey, enrolment: Digest) {
         let id = id_of(n);
-        let endpoint = "https://127.0.0.1:10".parse().unwrap();
+        let endpoint = Committed::new(Salt::from_random([0; 16]), "https://127.0.0.1:10".parse().unwrap());
         let afresh = Command::Handshake { key, enrolment, endpoint };
         let events = decide::decide(&self.instances[&id], &afresh, &self.world, self.at).unwrap();
         self.decision(None, None, vec![], events.into_iter().map(|event| (id, event)).collect());
@@ -388,8 +394,8 @@ impl Federation {
             kind: Kind::SaasShared,
             tier,
             provider: None,
-            labels: vec![],
-            endpoint: "https://127.0.0.1:9".parse().unwrap(),
+            labels: Committed::new(Salt::from_random([n; 16]), vec![format!("number-{n}").parse().unwrap()]),
+            endpoint: Committed::new(Salt::from_random([n; 16]), "https://127.0.0.1:9".parse().unwrap()),
             key: InstanceKey::from_bytes(*key_of(n).public_key().as_bytes()),
             running: Running { platform: v("0.1.0"), runtime: v("0.1.0"), layers: content(v("0.1.0")) },
             domains: vec![],

@@ -1,7 +1,9 @@
 //! The decisions about an instance, and the proof that each stands in the log (LG-1, LG-2).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use governance::{Event, InstanceEvent, State};
-use ledger::{Entry, KeyName, LogProof, NoteKey};
+use ledger::{Entry, KeyName, LogProof, NoteKey, SignedCheckpoint, TileId};
 use proof::KeysDocument;
 
 use crate::common::{Raw, World, bytes_of, refused, statement};
@@ -41,14 +43,32 @@ async fn lg_1_lg_2_an_owner_finds_every_decision_about_his_instance_and_proves_i
         let read = LogProof::parse(text.as_bytes()).unwrap();
         let proven = read.verify(&key).unwrap();
         assert_eq!(proven.position, item.position);
-        let bytes = base64::Engine::decode(
-            &base64::engine::general_purpose::STANDARD,
-            &ledger[usize::try_from(item.position).unwrap()],
-        );
+        let bytes = STANDARD.decode(&ledger[usize::try_from(item.position).unwrap()]);
         assert_eq!(proven.entry, bytes.unwrap());
         assert_eq!(Entry::decode(proven.entry).unwrap().event, item.event);
     }
+    // What the ledger only commits to is disclosed to those who may read the entry.
+    let mut registered = listed.items[0].event.clone();
+    let Event::Instance(_, event) = &mut registered else { panic!("{registered:?}") };
+    assert_eq!(event.commitments().len(), 2);
+    let find =
+        |committed| listed.items[0].openings.iter().find(|opening| opening.committed == committed).cloned();
+    assert_eq!(event.open(find).unwrap().opened, 2);
+    let InstanceEvent::Registered(registration) = event else { panic!("{event:?}") };
+    let endpoint = operator.instance(id).await.unwrap().endpoint;
+    assert!(endpoint.is_some() && registration.endpoint.value() == endpoint.as_ref());
     assert!(operator.ledger_proof(0).await.unwrap().starts_with(ledger::log_proof::HEADER));
+    // The same entries as any reader of C2SP tlog-tiles has them.
+    let size = world.published_size(&operator).await;
+    let bundle = TileId::entries(0, u16::try_from(size).unwrap()).unwrap();
+    let bytes = operator.ledger_tile(bundle).await.unwrap();
+    let bundled = ledger::tile::parse_entries(bundle, &bytes).unwrap();
+    let paged = ledger.iter().map(|text| STANDARD.decode(text).unwrap());
+    assert!(bundled.iter().zip(paged).all(|(bundled, paged)| *bundled == paged));
+    assert_eq!(bundled.len() as u64, size);
+    let nowhere = TileId::entries(9, 1).unwrap();
+    refused(operator.ledger_tile(nowhere).await, 404, "not-found");
+    refused(own.ledger_tile(bundle).await, 403, "not-authorised");
     // Nobody else's, and none that there is not.
     refused(own.decisions(other, 1).await, 403, "not-authorised");
     refused(own.decision_proof(other, 1).await, 403, "not-authorised");
@@ -66,6 +86,12 @@ async fn lg_1_lg_2_an_owner_finds_every_decision_about_his_instance_and_proves_i
 }
 
 impl World {
+    /// How many entries the last checkpoint covers.
+    async fn published_size(&self, client: &client::Client) -> u64 {
+        let text = client.ledger_checkpoint().await.unwrap();
+        SignedCheckpoint::parse(text.as_bytes()).unwrap().unverified().head().size
+    }
+
     /// The proof of a decision, once a checkpoint covers it.
     async fn proved(&self, client: &client::Client, id: governance::InstanceId, number: u64) -> String {
         let proved = async {

@@ -148,7 +148,10 @@ async fn hs_1_an_instance_enrols_afresh_when_two_people_let_it() {
     own.report(id, statement(id, &now_it.key, 1, None)).await.unwrap();
     refused(world.client(&old).check_in(id).await, 401, "certificate-superseded");
     let view = alice.instance(id).await.unwrap();
-    assert_eq!((view.state, view.endpoint.as_str()), (State::Active, "https://instance.example:9443"));
+    assert_eq!(
+        (view.state, view.endpoint.as_ref().unwrap().as_str()),
+        (State::Active, "https://instance.example:9443")
+    );
     assert_eq!(view.escalations.iter().map(|open| open.rule.as_str()).collect::<Vec<_>>(), ["HS-1"]);
     world.until_listed(&old).await;
     assert!(!world.lists(&now_it).await);

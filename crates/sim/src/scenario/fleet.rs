@@ -4,9 +4,11 @@
 
 use governance::decide::{Command, Renewal, Statement};
 use governance::{
-    Digest, DomainCode, Instance, InstanceId, InstanceKey, LayerContent, LayerId, Registration, Running,
-    Span, State, StatementHead, Timestamp, Version, Window,
+    Committed, Digest, DomainCode, Instance, InstanceId, InstanceKey, LayerContent, LayerId, Registration,
+    Running, Span, State, StatementHead, Timestamp, Version, Window,
 };
+
+use crate::SALT;
 
 use super::model::{Conduct, Joiner, ReportStep};
 
@@ -113,8 +115,8 @@ impl<'s> Unit<'s> {
             kind: self.joiner.kind,
             tier: self.joiner.tier,
             provider: self.joiner.provider.clone(),
-            labels: self.joiner.labels.clone(),
-            endpoint: "https://instance.example/".parse().ok()?,
+            labels: Committed::new(SALT, self.joiner.labels.clone()),
+            endpoint: Committed::new(SALT, "https://instance.example/".parse().ok()?),
             key: self.key(),
             running: self.running.clone(),
             domains: self.domains.clone(),
@@ -130,7 +132,7 @@ impl<'s> Unit<'s> {
 
     /// Asks for a new key and a new chain; not before it joined.
     pub(super) fn enrol_afresh(&mut self) -> Option<Command> {
-        let endpoint = self.record.as_ref()?.endpoint.clone();
+        let endpoint = Committed::new(SALT, self.record.as_ref()?.endpoint.clone()?);
         self.enrolments += 1;
         let key = self.key();
         Some(Command::Handshake { key, enrolment: Digest::of(key.as_bytes()), endpoint })

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 
 use governance::{
-    Digest, Endpoint, LayerContent, LayerStructure, ProviderId, RolloutId, Span, Timestamp, Version,
+    Committed, Digest, Endpoint, Label, LayerContent, LayerStructure, ProviderId, RolloutId, Span, Timestamp,
+    Version,
 };
+
+use crate::SALT;
 
 /// An hour of the simulation, counted from its start.
 pub(super) type Hour = u32;
@@ -49,7 +52,9 @@ pub(super) struct Book {
     pub(super) editions: Vec<Edition>,
     pub(super) rollouts: Vec<RolloutId>,
     pub(super) signed: BTreeMap<Version, Signed>,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Committed<Endpoint>,
+    /// What it is called by: nothing.
+    pub(super) labels: Committed<Vec<Label>>,
     pub(super) providers: Vec<ProviderId>,
     /// What an instance installs that joins now, by number.
     pub(super) current: u8,
@@ -64,7 +69,8 @@ impl Book {
             editions: Vec::new(),
             rollouts: Vec::new(),
             signed: BTreeMap::new(),
-            endpoint: "https://instance.example/".parse().ok()?,
+            endpoint: Committed::new(SALT, "https://instance.example/".parse().ok()?),
+            labels: Committed::new(SALT, Vec::new()),
             providers: PROVIDERS.iter().filter_map(|name| name.parse().ok()).collect(),
             current: 0,
         })

@@ -121,7 +121,7 @@ impl Act<'_, '_> {
             kind: world.constitution.kind_of(nature.tier),
             tier: nature.tier,
             provider: provider_of(book, self.index).cloned(),
-            labels: Vec::new(),
+            labels: book.labels.clone(),
             endpoint: book.endpoint.clone(),
             key: key_of(self.unit.id, 0),
             running: Running {
@@ -227,7 +227,7 @@ impl Act<'_, '_> {
         if self.instance().finding(FindingCode::VersionChainBroken).is_some() {
             let enrolment = self.unit.enrolment.saturating_add(1);
             let key = key_of(self.unit.id, enrolment);
-            let endpoint = self.instance().endpoint.clone();
+            let endpoint = self.scene.book.endpoint.clone();
             let afresh = Command::Handshake { key, enrolment: Digest::of(key.as_bytes()), endpoint };
             if self.command(&afresh)? {
                 (self.unit.enrolment, self.pulse.sequence) = (enrolment, 0);

@@ -5,8 +5,8 @@
 use governance::instance::{ATTEMPTS_MAX, Attempt, Due, Failure, FinishedAttempt, Paid};
 use governance::warning::Warning;
 use governance::{
-    Action, Countdown, Finding, FindingCode, Instance, Kind, Label, Offer, Outcome, Phase, Running, Span,
-    State, Subscription, SubscriptionStatus, Tier, Timestamp, Version,
+    Action, Countdown, Finding, FindingCode, Instance, Kind, Offer, Outcome, Phase, Running, Span, State,
+    Subscription, SubscriptionStatus, Tier, Timestamp, Version,
 };
 
 use super::book::{Book, Hour};
@@ -328,7 +328,7 @@ impl Packed {
             && wish.is_none()
             && interrupted.is_none()
             && left.is_none()
-            && *endpoint == book.endpoint
+            && endpoint.as_ref() == book.endpoint.value()
             && provider.as_ref() == provider_of(book, owner.index)
             && *id == owner.id
             && *key == key_of(owner.id, owner.enrolment);
@@ -455,8 +455,8 @@ impl Packed {
         into.wish = None;
         into.interrupted = None;
         into.left = None;
-        if into.endpoint != book.endpoint {
-            into.endpoint.clone_from(&book.endpoint);
+        if into.endpoint.as_ref() != book.endpoint.value() {
+            into.endpoint = book.endpoint.value().cloned();
         }
         into.labels.clear();
         into.domains.clear();
@@ -553,7 +553,7 @@ pub(super) fn table(book: &Book) -> Instance {
         kind: Kind::SaasShared,
         tier: Tier::Free,
         provider: None,
-        labels: Vec::<Label>::new(),
+        labels: book.labels.clone(),
         endpoint: book.endpoint.clone(),
         key: key_of(id_of(book.seed, 0), 0),
         running: Running {

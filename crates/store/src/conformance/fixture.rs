@@ -2,8 +2,8 @@
 
 use governance::event::Registration;
 use governance::{
-    Digest, Instance, InstanceId, InstanceKey, Kind, LayerContent, ProviderId, Running, Tier, Timestamp,
-    Version,
+    Committed, Digest, Instance, InstanceId, InstanceKey, Kind, LayerContent, ProviderId, Running, Salt,
+    Tier, Timestamp, Version,
 };
 use plane::ports::{Commit, Enrolment, EnrolmentUse, Nonce, Revision};
 
@@ -31,8 +31,11 @@ pub fn instance(number: u64) -> Instance {
         kind: Kind::Dedicated,
         tier: Tier::Pro,
         provider: None::<ProviderId>,
-        labels: vec!["blue".parse().unwrap()],
-        endpoint: "https://instance.example:8443/handshake".parse().unwrap(),
+        labels: Committed::new(Salt::from_random([1; 16]), vec!["blue".parse().unwrap()]),
+        endpoint: Committed::new(
+            Salt::from_random([2; 16]),
+            "https://instance.example:8443/handshake".parse().unwrap(),
+        ),
         key: InstanceKey::from_bytes(*digest(number).as_bytes()),
         running: Running { platform, runtime: platform, layers: vec![layer] },
         domains: vec!["HR".parse().unwrap()],

@@ -247,6 +247,15 @@ impl SqliteReader {
     pub async fn entry_page(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         self.readers.read(move |connection| read::entries(connection, from, limit.min(PAGE_MAX))).await
     }
+
+    /// As [`Store::document_load`].
+    ///
+    /// # Errors
+    /// As [`entry_page`](Self::entry_page).
+    pub async fn document_load(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        self.readers.read(move |connection| read::document(connection, kind, name)).await
+    }
 }
 
 fn unavailable(error: rusqlite::Error) -> StoreError {

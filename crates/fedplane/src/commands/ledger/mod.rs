@@ -1,5 +1,6 @@
 //! The ledger: verified from the root keys alone, followed, and shown entry by entry.
 
+mod export;
 mod prove;
 mod read;
 mod verify;
@@ -11,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use client::Client;
-use governance::{Event, RolloutId, Version, WorldEvent};
+use governance::{Event, Opening, RolloutId, Version, WorldEvent};
 use ledger::Entry;
 use serde::Serialize;
 
@@ -55,6 +56,8 @@ enum LedgerCommand {
     Tail(TailArgs),
     /// Shows one entry whole, with its evidence.
     Show(ShowArgs),
+    /// Writes entries as JSON lines or CSV.
+    Export(export::ExportArgs),
     /// Gets the proof that one entry stands in the log, and keeps it in a file.
     Prove(prove::ProveArgs),
     /// Checks such a proof by the root keys alone, offline.
@@ -90,6 +93,9 @@ type Rollouts = BTreeMap<RolloutId, Version>;
 struct Placed {
     position: u64,
     entry: Entry,
+    /// What opens its commitments (LG-1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    openings: Vec<Opening>,
 }
 
 /// `fedplane ledger`.
@@ -103,6 +109,7 @@ pub async fn run(args: LedgerArgs, out: &Output) -> Result<(), Failure> {
             out.show(&verified, || verify::report(&verified, out))
         }
         LedgerCommand::Tail(args) => tail(&args, out).await,
+        LedgerCommand::Export(args) => args.run(out).await,
         LedgerCommand::Prove(args) => {
             let proven = args.prove().await?;
             out.show(&proven, || args.report(&proven))
@@ -116,9 +123,19 @@ pub async fn run(args: LedgerArgs, out: &Output) -> Result<(), Failure> {
                 let detail = format!("the ledger has no entry {position} yet");
                 Failure::new("not-found", "LG-1", detail, "`fedplane status` says how many there are")
             })?;
-            out.show(&placed, || serde_json::to_string_pretty(&placed.entry).unwrap_or_default())
+            out.show(&placed, || shown(&placed))
         }
     }
+}
+
+/// An entry whole; below it what opens its commitments.
+fn shown(placed: &Placed) -> String {
+    let entry = serde_json::to_string_pretty(&placed.entry).unwrap_or_default();
+    let disclosed = placed.openings.iter().map(|opening| {
+        let Opening { committed, salt, value } = opening;
+        format!("disclosed: {committed} is {value}, with salt {salt}")
+    });
+    std::iter::once(entry).chain(disclosed).collect::<Vec<_>>().join("\n")
 }
 
 async fn tail(args: &TailArgs, out: &Output) -> Result<(), Failure> {
@@ -157,7 +174,8 @@ async fn page(client: &Client, from: u64, limit: u32) -> Result<Vec<Placed>, Fai
                 "verify the ledger: `fedplane ledger verify`",
             )
         })?;
-        Ok(Placed { position: from.saturating_add(index as u64), entry })
+        let openings = entry.commitments().into_iter().filter_map(|committed| page.opening(committed));
+        Ok(Placed { position: from.saturating_add(index as u64), openings: openings.collect(), entry })
     };
     decoded(&page.entries)?.into_iter().enumerate().map(place).collect()
 }
@@ -173,7 +191,7 @@ fn decoded(entries: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// One entry on one line: position, time, rule, authority, subject, what happened.
 fn line(placed: &Placed, rollouts: &Rollouts, out: &Output) -> String {
-    let Placed { position, entry } = placed;
+    let Placed { position, entry, .. } = placed;
     let (subject, event) = match &entry.event {
         Event::Instance(instance, event) => (instance.to_string(), serde_json::to_value(event)),
         Event::World(event) => {
@@ -228,7 +246,7 @@ mod tests {
             event,
             evidence: ledger::Evidence::Preceding { back: 1 },
         };
-        let line = line(&Placed { position: 3, entry }, &rollouts, &out);
+        let line = line(&Placed { position: 3, entry, openings: Vec::new() }, &rollouts, &out);
         assert!(line.contains(" rollout 0.1.2 ") && line.ends_with("rollout-done by admin"), "{line}");
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Never judges: what is read here is held against the root keys by the verifier.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use client::{Client, Public};
-use ledger::SignedCheckpoint;
+use governance::{Digest, Opening};
+use ledger::{Entry, SignedCheckpoint};
+use plane::disclosures::OPENING;
 use proof::{Jws, KeysDocument, RootKeys};
 use store::SqliteReader;
 use trust::RootCa;
@@ -26,20 +29,55 @@ pub(super) enum Source {
     Plane(Box<Client>),
 }
 
+/// Entries one behind the other, and what opens their commitments.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) entries: Vec<Vec<u8>>,
+    openings: BTreeMap<Digest, Opening>,
+}
+
+impl Entries {
+    /// What opens a commitment, where it was disclosed.
+    pub(super) fn opening(&self, committed: Digest) -> Option<Opening> {
+        self.openings.get(&committed).cloned()
+    }
+}
+
 impl Source {
     /// Entries from a position on; none at the end.
-    pub(super) async fn page(&self, from: u64, limit: u32) -> Result<Vec<Vec<u8>>, Failure> {
-        match self {
-            Self::File(store) => Ok(store.entry_page(from, limit as usize).await?),
-            Self::Plane(client) => decoded(&client.ledger_entries(from, limit).await?.entries),
-        }
+    async fn page(&self, from: u64, limit: u32) -> Result<Entries, Failure> {
+        let (entries, openings) = match self {
+            Self::File(store) => {
+                let entries = store.entry_page(from, limit as usize).await?;
+                let openings = kept_openings(store, &entries).await?;
+                (entries, openings)
+            }
+            Self::Plane(client) => {
+                let page = client.ledger_entries(from, limit).await?;
+                (decoded(&page.entries)?, page.openings)
+            }
+        };
+        let openings = openings.into_iter().map(|opening| (opening.committed, opening)).collect();
+        Ok(Entries { entries, openings })
     }
 
     /// Entries of at most `limit` from a position on, in pages of a fixed size.
-    pub(super) async fn next(&self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, Failure> {
+    pub(super) async fn next(&self, from: u64, until: u64) -> Result<Entries, Failure> {
         let left = u32::try_from(until.saturating_sub(from)).unwrap_or(PAGE);
         self.page(from, left.min(PAGE)).await
     }
+}
+
+/// What the store keeps to open the commitments of these entries; what is no entry is the verifier's to find.
+async fn kept_openings(store: &SqliteReader, entries: &[Vec<u8>]) -> Result<Vec<Opening>, Failure> {
+    let mut openings = Vec::new();
+    for entry in entries.iter().filter_map(|bytes| Entry::decode(bytes).ok()) {
+        for committed in entry.commitments() {
+            let kept = store.document_load(OPENING, &committed.to_string()).await?;
+            openings.extend(kept.and_then(|bytes| serde_json::from_slice::<Opening>(&bytes).ok()));
+        }
+    }
+    Ok(openings)
 }
 
 /// The checkpoint and the entries in a federation's folder, or in its data folder.

@@ -111,7 +111,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
     }
     let size = checkpoint.unverified().head().size;
     feed(&mut verifier, &source, size).await?;
-    let uncovered = source.next(size, size + 1).await?.len() as u64;
+    let uncovered = source.next(size, size + 1).await?.entries.len() as u64;
     let report = verifier.finish(&checkpoint).map_err(|breach| found(&breach))?;
     if let Some(path) = &args.remember {
         write_whole(path, checkpoint.to_string().as_bytes())?;
@@ -131,13 +131,15 @@ fn root_of(args: &VerifyArgs) -> PathBuf {
 
 async fn feed(verifier: &mut Verifier, source: &Source, size: u64) -> Result<(), Failure> {
     while verifier.size() < size {
-        let entries = source.next(verifier.size(), size).await?;
-        if entries.is_empty() {
+        let page = source.next(verifier.size(), size).await?;
+        if page.entries.is_empty() {
             // Too few: `finish` says so, with both numbers.
             break;
         }
-        for entry in &entries {
-            verifier.push(entry).map_err(|breach| found(&breach))?;
+        for entry in &page.entries {
+            verifier
+                .push_opened(entry, |committed| page.opening(committed))
+                .map_err(|breach| found(&breach))?;
         }
     }
     Ok(())
@@ -161,6 +163,17 @@ fn found(breach: &Breach) -> Failure {
     Failure::new("ledger-breach", &breach.rule, breach.to_string(), hint)
 }
 
+/// How many values the log commits to, and how many of them could be opened.
+fn commitments(report: &Report) -> String {
+    let Report { committed, opened, .. } = *report;
+    match committed - opened {
+        0 => format!("{committed}, all disclosed and as committed to"),
+        closed => {
+            format!("{committed}, of which {closed} could not be opened: they were not disclosed to you")
+        }
+    }
+}
+
 /// The report for people.
 pub(super) fn report(verified: &Verified, out: &Output) -> String {
     let report = &verified.report;
@@ -173,6 +186,7 @@ pub(super) fn report(verified: &Verified, out: &Output) -> String {
         ("keys document", format!("serial {}", report.keys_serial)),
         ("constitution", report.constitution.map_or_else(none, |digest| digest.to_string())),
         ("instances", report.instances.to_string()),
+        ("commitments", commitments(report)),
     ]);
     let states = report.states.iter().map(|(state, number)| vec![state.to_string(), number.to_string()]);
     let row = |rollout: &ledger::verify::RolloutReport| {
