@@ -14,7 +14,7 @@ mod source;
 pub use calls::{Client, InstanceQuery, RolloutVerb};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::ClientError;
-pub use public::{Download, Public};
+pub use public::{CHECKPOINT_BYTES_MAX, Download, Public, TILES_MAX};
 pub use source::{Source, SystemSource};
 
 use std::time::Duration;

@@ -2,9 +2,16 @@
 //!
 //! Never trusts what it reads: all of it is signed, and whoever asked checks the signatures.
 
+use ledger::tile::{HASH_TILE_BYTES_MAX, TILE_WIDTH};
+use ledger::{SignedCheckpoint, TileId, TileKind, TileSet};
 use reqwest::StatusCode;
 
 use crate::{ClientError, Use, http, read};
+
+/// The longest checkpoint that is read, in bytes: one with the signatures of many witnesses.
+pub const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
+/// Tiles that are read at once at most; more than any two heads need to be held against each other.
+pub const TILES_MAX: usize = 32;
 
 /// A reader of the public listener.
 #[derive(Clone, Debug)]
@@ -44,6 +51,44 @@ impl Public {
     pub async fn file(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ClientError> {
         let Some(download) = self.open(path).await? else { return Ok(None) };
         read(download.response, bytes_max, &download.url).await.map(Some)
+    }
+
+    /// The checkpoint published now, its signatures unverified; nothing when there is none (404).
+    ///
+    /// # Errors
+    /// When it cannot be had, is longer than [`CHECKPOINT_BYTES_MAX`], or is no checkpoint.
+    pub async fn checkpoint(&self) -> Result<Option<SignedCheckpoint>, ClientError> {
+        let path = "/checkpoint";
+        let Some(bytes) = self.file(path, CHECKPOINT_BYTES_MAX).await? else { return Ok(None) };
+        SignedCheckpoint::parse(&bytes).map(Some).map_err(|error| self.odd(path, &error))
+    }
+
+    /// Hash tiles, as far as they are published: [`TILES_MAX`] of them at most. Where a partial one is gone, the full one in
+    /// its place, as C2SP tlog-tiles has it. What they say counts once it leads to a root that was signed.
+    ///
+    /// # Errors
+    /// When one cannot be had or has another length than its name says.
+    pub async fn tiles(&self, wanted: impl IntoIterator<Item = TileId>) -> Result<TileSet, ClientError> {
+        let mut set = TileSet::new();
+        for id in wanted.into_iter().filter(|id| id.kind() != TileKind::Entries).take(TILES_MAX) {
+            let full = TileId::new(id.kind(), id.index(), TILE_WIDTH).ok().filter(|full| *full != id);
+            for id in std::iter::once(id).chain(full) {
+                let path = format!("/{id}");
+                if let Some(bytes) = self.file(&path, HASH_TILE_BYTES_MAX as u64).await? {
+                    set.insert(id, &bytes).map_err(|error| self.odd(&path, &error))?;
+                    break;
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    fn odd(&self, path: &str, error: &dyn std::fmt::Display) -> ClientError {
+        ClientError::Answer {
+            url: format!("{}{path}", self.base),
+            status: StatusCode::OK.as_u16(),
+            why: error.to_string(),
+        }
     }
 
     /// Begins to read a large file; nothing when there is none of that name (404).

@@ -172,6 +172,16 @@ impl SignedCheckpoint {
         Ok(&self.checkpoint)
     }
 
+    /// The same with this key's signatures alone: what proves that the log signed it, and no more.
+    pub fn bare(&self, key: &NoteKey) -> Result<Self, CheckpointError> {
+        let mut note = Note::new(self.note.text().into())?;
+        let own = |signature: &&NoteSignature| signature.name() == key.name() && signature.id() == key.id();
+        self.note.signatures().iter().filter(own).try_for_each(|own| note.attach(own.clone()))?;
+        let bare = Self { checkpoint: self.checkpoint.clone(), note };
+        bare.verify(key)?;
+        Ok(bare)
+    }
+
     /// What the note claims, by whomever it was written.
     pub const fn unverified(&self) -> &Checkpoint {
         &self.checkpoint

@@ -10,6 +10,7 @@
 //! | [`edge`] | the right edge a sequencer holds: entries in, tiles and head out |
 //! | [`note`] | signed notes: names, keys, signatures |
 //! | [`checkpoint`] | the text a log signs: origin, size, root |
+//! | [`history`] | whether two heads are of one log, or prove a split view |
 //! | [`log_proof`] | that one entry stands in the log, for whoever has the log's key alone |
 //! | [`entry`] | what one entry says, and what proves it |
 //! | [`verify`] | replays a whole log from the root keys, and names the first entry that is not lawful |
@@ -23,6 +24,7 @@ pub mod checkpoint;
 pub mod edge;
 pub mod entry;
 pub mod hash;
+pub mod history;
 pub mod log_proof;
 pub mod memory;
 pub mod note;

@@ -19,6 +19,8 @@ pub const NONCE_MIN: usize = 16;
 pub const NONCE_MAX: usize = 128;
 /// The longest answer, in bytes (HS-8).
 pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// The longest checkpoint in an answer, in bytes: it carries the log's own signatures alone.
+pub const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
 
 /// What is asked: the body of `POST /v1/challenge` at an instance's handshake endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,28 @@ pub struct Answer {
     pub at: Timestamp,
     /// The last statement it signed, on record already or not; none before the first.
     pub statement: Option<Jws>,
+    /// What it saw of the ledger (LG-2); absent where it saw none, or is of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerSeen>,
+}
+
+/// What an instance saw of the ledger: signed checkpoints as they are, each its own proof of who signed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSeen {
+    /// The one that it saw last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Two that are not of one log, where it was shown such and its owner has not acknowledged it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_view: Option<[String; 2]>,
+}
+
+impl LedgerSeen {
+    /// All of them, three at most.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.iter().chain(self.split_view.iter().flatten()).map(String::as_str)
+    }
 }
 
 /// Why an answer proves nothing.
@@ -110,18 +134,29 @@ pub enum AnswerError {
         /// How far apart they may be.
         limit: Span,
     },
+    /// A checkpoint that is none of a ledger's.
+    #[error("a checkpoint in an answer has at most {CHECKPOINT_BYTES_MAX} bytes")]
+    Checkpoint,
     /// What it shows is no statement of the instance.
     #[error(transparent)]
     Statement(#[from] StatementError),
 }
 
 impl Answer {
-    /// Signs an answer.
+    /// Signs an answer. One that would be too long to be read goes without what was seen of the ledger.
     ///
     /// # Errors
     /// When it has no JSON form, or the key does not sign.
     pub fn sign(&self, key: &dyn Sign) -> Result<Jws, JwsError> {
-        Jws::sign_json(Typ::Answer, self, key)
+        match Jws::sign_json(Typ::Answer, self, key) {
+            Ok(signed) if self.ledger.is_none() || signed.to_json().len() as u64 <= ANSWER_BYTES_MAX => {
+                Ok(signed)
+            }
+            Ok(_) | Err(JwsError::TooLarge { .. }) if self.ledger.is_some() => {
+                Jws::sign_json(Typ::Answer, &Self { ledger: None, ..self.clone() }, key)
+            }
+            signed => signed,
+        }
     }
 
     /// Proves that one of the instance's keys answered this challenge: the one in force, or the one before while a renewal is
@@ -145,6 +180,10 @@ impl Answer {
         }
         if now.since(answer.at) > skew || answer.at.since(now) > skew {
             return Err(AnswerError::Clock { at: answer.at, now, limit: skew });
+        }
+        let is_long = |checkpoint: &str| checkpoint.len() > CHECKPOINT_BYTES_MAX;
+        if answer.ledger.iter().flat_map(LedgerSeen::checkpoints).any(is_long) {
+            return Err(AnswerError::Checkpoint);
         }
         Ok(answer)
     }
@@ -210,7 +249,7 @@ mod tests {
 
     fn answer() -> Answer {
         let statement = Some(statement(id(1), 1));
-        Answer { nonce: Nonce::from_random([7; 16]), instance: id(1), at: NOW, statement }
+        Answer { nonce: Nonce::from_random([7; 16]), instance: id(1), at: NOW, statement, ledger: None }
     }
 
     fn open(answer: &Answer, signer: u8) -> Result<Answer, AnswerError> {
@@ -238,6 +277,25 @@ mod tests {
         let disguised = Jws::sign_json(Typ::Statement, &answer(), &key).unwrap();
         let opened = Answer::open(&disguised, (id(1), &[*key.public_key()]), &nonce, NOW, SKEW);
         assert!(matches!(opened, Err(AnswerError::Document(_))));
+    }
+
+    #[test]
+    fn hs_8_lg_2_what_was_seen_of_the_ledger_is_optional_and_bounded() {
+        let seen = |length: usize| LedgerSeen {
+            checkpoint: Some("c".repeat(length)),
+            split_view: Some(["a".into(), "b".into()]),
+        };
+        let with = |ledger| Answer { ledger: Some(ledger), ..answer() };
+        let fits = with(seen(CHECKPOINT_BYTES_MAX));
+        assert_eq!(fits.ledger.iter().flat_map(LedgerSeen::checkpoints).count(), 3);
+        assert_eq!(open(&fits, 1), Ok(fits));
+        assert_eq!(open(&with(seen(CHECKPOINT_BYTES_MAX + 1)), 1), Err(AnswerError::Checkpoint));
+        let long = with(seen(ANSWER_BYTES_MAX as usize));
+        assert_eq!(open(&long, 1), Ok(answer()), "goes without, and is read");
+        // As it was signed before there was such a member.
+        let payload = serde_json::to_string(&answer()).unwrap();
+        assert!(!payload.contains("ledger"), "{payload}");
+        assert_eq!(serde_json::from_str::<Answer>(&payload).unwrap(), answer());
     }
 
     #[test]

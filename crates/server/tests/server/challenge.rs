@@ -92,14 +92,15 @@ impl Reached {
     }
 
     fn answer(&self, nonce: Nonce, statement: Option<Jws>) -> Answer {
-        Answer { nonce, instance: self.id, at: now(), statement }
+        Answer { nonce, instance: self.id, at: now(), statement, ledger: None }
     }
 
     /// Answers as it should, showing this statement.
     fn shows(&self, statement: Option<Jws>) {
         let (id, key) = (self.id, Arc::clone(&self.who.key));
         self.replies(move |Challenge { nonce }| {
-            let answer = Answer { nonce, instance: id, at: now(), statement: statement.clone() };
+            let answer =
+                Answer { nonce, instance: id, at: now(), statement: statement.clone(), ledger: None };
             axum::Json(answer.sign(&*key).unwrap()).into_response()
         });
     }
@@ -155,7 +156,7 @@ async fn hs_8_what_answers_in_another_way_proves_nothing_and_the_challenge_waits
     let (id, key) = (one.id, Arc::clone(&one.who.key));
     let signed =
         move |key: &SigningKey, answer: Answer| axum::Json(answer.sign(key).unwrap()).into_response();
-    let with = move |nonce| Answer { nonce, instance: id, at: now(), statement: None };
+    let with = move |nonce| Answer { nonce, instance: id, at: now(), statement: None, ledger: None };
     let right = Arc::clone(&key);
     let replies: Vec<(&str, &str, Reply)> = vec![
         ("another key", "signature", Arc::new(move |asked: Challenge| signed(&other, with(asked.nonce)))),
@@ -304,7 +305,8 @@ async fn hs_8_a_broken_chain_is_asked_for_twice() {
         let mut asked = count.lock().unwrap();
         *asked += 1;
         let statement = (*asked > 1).then(|| first.clone());
-        axum::Json(Answer { nonce, instance: id, at: now(), statement }.sign(&*key).unwrap()).into_response()
+        axum::Json(Answer { nonce, instance: id, at: now(), statement, ledger: None }.sign(&*key).unwrap())
+            .into_response()
     });
     let view = operator.instance_challenge(one.id).await.unwrap();
     assert_eq!((view.outcome, *asked.lock().unwrap()), (ChallengeOutcome::Confirmed, 2), "{view:?}");
@@ -324,8 +326,10 @@ async fn hs_8_an_address_is_called_once_at_a_time() {
     one.replies(move |Challenge { nonce }| {
         called.lock().unwrap().take().unwrap().send(()).unwrap();
         tokio::task::block_in_place(|| goes.lock().unwrap().recv().unwrap());
-        axum::Json(Answer { nonce, instance: id, at: now(), statement: None }.sign(&*key).unwrap())
-            .into_response()
+        axum::Json(
+            Answer { nonce, instance: id, at: now(), statement: None, ledger: None }.sign(&*key).unwrap(),
+        )
+        .into_response()
     });
     other.replies(|_| panic!("it was called"));
     let first = tokio::spawn({

@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn answer(instance: InstanceId, who: &Who, nonce: Nonce, statement: Option<Jws>) -> Jws {
-    Answer { nonce, instance, at: now(), statement }.sign(&*who.key).unwrap()
+    Answer { nonce, instance, at: now(), statement, ledger: None }.sign(&*who.key).unwrap()
 }
 
 /// The challenge that an operator puts, as it rides in the answer to a check-in.
