@@ -1,11 +1,11 @@
 //! The agent's program: `run` until told to stop, `check` the settings, `retry` and `rollback` as the owner wishes,
-//! `entitlement` and `activate` for tokens, and `tuf`, the client of any repository of The Update Framework.
+//! `entitlement` and `activate` for tokens, `checkpoints` for what was seen of the ledger, and `tuf`, the client of any repository of The Update Framework.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::shell::{self, Report, ShellError, Wish, tuf};
+use agent::shell::{self, Checkpoints, Report, ShellError, Wish, tuf};
 use clap::{Args, Parser, Subcommand};
 use governance::{DomainCode, Version};
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,6 +61,18 @@ enum Command {
         /// The number of the decision to prove, as the list has it: `fedplane ledger check-proof` takes what is written.
         #[arg(long, value_name = "N")]
         proof: Option<u64>,
+    },
+    /// List the ledger's checkpoints that the agent saw: size, root, when (LG-2). Fails while a split view waits for its owner.
+    Checkpoints {
+        /// The settings.
+        #[arg(long, value_name = "FILE", env = "FEDPLANE_AGENT_CONFIG")]
+        config: PathBuf,
+        /// Hold a checkpoint that was got elsewhere, of another instance or an auditor, against them.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+        /// Acknowledge a split view: its evidence is put aside, and the agent goes on watching.
+        #[arg(long, conflicts_with = "against")]
+        acknowledge: bool,
     },
     /// Read any repository of The Update Framework, as its conformance suite asks of a client; needs no settings.
     Tuf(Tuf),
@@ -120,6 +132,10 @@ fn main() -> ExitCode {
         Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
         Command::Rollback(wanted) => ask(&wanted.config, Wish::RollBack(wanted.version)),
         Command::Decisions { config, proof } => ask(&config, proof.map_or(Wish::Decisions, Wish::Proof)),
+        Command::Checkpoints { config, against, acknowledge } => {
+            let wanted = if acknowledge { Checkpoints::Acknowledge } else { Checkpoints::List };
+            checkpoints(&config, &against.map_or(wanted, Checkpoints::Against))
+        }
         Command::Entitlement { config } => ask(&config, Wish::Entitlement),
         Command::Activate { config, domain } => ask(&config, Wish::Activate(domain)),
     };
@@ -212,6 +228,23 @@ fn ask(path: &Path, wish: Wish) -> anyhow::Result<Report> {
         Ok(answer) => {
             let _ = writeln!(std::io::stdout(), "{answer}");
             Report::default()
+        }
+        Err(error) => Report::from(error),
+    })
+}
+
+fn checkpoints(path: &Path, wanted: &Checkpoints) -> anyhow::Result<Report> {
+    let config = match shell::load(path) {
+        Ok(config) => config,
+        Err(report) => return Ok(report),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(match runtime.block_on(shell::checkpoints(&config, wanted)) {
+        Ok((told, report)) => {
+            if !told.is_empty() {
+                let _ = writeln!(std::io::stdout(), "{told}");
+            }
+            report
         }
         Err(error) => Report::from(error),
     })

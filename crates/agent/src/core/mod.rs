@@ -3,6 +3,7 @@
 //! Never reads a clock, a file, a socket or a random number: they arrive as arguments.
 
 pub mod calendar;
+pub mod checkpoints;
 pub mod config;
 pub mod journal;
 pub mod offer;

@@ -33,6 +33,8 @@ pub(super) const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
 /// How the plane refuses that an instance enrols afresh over the key that it had (HS-1).
 const KEY_NOT_NEW: &str = "key-not-new";
+/// How the plane refuses an answer that it cannot read (HS-8).
+const UNANSWERED: &str = "challenge-unanswered";
 /// The longest time between two statements (CO-7).
 pub(super) const REPORT_EVERY_MAX: Span = Span::hours(24);
 
@@ -61,6 +63,8 @@ pub struct Agent {
     pub(super) interval: Span,
     pub(super) report_every: Span,
     pub(super) keys_at: Option<Timestamp>,
+    /// When the ledger's checkpoint was looked at, and for how long that is enough (LG-2).
+    pub(super) looked: Option<(Timestamp, Span)>,
     pub(super) directive: Option<Directive>,
     pub(super) offer: Weighed,
     /// What waits for the deployment window, and until when (RO-7).
@@ -122,6 +126,8 @@ impl Agent {
             refused: None,
             floors: journal.floors.clone(),
             statement: None,
+            split_view: None,
+            ledger: None,
             root_ca: trust.root_ca.clone(),
         };
         let face = Face::new(facts, &key, chain.clone())?;
@@ -169,6 +175,7 @@ impl Agent {
             interval: Span::from_millis(i64::try_from(identity.interval_ms).unwrap_or(i64::MAX)),
             report_every: config.report_every.unwrap_or(REPORT_EVERY_MAX),
             keys_at: None,
+            looked: None,
             directive: None,
             offer: Weighed::NotYet,
             waits: None,
@@ -188,6 +195,7 @@ impl Agent {
             endpoint,
         };
         agent.certify()?;
+        agent.show_ledger();
         if let Some(constitution) = agent.trust.constitution_kept(&agent.folder) {
             agent.follow(&constitution);
         }
@@ -233,6 +241,7 @@ impl Agent {
         self.drive().await?;
         certified?;
         self.call().await?;
+        self.watch(self.challenge().is_some()).await;
         self.answer().await?;
         self.take_in().await?;
         self.weigh().await?;
@@ -329,21 +338,39 @@ impl Agent {
 
     /// Answers the challenge that the plane put in its answer, once (HS-8).
     async fn answer(&mut self) -> Result<(), ShellError> {
-        let asked = self.standing.as_ref().and_then(|standing| standing.challenge.clone());
-        let Some(nonce) = asked.filter(|nonce| self.answered.as_ref() != Some(nonce)) else { return Ok(()) };
+        let Some(nonce) = self.challenge().cloned() else { return Ok(()) };
         let (instance, at) = (self.identity.instance, self.source.now());
-        let statement = self.statements.last().cloned();
-        let answer = Answer { nonce: nonce.clone(), instance, at, statement }.sign(self.key.as_ref());
-        let answer = answer.map_err(|error| ShellError::System(error.to_string()))?;
-        match self.client.answer(instance, answer).await {
+        let (statement, ledger) = (self.statements.last().cloned(), self.ledger_seen());
+        let answer = Answer { nonce: nonce.clone(), instance, at, statement, ledger };
+        let mut answered = self.send_answer(&answer).await;
+        // A plane from before there was something of the ledger in an answer reads none that has it.
+        if let Err(ShellError::Call(error)) = &answered
+            && error.code() == Some(UNANSWERED)
+            && answer.ledger.is_some()
+        {
+            answered = self.send_answer(&Answer { ledger: None, ..answer }).await;
+        }
+        match answered {
             Ok(standing) => self.standing = Some(standing),
-            Err(error) if error.is_final() => {
+            Err(ShellError::Call(error)) if error.is_final() => {
                 tracing::warn!(error = told(&error), "the answer to the challenge was refused");
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         self.answered = Some(nonce);
         Ok(())
+    }
+
+    async fn send_answer(&self, answer: &Answer) -> Result<Standing, ShellError> {
+        let signed = answer.sign(self.key.as_ref());
+        let signed = signed.map_err(|error| ShellError::System(error.to_string()))?;
+        Ok(self.client.answer(answer.instance, signed).await?)
+    }
+
+    /// The challenge that waits for an answer.
+    fn challenge(&self) -> Option<&Nonce> {
+        let asked = self.standing.as_ref().and_then(|standing| standing.challenge.as_ref());
+        asked.filter(|nonce| self.answered.as_ref() != Some(*nonce))
     }
 
     /// Tells its owner what the plane holds against the instance, or warns of: each once, when it comes.

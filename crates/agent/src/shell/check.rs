@@ -10,6 +10,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use proof::RootKeys;
 
 use super::report::Report;
+use super::watch::SplitView;
 use super::{ShellError, identity};
 use crate::core::config::{Config, Secret};
 
@@ -88,6 +89,10 @@ fn look(config: &Config, report: &mut Report) {
             detail,
             "set `endpoint` to the address under which the plane reaches it",
         );
+    }
+    match SplitView::open(&config.folder) {
+        Ok(split) => report.errors.extend(split.iter().flat_map(|split| split.error().reasons())),
+        Err(error) => report.errors.extend(error.reasons()),
     }
     let hooks = &config.hooks;
     for (key, words) in

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use client::{Source as _, SystemSource};
 use governance::{InstanceId, PersonRole, Timestamp};
 use listener::{Connection, Limits};
+use proof::challenge::LedgerSeen;
 use proof::{Answer, Challenge, Jws};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -41,6 +42,12 @@ pub(super) struct Facts {
     pub(super) refused: Option<Refused>,
     /// The highest security floor seen of each line (RL-9).
     pub(super) floors: Vec<governance::Version>,
+    /// Since when a split view of the ledger waits for the owner (LG-2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) split_view: Option<Timestamp>,
+    /// What was seen of the ledger.
+    #[serde(skip)]
+    pub(super) ledger: Option<LedgerSeen>,
     /// The last statement signed.
     #[serde(skip)]
     pub(super) statement: Option<Jws>,
@@ -191,7 +198,8 @@ async fn challenge(State(face): State<Arc<Face>>, body: axum::body::Bytes) -> Re
     let Some(instance) = facts.instance else {
         return refuse(StatusCode::CONFLICT, "not-registered", "this instance is not registered yet");
     };
-    let answer = Answer { nonce, instance, at: SystemSource.now(), statement: facts.statement };
+    let Facts { statement, ledger, .. } = facts;
+    let answer = Answer { nonce, instance, at: SystemSource.now(), statement, ledger };
     match answer.sign(face.own().key.as_ref()) {
         Ok(document) => Json(document).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),

@@ -53,6 +53,29 @@ pub enum ShellError {
         /// What is wrong.
         why: String,
     },
+    /// Two checkpoints under the ledger's key that are not of one log.
+    #[error("two ledgers are shown: {kept}, and {shown} (found at {at})")]
+    SplitView {
+        /// When that was found.
+        at: governance::Timestamp,
+        /// The one that was kept.
+        kept: String,
+        /// The one that is not of the same log.
+        shown: String,
+        /// Where both are.
+        folder: PathBuf,
+    },
+    /// There is nothing to acknowledge.
+    #[error("no split view of the ledger waits to be acknowledged")]
+    NoSplitView,
+    /// Nothing tells yet whether a checkpoint is of the log that is shown here.
+    #[error("nothing shown here tells yet whether {size} entries are of the same ledger: it has {here} here")]
+    NotTold {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The size of the log that is shown here.
+        here: u64,
+    },
     /// The root keys given are not those of this federation.
     #[error("the root keys given do not vouch for this federation: {0}")]
     WrongRoot(String),
@@ -100,11 +123,14 @@ impl ShellError {
             | Self::NotEnrolled(_)
             | Self::NoVersion { .. }
             | Self::Secret { .. }
+            | Self::NoSplitView
             | Self::WrongRoot(_) => true,
             Self::Call(error) => error.is_final(),
             Self::File { .. }
             | Self::Untrusted { .. }
             | Self::Rejected(_)
+            | Self::SplitView { .. }
+            | Self::NotTold { .. }
             | Self::Package(_)
             | Self::System(_) => false,
         }
@@ -119,6 +145,10 @@ impl ShellError {
             return problem.reasons.clone();
         }
         let (code, rule, hint) = self.told();
+        if let Self::SplitView { folder, .. } = self {
+            let hint = format!("keep {} as evidence; {hint}", folder.display());
+            return vec![reason(code, rule, self.to_string(), &hint)];
+        }
         vec![reason(code, rule, self.to_string(), hint)]
     }
 
@@ -140,6 +170,17 @@ impl ShellError {
                 "secret",
                 "HS-1",
                 "put the secret that an operator gave into the file that `enrolment` names",
+            ),
+            Self::SplitView { .. } => (
+                "split-view",
+                "LG-2",
+                "show it to the Founder and to other owners, not to the plane's operator alone; then: fedplane-agent checkpoints --acknowledge",
+            ),
+            Self::NoSplitView => ("no-split-view", "LG-2", "fedplane-agent checkpoints lists what was seen"),
+            Self::NotTold { .. } => (
+                "not-told",
+                "LG-2",
+                "hold it against the ledger again once that has grown to its size; where it has already, keep the file as evidence",
             ),
             Self::WrongRoot(_) => (
                 "wrong-root",

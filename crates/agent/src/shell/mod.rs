@@ -19,6 +19,7 @@ mod statements;
 mod trusted;
 pub mod tuf;
 mod upkeep;
+mod watch;
 mod weighing;
 mod wish;
 
@@ -27,4 +28,5 @@ pub use check::{check, load};
 pub use error::ShellError;
 pub use folder::Folder;
 pub use report::Report;
+pub use watch::{Checkpoints, checkpoints};
 pub use wish::{Wish, ask};

@@ -21,8 +21,11 @@ use governance::{
     Class, Constitution, ConstitutionDocument, Digest, InstanceId, LayerStructure, Package, Release, Span,
     State as InstanceState, Timestamp, TrustDomain, Version, VersionRange,
 };
+use ledger::checkpoint::Checkpoint;
+use ledger::memory::MemoryLog;
+use ledger::{KeyName, NoteKey, SignedCheckpoint, TreeHead};
 use listener::{Connection, Limits};
-use proof::challenge::Nonce;
+use proof::challenge::{LedgerSeen, Nonce};
 use proof::{
     Directive, Jws, KeySet, KeysDocument, Offer, OfferAction, OnlineKey, Purpose, SeedKey, Sign, Typ,
     VersionStatement,
@@ -40,6 +43,8 @@ use wire::{
 };
 
 pub const DOMAIN: &str = "fed.example";
+/// The number of the ledger's key.
+pub const LEDGER: u8 = 6;
 pub const LAYER_DIGEST: &[u8] = b"layer";
 
 pub fn now() -> Timestamp {
@@ -78,6 +83,10 @@ pub struct Book {
     pub renewals: u32,
     /// A challenge that waits for an answer.
     pub challenge: Option<Nonce>,
+    /// What the last answer said of the ledger.
+    pub seen: Option<LedgerSeen>,
+    /// Whether the plane is from before there was anything of the ledger in an answer.
+    pub reads_no_ledger: bool,
     pub handshake_required: bool,
     /// Whether every call is answered 503, and every file.
     pub down: bool,
@@ -142,6 +151,8 @@ impl Plane {
             log: Vec::new(),
             renewals: 0,
             challenge: None,
+            seen: None,
+            reads_no_ledger: false,
             handshake_required: false,
             down: false,
             expired: false,
@@ -222,7 +233,8 @@ impl Plane {
             issued: now(),
             founder,
             organism: KeySet::single(*seed(2).public_key()),
-            online: [online(Purpose::Snapshot, 3), online(Purpose::Timestamp, 4)]
+            online: [(Purpose::Snapshot, 3), (Purpose::Timestamp, 4), (Purpose::Ledger, LEDGER)]
+                .map(|(purpose, n)| online(purpose, n))
                 .into_iter()
                 .chain(directives.iter().map(|n| online(Purpose::Directives, *n)))
                 .collect(),
@@ -230,6 +242,32 @@ impl Plane {
             ledger_origin: format!("{DOMAIN}/ledger"),
         };
         Jws::sign_json(Typ::Keys, &document, &seed(1)).unwrap()
+    }
+
+    /// Publishes a log: its tiles, then a checkpoint of it.
+    pub fn publish_ledger(&self, log: &MemoryLog, head: TreeHead) {
+        for (id, bytes) in log.files() {
+            let path = self.folder.join(id.to_string());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        self.publish_checkpoint(&checkpoint(head, LEDGER));
+    }
+
+    pub fn publish_checkpoint(&self, checkpoint: &SignedCheckpoint) {
+        std::fs::write(self.folder.join("checkpoint"), checkpoint.to_string()).unwrap();
+    }
+
+    /// Takes every tile away.
+    pub fn withhold_tiles(&self) {
+        std::fs::remove_dir_all(self.folder.join("tile")).unwrap();
+    }
+
+    /// Challenges the instance with its next check-in, and waits for the answer; what it says of the ledger.
+    pub async fn challenge(&self) -> Option<LedgerSeen> {
+        self.book().challenge = Some(Nonce::from_random(trust::random().unwrap()));
+        self.until("it answers", |book| book.challenge.is_none()).await;
+        self.book().seen.clone()
     }
 
     /// The Organism signs a release and the plane publishes it.
@@ -305,6 +343,23 @@ impl Plane {
         let before = self.book().check_ins;
         self.until("it checks in", |book| book.check_ins >= before + count).await;
     }
+}
+
+/// A log of so many entries, which are others from the `forked`-th on, and its head.
+pub fn log(size: u64, forked: u64) -> (MemoryLog, TreeHead) {
+    let mut log = MemoryLog::new();
+    for number in 0..size {
+        log.append(&if number < forked { number } else { !number }.to_be_bytes()).unwrap();
+    }
+    let head = log.publish().unwrap();
+    (log, head)
+}
+
+/// The checkpoint of a log, by the key of this number.
+pub fn checkpoint(head: TreeHead, by: u8) -> SignedCheckpoint {
+    let (origin, signer) = (KeyName::parse(&format!("{DOMAIN}/ledger")).unwrap(), seed(by));
+    let key = NoteKey::new(origin.clone(), signer.public_key().as_bytes()).unwrap();
+    Checkpoint::new(origin, head).unwrap().sign(&key, |message| signer.sign(message)).unwrap()
 }
 
 fn offer(
@@ -423,6 +478,12 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
             let ChallengeAnswer { answer } = parse(body)?;
             let nonce = book.challenge.take().unwrap();
             let answer = proof::Answer::open(&answer, (*id, &[*key]), &nonce, now(), Span::hours(1)).unwrap();
+            if book.reads_no_ledger && answer.ledger.is_some() {
+                book.challenge = Some(nonce);
+                book.log.push("an answer that it cannot read".to_owned());
+                return Err(refuse(400, "challenge-unanswered"));
+            }
+            book.seen.clone_from(&answer.ledger);
             let said = answer.said(&[], &[*key]).unwrap().map(|said| (said.head.sequence, said.head.digest));
             assert_eq!(said, book.head);
             book.log.push("answered".to_owned());
