@@ -153,6 +153,12 @@ pub enum Command {
         /// What happened.
         facts: String,
     },
+    /// The Federation was shown a checkpoint under the ledger's key that is not of its ledger (LG-2): the instance was shown
+    /// another one.
+    OtherLedger {
+        /// What it was shown, and what stands there in this one.
+        facts: String,
+    },
     /// The Runtime: a new certificate, over the same key or a new one (HS-2). A restored instance shakes hands afresh
     /// by it (LC-17).
     Renew(Renewal),
@@ -211,7 +217,11 @@ pub fn decide(
 ) -> Result<Vec<InstanceEvent>, Refusal> {
     let by = command.authority();
     if instance.state == State::Revoked
-        && (by == Authority::Runtime || matches!(command, Command::Certify { .. } | Command::Answered { .. }))
+        && (by == Authority::Runtime
+            || matches!(
+                command,
+                Command::Certify { .. } | Command::Answered { .. } | Command::OtherLedger { .. }
+            ))
     {
         return Err(Reason::InstanceRevoked { since: instance.since }.into());
     }
@@ -239,6 +249,7 @@ pub fn decide(
             if open { alloc::vec![InstanceEvent::EscalationAcknowledged { rule }] } else { Vec::new() }
         }),
         Command::Bypass { facts } => Ok(instance.escalation("CO-13", facts).into_iter().collect()),
+        Command::OtherLedger { facts } => Ok(instance.escalation("LG-2", facts).into_iter().collect()),
         Command::Answered { known, said } => match challenge::judge(instance, known, said.as_ref()) {
             Shown::Broken(detail) => Err(broken_chain(instance, detail, now)),
             Shown::Current | Shown::Ahead | Shown::Overtaken => Ok(Vec::new()),

@@ -124,6 +124,43 @@ fn co_9_a_broken_chain_is_recorded() {
 }
 
 #[test]
+fn lg_2_another_ledger_shown_to_an_instance_goes_before_the_founder_once() {
+    let shown = || InstanceEvent::Escalated { rule: "LG-2".into(), facts: "a root of its own".into() };
+    let tell = |f: &mut Federation| {
+        f.decision(None, None, vec![], vec![(id_of(1), shown())]);
+        f.reconcile(id_of(1));
+    };
+    let mut f = fleet();
+    let settled = f.instances[&id_of(1)].clone();
+    tell(&mut f);
+    assert_eq!(f.instances[&id_of(1)].escalations[0].rule, "LG-2");
+    assert_eq!(f.instances[&id_of(1)].state, settled.state, "the instance is blamed for nothing");
+    lawful(&f);
+    let judged = |f: &Federation| {
+        let mut verifier = Verifier::new(f.root(), None);
+        f.entries.iter().try_for_each(|entry| verifier.push(entry))
+    };
+    let position = f.entries.len() as u64;
+    tell(&mut f);
+    let breach = judged(&f).unwrap_err();
+    assert_eq!((breach.rule.as_str(), breach.position), ("LG-2", position), "it is open already");
+    // Nothing else may be said under that rule, and of a revoked instance nothing at all.
+    let mut other = fleet();
+    let facts = "a root of its own".into();
+    other.decision(
+        None,
+        None,
+        vec![],
+        vec![(id_of(1), InstanceEvent::Escalated { rule: "LG-1".into(), facts })],
+    );
+    assert_eq!(judged(&other).unwrap_err().rule, "LG-1");
+    let mut revoked = fleet();
+    revoked.order(OrderAction::Revoke { instance: id_of(1), reason: "stolen".into() });
+    tell(&mut revoked);
+    assert!(judged(&revoked).is_err());
+}
+
+#[test]
 fn hs_2_renewals_under_the_same_key_a_new_one_and_once_more_are_lawful() {
     let mut f = fleet();
     f.renew(1, &key_of(1));

@@ -17,6 +17,7 @@ use wire::{ChallengeOutcome, ChallengeView};
 use crate::decision::{By, Extra};
 use crate::instances::SignedCall;
 use crate::ports::{Challenger, Question, Store};
+use crate::publication::Files;
 use crate::{Plane, PlaneError, Rejection};
 
 /// Challenges that wait for a check-in at most; further ones wait for the instance's next turn.
@@ -122,6 +123,8 @@ struct Heard {
     /// Heads on record between question and answer, the first of them when it was asked.
     known: Vec<Option<StatementHead>>,
     shown: Shown,
+    /// That it was shown another ledger than this one (LG-2), in words.
+    other_ledger: Option<String>,
 }
 
 impl<S: Store> Plane<S> {
@@ -138,9 +141,10 @@ impl<S: Store> Plane<S> {
         &self,
         id: InstanceId,
         challenger: Option<&dyn Challenger>,
+        files: &impl Files,
     ) -> Result<ChallengeView, PlaneError> {
         let why = match challenger {
-            Some(challenger) => match self.ask(id, challenger).await? {
+            Some(challenger) => match self.ask(id, challenger, files).await? {
                 Ok(view) => return Ok(view),
                 Err(why) => why,
             },
@@ -161,6 +165,7 @@ impl<S: Store> Plane<S> {
         &self,
         id: InstanceId,
         challenger: &dyn Challenger,
+        files: &impl Files,
     ) -> Result<Result<ChallengeView, String>, PlaneError> {
         for asked in 1..=ASKED_MAX {
             let before = self.asked(id).await?;
@@ -174,7 +179,7 @@ impl<S: Store> Plane<S> {
                 Ok(document) => document,
                 Err(unanswered) => return Ok(Err(unanswered.0)),
             };
-            let heard = match self.hear(&before, &document, &nonce, before.head).await? {
+            let heard = match self.hear(&before, &document, (&nonce, before.head), files).await? {
                 Ok(heard) => heard,
                 Err(error) => return Ok(Err(error.to_string())),
             };
@@ -197,6 +202,7 @@ impl<S: Store> Plane<S> {
         &self,
         call: &SignedCall,
         document: &Jws,
+        files: &impl Files,
     ) -> Result<(ChallengeView, wire::Standing), PlaneError> {
         let instance = self.asked(call.id).await?;
         let waiting = self.challenges.waiting(call.id, self.now()).ok_or_else(|| {
@@ -208,12 +214,13 @@ impl<S: Store> Plane<S> {
                 hint,
             )
         })?;
-        let heard =
-            self.hear(&instance, document, &waiting.nonce, waiting.asked).await?.map_err(|error| {
+        let heard = self.hear(&instance, document, (&waiting.nonce, waiting.asked), files).await?.map_err(
+            |error| {
                 let hint =
                     "sign nonce, instance, time and the last version statement with the instance's key";
                 Rejection::new("challenge-unanswered", "HS-8", error.to_string(), hint)
-            })?;
+            },
+        )?;
         let overtaken = heard.shown == Shown::Overtaken;
         let view = self.conclude(call.id, &By::Federation, &call.extra(), heard).await;
         if matches!(view, Ok(_) | Err(PlaneError::Refused(_))) {
@@ -233,8 +240,8 @@ impl<S: Store> Plane<S> {
         &self,
         before: &Instance,
         document: &Jws,
-        nonce: &Nonce,
-        asked: Option<StatementHead>,
+        (nonce, asked): (&Nonce, Option<StatementHead>),
+        files: &impl Files,
     ) -> Result<Result<Heard, AnswerError>, PlaneError> {
         let skew = self.constitution(|law| law.request_clock_skew);
         let keys = keys(before);
@@ -243,16 +250,24 @@ impl<S: Store> Plane<S> {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
+        // Files that do not answer do not hinder the rest of the challenge.
+        let other_ledger = answer.ledger.as_ref().and_then(|seen| {
+            self.other_ledger(files, seen).unwrap_or_else(|error| {
+                tracing::error!(%error, instance = %before.id, "what it saw of the ledger was not looked at");
+                None
+            })
+        });
         let now = self.asked(before.id).await?;
         let known = vec![asked, before.head, now.head];
         let recorded: Vec<StatementHead> = known.iter().flatten().copied().collect();
         Ok(answer.said(&recorded, &keys).map(|said| {
             let shown = judge(&now, &known, said.as_ref());
-            Heard { said, known, shown }
+            Heard { said, known, shown, other_ledger }
         }))
     }
 
-    /// Decides on an answer: a broken chain goes on record (CO-9), and is an error.
+    /// Decides on an answer: another ledger goes before the Founder (LG-2); a broken chain goes on record (CO-9), and is an
+    /// error.
     async fn conclude(
         &self,
         id: InstanceId,
@@ -260,15 +275,23 @@ impl<S: Store> Plane<S> {
         extra: &Extra,
         heard: Heard,
     ) -> Result<ChallengeView, PlaneError> {
-        let Heard { said, known, shown } = heard;
+        let Heard { said, known, shown, other_ledger } = heard;
+        if let Some(facts) = &other_ledger {
+            tracing::error!(instance = %id, facts, "an instance was shown another ledger");
+            let command = Command::OtherLedger { facts: facts.clone() };
+            let judge =
+                |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
+            self.decide_instance(id, &By::Federation, &Extra::default(), judge).await?;
+        }
         let sequence = said.map(|said| said.head.sequence);
         let command = Command::Answered { known, said };
         let judge = |instance: &Instance, world: &World, now| decide::decide(instance, &command, world, now);
         self.decide_instance(id, by, extra, judge).await?;
-        let (outcome, detail) = match shown {
-            Shown::Ahead => (ChallengeOutcome::Ahead, None),
-            Shown::Overtaken => (ChallengeOutcome::Unanswered, Some(OVERTAKEN.to_owned())),
-            Shown::Current | Shown::Broken(_) => (ChallengeOutcome::Confirmed, None),
+        let (outcome, detail) = match (shown, other_ledger) {
+            (Shown::Overtaken, _) => (ChallengeOutcome::Unanswered, Some(OVERTAKEN.to_owned())),
+            (_, Some(facts)) => (ChallengeOutcome::OtherLedger, Some(facts)),
+            (Shown::Ahead, None) => (ChallengeOutcome::Ahead, None),
+            (Shown::Current | Shown::Broken(_), None) => (ChallengeOutcome::Confirmed, None),
         };
         Ok(ChallengeView { instance: id, outcome, at: self.now(), sequence, detail })
     }

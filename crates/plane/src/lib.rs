@@ -18,6 +18,7 @@ pub mod pulse;
 pub mod rejection;
 pub mod revocations;
 pub mod rollouts;
+mod split;
 pub mod sweep;
 mod tokens;
 pub mod views;

@@ -98,7 +98,7 @@ impl<F: Files> Publisher<F> {
 
 /// The keys that a checkpoint of this log may be signed with: this plane's own, and those that the keys document names beside
 /// it while one gives way to the other (AU-4).
-fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<NoteKey>, PlaneError> {
+pub(crate) fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<NoteKey>, PlaneError> {
     let keys = plane.keys();
     let named = keys.document.online.iter().filter(|named| named.purpose == Purpose::Ledger);
     let named =

@@ -74,7 +74,7 @@ pub(crate) async fn module_deactivate(State(app): State<App>, call: Call) -> Ans
 
 pub(crate) async fn answer(State(app): State<App>, call: Call) -> Answer<Standing> {
     let body: ChallengeAnswer = call.json()?;
-    let (view, standing) = app.plane.answer(&call.signed()?, &body.answer).await?;
+    let (view, standing) = app.plane.answer(&call.signed()?, &body.answer, &app.ledger).await?;
     app.metrics.challenged(&view);
     Ok(Json(standing))
 }

@@ -164,13 +164,13 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
     let tuf = settings.path(&settings.paths.tuf);
     let routers = Routers {
         instances: router(&app),
-        public: public::router(Arc::clone(&plane), ledger, tuf, &settings.limits, metrics.clone()),
+        public: public::router(Arc::clone(&plane), ledger.clone(), tuf, &settings.limits, metrics.clone()),
         metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
     };
     let shutdown = CancellationToken::new();
     let listeners = sockets.serve(routers, (mutual, anyone), &settings, &metrics, &shutdown);
     let loops_end = CancellationToken::new();
-    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, challenger);
+    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, (challenger, ledger));
     let Addresses { instances, public, metrics: health } = addresses;
     tracing::info!(%instances, %public, metrics = %health, "the plane listens");
     Ok(Running { addresses, shutdown, listeners, loops, loops_end, plane, metrics, lock })
@@ -378,7 +378,7 @@ fn begin_loops(
     settings: &Settings,
     metrics: &Metrics,
     end: &CancellationToken,
-    challenger: Option<Arc<dyn Challenger>>,
+    (challenger, ledger): (Option<Arc<dyn Challenger>>, Folder),
 ) -> JoinSet<&'static str> {
     let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
     let pace = settings.pace.clone();
@@ -387,7 +387,7 @@ fn begin_loops(
     loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
-    loops.spawn(shared("challenge").challenge(challenger, settings.challenge.at_once));
+    loops.spawn(shared("challenge").challenge(challenger, ledger, settings.challenge.at_once));
     loops
 }
 
@@ -466,14 +466,20 @@ impl Loop {
     }
 
     /// Challenges those whose turn has come, a few at once (HS-8).
-    async fn challenge(self, challenger: Option<Arc<dyn Challenger>>, at_once: usize) -> &'static str {
+    async fn challenge(
+        self,
+        challenger: Option<Arc<dyn Challenger>>,
+        ledger: Folder,
+        at_once: usize,
+    ) -> &'static str {
         let mut calls = JoinSet::new();
         loop {
             while calls.len() < at_once
                 && let Some(id) = self.plane.challenge_next()
             {
-                let (plane, challenger) = (Arc::clone(&self.plane), challenger.clone());
-                calls.spawn(async move { plane.challenge(id, challenger.as_deref()).await });
+                let (plane, challenger, ledger) =
+                    (Arc::clone(&self.plane), challenger.clone(), ledger.clone());
+                calls.spawn(async move { plane.challenge(id, challenger.as_deref(), &ledger).await });
             }
             tokio::select! {
                 Some(ended) = calls.join_next() => {

@@ -184,6 +184,8 @@ pub enum ChallengeOutcome {
     Ahead,
     /// Its chain is broken: a finding (CO-9).
     Broken,
+    /// It was shown another ledger than this plane's: before the Founder (LG-2).
+    OtherLedger,
     /// It could not be asked at its endpoint, and is asked with its next check-in.
     Waiting,
     /// It could not be asked.
@@ -198,6 +200,7 @@ impl ChallengeOutcome {
             Self::Confirmed => "confirmed",
             Self::Ahead => "ahead",
             Self::Broken => "broken",
+            Self::OtherLedger => "other-ledger",
             Self::Waiting => "waiting",
             Self::Unanswered => "unanswered",
         }

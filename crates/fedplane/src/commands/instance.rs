@@ -192,6 +192,10 @@ fn challenged(view: &wire::ChallengeView) -> String {
         (ChallengeOutcome::Broken, _) => {
             "broken: the finding `version-chain-broken` is open (CO-9)".to_owned()
         }
+        (ChallengeOutcome::OtherLedger, _) => {
+            "other-ledger: it was shown another ledger than this one, which is before the Founder (LG-2)"
+                .to_owned()
+        }
         (ChallengeOutcome::Waiting, _) => "waiting: it is asked with its next check-in".to_owned(),
         (ChallengeOutcome::Unanswered, _) => "unanswered: ask again later".to_owned(),
     };

@@ -47,6 +47,10 @@ impl Replay {
                     federation(self.decided(id, &Command::Bypass { facts: facts.clone() }, entry.at)?)
                 }
             },
+            // The checkpoint that it was shown is signed by the ledger's key, not by an instance: the Federation's word.
+            InstanceEvent::Escalated { rule, facts } if rule == "LG-2" => {
+                federation(self.decided(id, &Command::OtherLedger { facts: facts.clone() }, entry.at)?)
+            }
             InstanceEvent::EscalationAcknowledged { rule } => {
                 federation(self.decided(id, &Command::Acknowledge { rule: rule.clone() }, entry.at)?)
             }

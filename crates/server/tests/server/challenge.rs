@@ -9,17 +9,21 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use client::{Endpoints, Source as _, SystemSource};
 use governance::{InstanceId, Span};
+use ledger::checkpoint::Checkpoint;
+use ledger::history::{self, Relation};
+use ledger::memory::MemoryLog;
+use ledger::{KeyName, NoteKey};
 use listener::Limits;
 use plane::ports::{Answering, Challenger, Question, Unanswered};
-use proof::challenge::{ANSWER_BYTES_MAX, Answer, Challenge, Nonce};
-use proof::{Jws, OrderAction};
+use proof::challenge::{ANSWER_BYTES_MAX, Answer, Challenge, LedgerSeen, Nonce};
+use proof::{Jws, OrderAction, Sign as _};
 use server::Caller;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::ChallengeOutcome;
 
-use crate::common::{Raw, Who, World, certified, now, refused, registration, statement};
+use crate::common::{DOMAIN, Raw, Who, World, certified, now, refused, registration, statement};
 use crate::orders::signed;
 
 struct Outgoing(Endpoints);
@@ -101,6 +105,16 @@ impl Reached {
         self.replies(move |Challenge { nonce }| {
             let answer =
                 Answer { nonce, instance: id, at: now(), statement: statement.clone(), ledger: None };
+            axum::Json(answer.sign(&*key).unwrap()).into_response()
+        });
+    }
+
+    /// Answers as it should, with this of the ledger.
+    fn saw(&self, seen: LedgerSeen) {
+        let (id, key) = (self.id, Arc::clone(&self.who.key));
+        self.replies(move |Challenge { nonce }| {
+            let answer =
+                Answer { nonce, instance: id, at: now(), statement: None, ledger: Some(seen.clone()) };
             axum::Json(answer.sign(&*key).unwrap()).into_response()
         });
     }
@@ -262,6 +276,89 @@ async fn hs_8_behind_nat_the_challenge_rides_in_the_answer_to_a_check_in() {
     let nonce = own.check_in(id).await.unwrap().challenge.unwrap();
     refused(own.answer(id, document(one.answer(nonce, Some(first)))).await, 409, "version-chain-broken");
     assert_eq!(operator.instance(id).await.unwrap().findings[0].code, "version-chain-broken");
+    world.lawful().await;
+}
+
+/// A checkpoint of another log of so many entries, by this key in the ledger's name.
+fn other_log(size: u64, key: &SigningKey) -> String {
+    let mut log = MemoryLog::new();
+    for number in 0..size {
+        log.append(&number.to_be_bytes()).unwrap();
+    }
+    let origin = KeyName::parse(&format!("{DOMAIN}/ledger")).unwrap();
+    let named = NoteKey::new(origin.clone(), key.public_key().as_bytes()).unwrap();
+    let checkpoint = Checkpoint::new(origin, log.publish().unwrap()).unwrap();
+    checkpoint.sign(&named, |message| key.sign(message)).unwrap().to_string()
+}
+
+/// The ledger's key is in other hands: an instance was shown another log, and says so without knowing it.
+#[tokio::test]
+async fn hs_8_lg_2_an_instance_that_was_shown_another_ledger_goes_before_the_founder() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let key = SigningKey::load(&world.path("keys/federation/ledger.key")).unwrap();
+    let one = Reached::new(&world).await;
+    let published = async || {
+        loop {
+            let checkpoint = world.public().checkpoint().await.unwrap();
+            match checkpoint.filter(|one| one.unverified().head().size > 3) {
+                Some(checkpoint) => return checkpoint,
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let earlier = published().await;
+    let two = Reached::new(&world).await;
+    while published().await.unverified().head().size < world.ledger_size().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let true_one = published().await;
+    // As an agent or an auditor holds them against each other, by the tiles that anyone may read.
+    let (before, now) = (earlier.unverified().head(), true_one.unverified().head());
+    let tiles = world.public().tiles(history::tiles(before, now)).await.unwrap();
+    assert_eq!(history::relate(before, now, &tiles), Ok(Relation::Consistent));
+    let size = true_one.unverified().head().size;
+    let last = |checkpoint: String| LedgerSeen { checkpoint: Some(checkpoint), split_view: None };
+    // What is of this ledger, what nobody of it signed, and what is no checkpoint at all, change nothing.
+    for seen in [
+        last(true_one.to_string()),
+        last(other_log(size, &SigningKey::generate().unwrap())),
+        last("a checkpoint".to_owned()),
+        LedgerSeen::default(),
+    ] {
+        one.saw(seen);
+        let view = operator.instance_challenge(one.id).await.unwrap();
+        assert_eq!(view.outcome, ChallengeOutcome::Confirmed, "{view:?}");
+    }
+    assert_eq!(world.ledger_size().await, size);
+    // A fork below, told once while it is open; then a log that is longer than this one.
+    for (seen, words) in [
+        (last(other_log(size - 1, &key)), "this one has root"),
+        (last(other_log(1, &key)), "this one has root"),
+        (last(other_log(size + 1_000, &key)), "this one has"),
+    ] {
+        one.saw(seen);
+        let view = operator.instance_challenge(one.id).await.unwrap();
+        assert_eq!(view.outcome, ChallengeOutcome::OtherLedger, "{view:?}");
+        assert!(view.detail.clone().unwrap().contains(words), "{view:?}");
+    }
+    let before_founder = operator.escalations().await.unwrap().items;
+    assert_eq!(before_founder.len(), 1, "{before_founder:?}");
+    let facts = &before_founder[0].facts;
+    assert!(before_founder[0].rule == "LG-2" && facts.contains("test.example/ledger"), "{facts}");
+    assert_eq!(world.ledger_size().await, size + 1);
+    assert!(operator.instance(one.id).await.unwrap().findings.is_empty(), "the instance did nothing wrong");
+    // The alarm of an agent, with its next check-in.
+    let own = world.client(&two.who);
+    two.replies(|_| StatusCode::NOT_FOUND.into_response());
+    operator.instance_challenge(two.id).await.unwrap();
+    let nonce = own.check_in(two.id).await.unwrap().challenge.unwrap();
+    let split_view = Some([true_one.to_string(), other_log(size, &key)]);
+    let ledger = Some(LedgerSeen { checkpoint: Some(true_one.to_string()), split_view });
+    let answer = Answer { ledger, ..two.answer(nonce, None) };
+    own.answer(two.id, answer.sign(&*two.who.key).unwrap()).await.unwrap();
+    let rules: Vec<_> = operator.escalations().await.unwrap().items.into_iter().map(|one| one.rule).collect();
+    assert_eq!(rules, ["LG-2", "LG-2"]);
     world.lawful().await;
 }
 
