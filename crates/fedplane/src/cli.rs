@@ -348,6 +348,8 @@ mod tests {
             "ledger prove 3 --out p.tlog-proof",
             &format!("ledger prove --instance {id} --decision 2 --out p --json"),
             "ledger check-proof p --root founder.json --keys-document keys.json",
+            "ledger check-consistency old --root founder.json --url https://x:8445",
+            "ledger check-consistency old new --dir copy --keys-document a --keys-document b",
             "constitution show",
             "constitution show --url https://a:8443 --cert c --operator-key k --root-ca r --json",
             "constitution show federation/constitution.sig",

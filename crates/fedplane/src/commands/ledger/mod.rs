@@ -1,5 +1,6 @@
 //! The ledger: verified from the root keys alone, followed, and shown entry by entry.
 
+mod consistency;
 mod export;
 mod prove;
 mod read;
@@ -62,6 +63,8 @@ enum LedgerCommand {
     Prove(prove::ProveArgs),
     /// Checks such a proof by the root keys alone, offline.
     CheckProof(prove::CheckProofArgs),
+    /// Holds two checkpoints against each other: they are of one log, or prove that two are shown.
+    CheckConsistency(consistency::CheckConsistencyArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -117,6 +120,10 @@ pub async fn run(args: LedgerArgs, out: &Output) -> Result<(), Failure> {
         LedgerCommand::CheckProof(args) => {
             let proven = args.check()?;
             out.show(&proven, || prove::shown(&proven))
+        }
+        LedgerCommand::CheckConsistency(args) => {
+            let found = args.check().await?;
+            out.show(&found, || consistency::shown(&found))
         }
         LedgerCommand::Show(ShowArgs { connect, position }) => {
             let placed = page(&connect.client()?, position, 1).await?.pop().ok_or_else(|| {

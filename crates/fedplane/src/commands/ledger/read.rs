@@ -109,6 +109,13 @@ pub(super) async fn plane(
     connect: &ConnectArgs,
     root: &RootKeys,
 ) -> Result<(SignedCheckpoint, Source), Failure> {
+    let (public, _, root_ca) = self::public(public, root).await?;
+    let signed = parse_checkpoint(&file(&public, "/checkpoint", CHECKPOINT_BYTES_MAX).await?)?;
+    Ok((signed, Source::Plane(Box::new(connect.client_of(plane, &root_ca)?))))
+}
+
+/// What a plane publishes at `public`: a reader of it, the keys document and the root CA that the root keys vouch for.
+pub(super) async fn public(public: &str, root: &RootKeys) -> Result<(Public, KeysDocument, RootCa), Failure> {
     // Asks a server nobody vouches for yet: what it answers counts only as far as the root keys signed it.
     let anyone = trust::tls::unverified_client_config().map_err(|error| tls_failure(&error))?;
     let keys =
@@ -125,9 +132,7 @@ pub(super) async fn plane(
     let keys = KeysDocument::open(&document, root).map_err(|error| untrusted(error.to_string()))?;
     let root_ca = RootCa::from_pem(&keys.root_ca)?;
     let tls = trust::tls::anonymous_client_config(&root_ca).map_err(|error| tls_failure(&error))?;
-    let signed =
-        parse_checkpoint(&file(&Public::new(public, tls)?, "/checkpoint", CHECKPOINT_BYTES_MAX).await?)?;
-    Ok((signed, Source::Plane(Box::new(connect.client_of(plane, &root_ca)?))))
+    Ok((Public::new(public, tls)?, keys, root_ca))
 }
 
 async fn file(public: &Public, path: &str, bytes_max: u64) -> Result<Vec<u8>, Failure> {
