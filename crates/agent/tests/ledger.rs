@@ -18,7 +18,8 @@ mod support;
 use ledger::SignedCheckpoint;
 use proof::OfferAction;
 use proof::challenge::LedgerSeen;
-use support::{Instance, LEDGER, Plane, checkpoint, log, now, version};
+use support::ledger::{checkpoint, log};
+use support::{Instance, LEDGER, Plane};
 
 /// What an answer says where this was seen last and nothing is wrong.
 fn saw(size: u64, forked: u64) -> Option<LedgerSeen> {

@@ -113,8 +113,9 @@ impl SplitView {
             }
             sync(&fresh)?;
             // A folder takes the place of none that holds something.
-            if fs::rename(&fresh, &to).is_err() && to.is_dir() {
-                fs::remove_dir_all(&fresh)?;
+            match fs::rename(&fresh, &to) {
+                Err(_) if to.is_dir() => fs::remove_dir_all(&fresh)?,
+                renamed => renamed?,
             }
             sync(folder)
         };
