@@ -216,7 +216,7 @@ pub(crate) fn statement() -> Seeds {
 pub(crate) fn answer() -> Seeds {
     let answer = |statement: Option<Value>| json!({"nonce": "0123456789abcdef", "instance": INSTANCE, "at": now(), "statement": statement});
     let mut seen = answer(None);
-    seen["ledger"] = json!({"checkpoint": "fed.example/ledger\n", "split_view": ["a", "b"]});
+    seen["ledger"] = json!({"checkpoints": ["fed.example/ledger\n"], "split_view": ["a", "b"]});
     all([answer(None), answer(Some(signed(Typ::Statement, first(statement())))), seen])
 }
 

@@ -21,10 +21,10 @@ use proof::challenge::LedgerSeen;
 use support::ledger::{checkpoint, log};
 use support::{Instance, LEDGER, Plane};
 
-/// What an answer says where this was seen last and nothing is wrong.
-fn saw(size: u64, forked: u64) -> Option<LedgerSeen> {
-    let last = checkpoint(log(size, forked).1, LEDGER).to_string();
-    Some(LedgerSeen { checkpoint: Some(last), split_view: None })
+/// What an answer says where a log of these sizes was seen last and nothing is wrong.
+fn saw(sizes: &[u64], forked: u64) -> Option<LedgerSeen> {
+    let checkpoints = sizes.iter().map(|size| checkpoint(log(*size, forked).1, LEDGER).to_string());
+    Some(LedgerSeen { checkpoints: checkpoints.collect(), split_view: None })
 }
 
 /// Shows the instance a log of so many entries.
@@ -46,22 +46,23 @@ async fn lg_2_a_split_view_is_an_alarm_until_the_owner_acknowledges_it() {
     let plane = Plane::start(place.path()).await;
     let mut instance = Instance::new(&plane, "");
     let one = plane.publish(1, b"0.1.1");
+    plane.withhold_checkpoint();
     instance.start();
     plane.heard("ready").await;
     assert_eq!(plane.challenge().await, None, "none is published yet");
     assert_eq!(listed(&instance), (true, vec![]));
-    assert_eq!(show(&plane, 10, 500).await, saw(10, 500));
-    assert_eq!(show(&plane, 300, 500).await, saw(300, 500));
+    assert_eq!(show(&plane, 10, 500).await, saw(&[10], 500));
+    assert_eq!(show(&plane, 300, 500).await, saw(&[300], 500));
     // A mirror that lags.
     plane.publish_checkpoint(&checkpoint(log(20, 500).1, LEDGER));
-    assert_eq!(plane.challenge().await, saw(300, 500));
+    assert_eq!(plane.challenge().await, saw(&[300], 500));
     // Without tiles nothing takes the place of what was kept, and nobody is blamed.
     plane.withhold_tiles();
     plane.publish_checkpoint(&checkpoint(log(400, 500).1, LEDGER));
-    assert_eq!(plane.challenge().await, saw(400, 500), "seen, if not proved");
+    assert_eq!(plane.challenge().await, saw(&[300, 400], 500), "seen, if not proved");
     assert_eq!(listed(&instance), (true, vec![10, 300, 400]));
     assert!(instance.command(&["checkpoints"]).1.contains("not proved yet"));
-    assert_eq!(show(&plane, 400, 500).await, saw(400, 500));
+    assert_eq!(show(&plane, 400, 500).await, saw(&[400], 500));
     assert!(!instance.command(&["checkpoints"]).1.contains("not proved yet"));
     assert!(!instance.log().contains("split-view"), "{}", instance.log());
 
@@ -90,7 +91,7 @@ async fn lg_2_a_split_view_is_an_alarm_until_the_owner_acknowledges_it() {
     let (good, said) = instance.command(&["checkpoints", "--acknowledge"]);
     assert!(good && said.contains("begins anew"), "{said}");
     assert!(!instance.command(&["checkpoints", "--acknowledge"]).0, "there is no other");
-    assert_eq!(show(&plane, 450, 350).await, saw(450, 350));
+    assert_eq!(show(&plane, 450, 350).await, saw(&[450], 350));
     assert_eq!(listed(&instance), (true, vec![450]));
     let kept = std::fs::read_dir(&instance.folder).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(kept.into_iter().any(|name| name.to_string_lossy().starts_with("split-view-acknowledged-")));
@@ -113,6 +114,7 @@ async fn lg_2_a_checkpoint_from_elsewhere_shows_whether_others_see_the_same_ledg
     };
     let of = |size, forked| checkpoint(log(size, forked).1, LEDGER);
     assert!(against(&instance, of(10, 500)).1.contains("code: not-enrolled"));
+    plane.withhold_checkpoint();
     instance.start();
     plane.heard("ready").await;
     show(&plane, 100, 500).await;
@@ -138,7 +140,7 @@ async fn lg_2_a_checkpoint_from_elsewhere_shows_whether_others_see_the_same_ledg
         let (good, said) = instance.command(&["checkpoints", "--acknowledge"]);
         assert!(good && said.contains("goes on"), "{said}");
     }
-    assert_eq!(plane.challenge().await, saw(310, 500), "what was shown here is still kept");
+    assert_eq!(plane.challenge().await, saw(&[310], 500), "what was shown here is still kept");
     assert_eq!(listed(&instance), (true, vec![100, 300, 310]));
 }
 
@@ -147,16 +149,17 @@ async fn lg_2_only_the_ledger_s_key_is_believed_and_an_older_plane_is_answered()
     let place = tempfile::tempdir().unwrap();
     let plane = Plane::start(place.path()).await;
     let mut instance = Instance::new(&plane, "");
+    plane.withhold_checkpoint();
     instance.start();
     plane.heard("ready").await;
     show(&plane, 100, 500).await;
     let (other, head) = log(110, 0);
     plane.publish_ledger(&other, head);
     plane.publish_checkpoint(&checkpoint(head, 66));
-    assert_eq!(plane.challenge().await, saw(100, 500));
+    assert_eq!(plane.challenge().await, saw(&[100], 500));
     instance.said("the ledger's checkpoint: the note carries no signature").await;
     std::fs::write(plane.folder.join("checkpoint"), "x".repeat(100_000)).unwrap();
-    assert_eq!(plane.challenge().await, saw(100, 500));
+    assert_eq!(plane.challenge().await, saw(&[100], 500));
     instance.said("more than 65536 bytes").await;
     assert_eq!(listed(&instance), (true, vec![100]));
     plane.book().reads_no_ledger = true;

@@ -30,7 +30,7 @@ impl<S: Store> Plane<S> {
         let origin = KeyName::parse(&self.federation().keys.ledger_origin).map_err(broken)?;
         let key = NoteKey::new(origin, self.federation().ledger.public_key().as_bytes()).map_err(broken)?;
         let keys = known(self, &key)?;
-        for text in seen.checkpoints() {
+        for text in seen.all() {
             let Ok(signed) = SignedCheckpoint::parse(text.as_bytes()) else { continue };
             let Some(bare) = keys.iter().find_map(|key| signed.bare(key).ok()) else { continue };
             if let Some(here) = differs(files, &own, bare.unverified().head())? {

@@ -3,6 +3,7 @@
 //! Never judges what is said: whether the statement goes on from the record is for `governance` to decide.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use governance::challenge::Said;
 use governance::{InstanceId, Span, StatementHead, Timestamp};
@@ -21,6 +22,8 @@ pub const NONCE_MAX: usize = 128;
 pub const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// The longest checkpoint in an answer, in bytes: it carries the log's own signatures alone.
 pub const CHECKPOINT_BYTES_MAX: usize = 4 * 1024;
+/// Checkpoints in an answer, those of a split view not counted.
+pub const CHECKPOINTS_MAX: usize = 2;
 
 /// What is asked: the body of `POST /v1/challenge` at an instance's handshake endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,18 +92,24 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerSeen {
-    /// The one that it saw last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<String>,
+    /// The newest that it proved to go on from those before, and one whose place no hash told yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<String>,
     /// Two that are not of one log, where it was shown such and its owner has not acknowledged it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split_view: Option<[String; 2]>,
 }
 
 impl LedgerSeen {
-    /// All of them, three at most.
-    pub fn checkpoints(&self) -> impl Iterator<Item = &str> {
-        self.checkpoint.iter().chain(self.split_view.iter().flatten()).map(String::as_str)
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.checkpoints.iter().chain(self.split_view.iter().flatten()).map(String::as_str)
+    }
+
+    /// Whether they are as few and as short as they may be.
+    fn is_bounded(&self) -> bool {
+        self.checkpoints.len() <= CHECKPOINTS_MAX
+            && self.all().all(|checkpoint| checkpoint.len() <= CHECKPOINT_BYTES_MAX)
     }
 }
 
@@ -134,8 +143,10 @@ pub enum AnswerError {
         /// How far apart they may be.
         limit: Span,
     },
-    /// A checkpoint that is none of a ledger's.
-    #[error("a checkpoint in an answer has at most {CHECKPOINT_BYTES_MAX} bytes")]
+    /// More of the ledger, or longer, than an instance sees.
+    #[error(
+        "an answer has at most {CHECKPOINTS_MAX} checkpoints, and a checkpoint {CHECKPOINT_BYTES_MAX} bytes"
+    )]
     Checkpoint,
     /// What it shows is no statement of the instance.
     #[error(transparent)]
@@ -181,8 +192,7 @@ impl Answer {
         if now.since(answer.at) > skew || answer.at.since(now) > skew {
             return Err(AnswerError::Clock { at: answer.at, now, limit: skew });
         }
-        let is_long = |checkpoint: &str| checkpoint.len() > CHECKPOINT_BYTES_MAX;
-        if answer.ledger.iter().flat_map(LedgerSeen::checkpoints).any(is_long) {
+        if answer.ledger.as_ref().is_some_and(|seen| !seen.is_bounded()) {
             return Err(AnswerError::Checkpoint);
         }
         Ok(answer)
@@ -282,14 +292,16 @@ mod tests {
     #[test]
     fn hs_8_lg_2_what_was_seen_of_the_ledger_is_optional_and_bounded() {
         let seen = |length: usize| LedgerSeen {
-            checkpoint: Some("c".repeat(length)),
+            checkpoints: vec!["c".repeat(length); CHECKPOINTS_MAX],
             split_view: Some(["a".into(), "b".into()]),
         };
         let with = |ledger| Answer { ledger: Some(ledger), ..answer() };
         let fits = with(seen(CHECKPOINT_BYTES_MAX));
-        assert_eq!(fits.ledger.iter().flat_map(LedgerSeen::checkpoints).count(), 3);
+        assert_eq!(fits.ledger.iter().flat_map(LedgerSeen::all).count(), 4);
         assert_eq!(open(&fits, 1), Ok(fits));
         assert_eq!(open(&with(seen(CHECKPOINT_BYTES_MAX + 1)), 1), Err(AnswerError::Checkpoint));
+        let many = LedgerSeen { checkpoints: vec![String::new(); CHECKPOINTS_MAX + 1], split_view: None };
+        assert_eq!(open(&with(many), 1), Err(AnswerError::Checkpoint));
         let long = with(seen(ANSWER_BYTES_MAX as usize));
         assert_eq!(open(&long, 1), Ok(answer()), "goes without, and is read");
         // As it was signed before there was such a member.

@@ -98,12 +98,6 @@ impl Memory {
         self.seen.last()
     }
 
-    /// What was seen last, proved or not.
-    #[must_use]
-    pub fn last(&self) -> Option<&Seen> {
-        self.unproved.as_ref().or_else(|| self.newest())
-    }
-
     /// Whom a checkpoint with this head is to be held against.
     #[must_use]
     pub fn rivals(&self, head: &TreeHead) -> Vec<Rival> {
@@ -311,7 +305,8 @@ mod tests {
         // A fork that is smaller than what is kept, by tiles of its own.
         let (theirs, fork) = log(200, 50);
         assert_eq!(show(&mut memory, seen(fork, 1), &hashes(&theirs)), Verdict::Unproved);
-        assert_eq!((memory.newest().unwrap().head(), memory.last().unwrap().head()), (&newest, &fork));
+        assert_eq!(memory.newest().unwrap().head(), &newest);
+        assert_eq!(memory.unproved.as_ref().unwrap().head(), &fork);
         // By the tiles of the log it is another one.
         let told = relate(&newest, &fork, &hashes(&ours));
         assert_eq!(told, Ok(Relation::Split));

@@ -215,9 +215,11 @@ fn ledger_seen(folder: &Path, keys: &KeysDocument, split: Option<&SplitView>) ->
     let bare = |checkpoint: &SignedCheckpoint| {
         keys.iter().find_map(|key| checkpoint.bare(key).ok()).map(|bare| bare.to_string())
     };
-    let checkpoint = memory.last().and_then(|seen| bare(&seen.checkpoint));
+    let seen = memory.newest().into_iter().chain(&memory.unproved);
+    let checkpoints: Vec<_> = seen.filter_map(|seen| bare(&seen.checkpoint)).collect();
     let split_view = split.and_then(|split| Some([bare(&split.kept)?, bare(&split.shown)?]));
-    (checkpoint.is_some() || split_view.is_some()).then_some(LedgerSeen { checkpoint, split_view })
+    let seen = LedgerSeen { checkpoints, split_view };
+    (seen != LedgerSeen::default()).then_some(seen)
 }
 
 /// One look: what is published is verified, held against what is kept, and kept.

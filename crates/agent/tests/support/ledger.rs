@@ -23,6 +23,11 @@ impl Plane {
         std::fs::write(self.folder.join("checkpoint"), checkpoint.to_string()).unwrap();
     }
 
+    /// Takes the checkpoint away.
+    pub fn withhold_checkpoint(&self) {
+        std::fs::remove_file(self.folder.join("checkpoint")).unwrap();
+    }
+
     /// Takes every tile away.
     pub fn withhold_tiles(&self) {
         std::fs::remove_dir_all(self.folder.join("tile")).unwrap();

@@ -42,7 +42,7 @@ use wire::{
 
 pub const DOMAIN: &str = "fed.example";
 /// The number of the ledger's key.
-pub const LEDGER: u8 = 6;
+pub const LEDGER: u8 = 16;
 pub const LAYER_DIGEST: &[u8] = b"layer";
 
 pub fn now() -> Timestamp {
@@ -175,6 +175,8 @@ impl Plane {
             stop: CancellationToken::new(),
         });
         plane.publish_keys(1, &[5]);
+        let (log, head) = ledger::log(3, 3);
+        plane.publish_ledger(&log, head);
         let tls = trust::tls::server_config(server.chain.clone(), &server_key).unwrap();
         let public_tls = trust::tls::public_server_config(server.chain, &server_key).unwrap();
         let api = Router::new().fallback(api).with_state(Arc::clone(&plane));

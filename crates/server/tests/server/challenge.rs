@@ -318,7 +318,7 @@ async fn hs_8_lg_2_an_instance_that_was_shown_another_ledger_goes_before_the_fou
     let tiles = world.public().tiles(history::tiles(before, now)).await.unwrap();
     assert_eq!(history::relate(before, now, &tiles), Ok(Relation::Consistent));
     let size = true_one.unverified().head().size;
-    let last = |checkpoint: String| LedgerSeen { checkpoint: Some(checkpoint), split_view: None };
+    let last = |checkpoint: String| LedgerSeen { checkpoints: vec![checkpoint], split_view: None };
     // What is of this ledger, what nobody of it signed, and what is no checkpoint at all, change nothing.
     for seen in [
         last(true_one.to_string()),
@@ -336,6 +336,10 @@ async fn hs_8_lg_2_an_instance_that_was_shown_another_ledger_goes_before_the_fou
         (last(other_log(size - 1, &key)), "this one has root"),
         (last(other_log(1, &key)), "this one has root"),
         (last(other_log(size + 1_000, &key)), "this one has"),
+        (
+            LedgerSeen { checkpoints: vec![true_one.to_string(), other_log(2, &key)], split_view: None },
+            "this one has root",
+        ),
     ] {
         one.saw(seen);
         let view = operator.instance_challenge(one.id).await.unwrap();
@@ -354,7 +358,7 @@ async fn hs_8_lg_2_an_instance_that_was_shown_another_ledger_goes_before_the_fou
     operator.instance_challenge(two.id).await.unwrap();
     let nonce = own.check_in(two.id).await.unwrap().challenge.unwrap();
     let split_view = Some([true_one.to_string(), other_log(size, &key)]);
-    let ledger = Some(LedgerSeen { checkpoint: Some(true_one.to_string()), split_view });
+    let ledger = Some(LedgerSeen { checkpoints: vec![true_one.to_string()], split_view });
     let answer = Answer { ledger, ..two.answer(nonce, None) };
     own.answer(two.id, answer.sign(&*two.who.key).unwrap()).await.unwrap();
     let rules: Vec<_> = operator.escalations().await.unwrap().items.into_iter().map(|one| one.rule).collect();
