@@ -2,7 +2,7 @@
 
 use governance::entitlement::TokenStatus;
 use governance::{Span, Timestamp};
-use proof::challenge::Nonce;
+use proof::challenge::{LedgerSeen, Nonce};
 use proof::key::KEY_SET_MAX;
 use proof::order::OrderAction;
 use proof::token::TokenKeys;
@@ -120,7 +120,8 @@ pub fn answer(data: &[u8]) -> bool {
         let (own, other, nonce) = ([*key(1).public_key()], [*key(9).public_key()], &answer.nonce);
         let open = |instance, keys, nonce| Answer::open(&document, (instance, keys), nonce, now, skew);
         let near = now.since(answer.at) <= skew && answer.at.since(now) <= skew;
-        assert_eq!(open(answer.instance, &own[..], nonce).is_ok(), near);
+        let bounded = answer.ledger.as_ref().is_none_or(LedgerSeen::is_bounded);
+        assert_eq!(open(answer.instance, &own[..], nonce).is_ok(), near && bounded);
         assert!(open(answer.instance, &other[..], nonce).is_err(), "of another key");
         let stale = Nonce::from_random([0xa5; 16]);
         assert!(stale == *nonce || open(answer.instance, &own[..], &stale).is_err(), "to another challenge");

@@ -153,15 +153,20 @@ async fn lg_2_only_the_ledger_s_key_is_believed_and_an_older_plane_is_answered()
     instance.start();
     plane.heard("ready").await;
     show(&plane, 100, 500).await;
+    // A partial tile that gave way to the full one.
+    let (full, head) = log(600, 1_000);
+    plane.publish_ledger(&full, head);
+    plane.publish_checkpoint(&checkpoint(log(300, 1_000).1, LEDGER));
+    assert_eq!(plane.challenge().await, saw(&[300], 500));
     let (other, head) = log(110, 0);
     plane.publish_ledger(&other, head);
     plane.publish_checkpoint(&checkpoint(head, 66));
-    assert_eq!(plane.challenge().await, saw(&[100], 500));
+    assert_eq!(plane.challenge().await, saw(&[300], 500));
     instance.said("the ledger's checkpoint: the note carries no signature").await;
     std::fs::write(plane.folder.join("checkpoint"), "x".repeat(100_000)).unwrap();
-    assert_eq!(plane.challenge().await, saw(&[100], 500));
+    assert_eq!(plane.challenge().await, saw(&[300], 500));
     instance.said("more than 65536 bytes").await;
-    assert_eq!(listed(&instance), (true, vec![100]));
+    assert_eq!(listed(&instance), (true, vec![100, 300]));
     plane.book().reads_no_ledger = true;
     assert_eq!(plane.challenge().await, None);
     plane.heard("an answer that it cannot read").await;

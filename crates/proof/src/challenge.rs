@@ -107,7 +107,8 @@ impl LedgerSeen {
     }
 
     /// Whether they are as few and as short as they may be.
-    fn is_bounded(&self) -> bool {
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
         self.checkpoints.len() <= CHECKPOINTS_MAX
             && self.all().all(|checkpoint| checkpoint.len() <= CHECKPOINT_BYTES_MAX)
     }
