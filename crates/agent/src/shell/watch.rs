@@ -428,3 +428,44 @@ fn listed(memory: &Memory) -> String {
     let lines: Vec<String> = proved.chain(unproved).collect();
     if lines.is_empty() { "no checkpoint was seen yet".to_owned() } else { lines.join("\n") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it is read; whose signature it carries is looked at before.
+    fn note(size: u64) -> SignedCheckpoint {
+        let root = "JYxe35Hn+LmZgTRim7bl4EPemHfa8C9lu5e1+Jr+Vbg=";
+        format!("fed.example/ledger\n{size}\n{root}\n\n— fed.example/ledger AAAAAAAA\n").parse().unwrap()
+    }
+
+    #[test]
+    fn lg_2_the_first_alarm_stands_until_it_is_acknowledged_and_its_evidence_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        let found = |at, by| Found { at: Timestamp::from_millis(at), by };
+        let raise = |at, by, size| SplitView::raise(folder, found(at, by), &note(1), &note(size)).unwrap();
+        assert!(SplitView::open(folder).unwrap().is_none());
+        fs::write(folder.join(SEEN), "{}").unwrap();
+        // Cut short before it took its place: it counts for nothing, and is in nobody's way.
+        fs::create_dir(folder.join(format!("{SPLIT_VIEW}.new-{}", std::process::id()))).unwrap();
+        assert!(SplitView::open(folder).unwrap().is_none());
+        assert_eq!(raise(5, By::Owner, 2).shown, note(2));
+        let standing = raise(6, By::Agent, 3);
+        assert_eq!((standing.found, standing.shown.clone()), (found(5, By::Owner), note(2)));
+        let aside = standing.acknowledge(folder, Timestamp::from_millis(7)).unwrap();
+        assert!(SplitView::open(folder).unwrap().is_none());
+        assert_eq!(parse(&aside.join(SHOWN)).unwrap(), note(2));
+        assert!(
+            folder.join(SEEN).exists(),
+            "the owner's comparison says nothing against what was shown here"
+        );
+        raise(8, By::Agent, 3).acknowledge(folder, Timestamp::from_millis(9)).unwrap();
+        assert!(!folder.join(SEEN).exists(), "begins anew");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 2, "the evidence of both, and nothing else");
+        // Evidence that was damaged is an alarm too.
+        raise(10, By::Agent, 3);
+        fs::remove_file(folder.join(SPLIT_VIEW).join(KEPT)).unwrap();
+        assert!(SplitView::open(folder).is_err());
+    }
+}
