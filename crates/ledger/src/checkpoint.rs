@@ -192,6 +192,10 @@ impl SignedCheckpoint {
         self.note.signatures()
     }
 
+    pub(crate) const fn note(&self) -> &Note {
+        &self.note
+    }
+
     /// Attaches a witness's cosignature as it is; it is carried, not checked.
     pub fn attach(&mut self, cosignature: NoteSignature) -> Result<(), CheckpointError> {
         Ok(self.note.attach(cosignature)?)
@@ -211,13 +215,13 @@ impl FromStr for SignedCheckpoint {
     }
 }
 
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let size: u64 = text.parse().ok()?;
     // `parse` takes a plus and leading zeroes, a checkpoint does not.
     (format!("{size}") == text).then_some(size)
 }
 
-fn parse_root(text: &str) -> Option<Hash> {
+pub(crate) fn parse_root(text: &str) -> Option<Hash> {
     // 32 bytes are 44 characters; nothing longer is decoded.
     if text.len() != 44 {
         return None;

@@ -11,6 +11,8 @@
 //! | [`note`] | signed notes: names, keys, signatures |
 //! | [`checkpoint`] | the text a log signs: origin, size, root |
 //! | [`history`] | whether two heads are of one log, or prove a split view |
+//! | [`cosignature`] | what a witness signs: the checkpoint, and when |
+//! | [`witness`] | what a witness is asked, what it judges, what it answers |
 //! | [`log_proof`] | that one entry stands in the log, for whoever has the log's key alone |
 //! | [`entry`] | what one entry says, and what proves it |
 //! | [`verify`] | replays a whole log from the root keys, and names the first entry that is not lawful |
@@ -21,6 +23,7 @@
 extern crate alloc;
 
 pub mod checkpoint;
+pub mod cosignature;
 pub mod edge;
 pub mod entry;
 pub mod hash;
@@ -31,13 +34,14 @@ pub mod note;
 pub mod tile;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use edge::Edge;
 pub use entry::{Entry, EntryError, Evidence};
 pub use hash::Hash;
 pub use log_proof::{LogProof, LogProofError, Proven};
-pub use note::{KeyName, Note, NoteKey};
+pub use note::{KeyName, Note, NoteKey, WitnessKey};
 pub use tile::{Tile, TileId, TileKind, TileSet};
 pub use tree::{ConsistencyProof, Frontier, InclusionProof, TreeHead};
 pub use verify::{Breach, Report, RolloutReport, Verifier};

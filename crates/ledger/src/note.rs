@@ -1,7 +1,8 @@
 //! Signed notes of C2SP: a text, and signatures under names (LG-2).
 //!
 //! Never holds a private key: a signature is made outside and attached. Signatures of unknown keys are kept and
-//! ignored, those of a known key must all hold. Of the signature types only Ed25519 (0x01) is verified.
+//! ignored, those of a known key must all hold. Of the signature types Ed25519 (0x01) is verified, and the timestamped
+//! Ed25519 of witnesses (0x04, see [`cosignature`](crate::cosignature)).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,7 +25,9 @@ pub const SIGNATURE_BYTES_MAX: usize = 8 * 1024;
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// The signature type of Ed25519 in a key id.
-const TYPE_ED25519: u8 = 0x01;
+pub const ED25519: u8 = 0x01;
+/// The signature type of a witness's timestamped Ed25519 in a key id.
+pub const COSIGNATURE: u8 = 0x04;
 /// What a signature line begins with.
 const LINE_START: &str = "\u{2014} ";
 
@@ -36,13 +39,19 @@ pub struct KeyName(String);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 4]);
 
-/// An Ed25519 public key and its name: whoever holds it can verify notes.
+/// An Ed25519 public key, its name, and what its signatures are over: whoever holds it can verify notes. The types are
+/// apart, so that no witness passes for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoteKey {
+pub struct VerifierKey<const TYPE: u8> {
     name: KeyName,
     id: KeyId,
     key: VerifyingKey,
 }
+
+/// The key of a log: it signs the text.
+pub type NoteKey = VerifierKey<ED25519>;
+/// The key of a witness: it signs the text and the time.
+pub type WitnessKey = VerifierKey<COSIGNATURE>;
 
 /// One signature line, of whatever type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +168,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-impl NoteKey {
+impl<const TYPE: u8> VerifierKey<TYPE> {
     /// The key with these 32 bytes (RFC 8032). A key of small order, under which anything verifies, is refused.
     pub fn new(name: KeyName, public_key: &[u8; PUBLIC_KEY_LENGTH]) -> Result<Self, NoteError> {
         let wrong = |why| NoteError::Key { why };
@@ -169,7 +178,7 @@ impl NoteKey {
         }
         let digest: [u8; 32] = Sha256::new()
             .chain_update(name.as_str())
-            .chain_update([b'\n', TYPE_ED25519])
+            .chain_update([b'\n', TYPE])
             .chain_update(public_key)
             .finalize()
             .into();
@@ -177,7 +186,7 @@ impl NoteKey {
         Ok(Self { name, id: KeyId([a, b, c, d]), key })
     }
 
-    /// Reads a verifier key, `name+id+base64(0x01 ‖ key)`, as [`NoteKey`] is written.
+    /// Reads a verifier key, `name+id+base64(type ‖ key)`, as it is written.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
         let wrong = |why| NoteError::Key { why };
         let mut parts = text.splitn(3, '+');
@@ -189,8 +198,10 @@ impl NoteKey {
             return Err(wrong("its key is not 33 bytes in base64"));
         }
         let bytes = BASE64.decode(encoded).map_err(|_| wrong("its key is not base64"))?;
-        let Some((&TYPE_ED25519, public_key)) = bytes.split_first() else {
-            return Err(wrong("it is not of type Ed25519"));
+        let public_key = match bytes.split_first() {
+            Some((found, public_key)) if *found == TYPE => public_key,
+            _ if TYPE == COSIGNATURE => return Err(wrong("it is not of type 0x04, that of witnesses")),
+            _ => return Err(wrong("it is not of type 0x01, Ed25519")),
         };
         let public_key = public_key.try_into().map_err(|_| wrong("its key is not 32 bytes"))?;
         let key = Self::new(KeyName::parse(name)?, public_key)?;
@@ -202,7 +213,7 @@ impl NoteKey {
         &self.name
     }
 
-    /// SHA-256(name ‖ 0x0A ‖ 0x01 ‖ key), the first four bytes.
+    /// SHA-256(name ‖ 0x0A ‖ type ‖ key), the first four bytes.
     pub const fn id(&self) -> KeyId {
         self.id
     }
@@ -212,23 +223,41 @@ impl NoteKey {
         self.key.to_bytes()
     }
 
-    /// Whether these bytes are this key's signature over the text (`verify_strict`: no malleability).
-    fn holds(&self, text: &str, signature: &[u8]) -> bool {
+    /// Whether these bytes are this key's signature over the message (`verify_strict`: no malleability).
+    pub(crate) fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
         Signature::from_slice(signature)
-            .is_ok_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
+            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
+    }
+
+    /// Whether the signature says that it is of this key; it proves nothing.
+    pub(crate) fn is_named_by(&self, signature: &NoteSignature) -> bool {
+        signature.name == self.name && signature.id == self.id
+    }
+
+    /// The signature with these bytes, under this key's name; not checked.
+    pub(crate) fn line(&self, bytes: Vec<u8>) -> NoteSignature {
+        NoteSignature { name: self.name.clone(), id: self.id, bytes }
+    }
+
+    pub(crate) fn broken(&self) -> NoteError {
+        NoteError::Signature { name: self.name.clone(), id: self.id }
+    }
+
+    pub(crate) fn unsigned(&self) -> NoteError {
+        NoteError::Unsigned { name: self.name.clone(), id: self.id }
     }
 }
 
-impl fmt::Display for NoteKey {
+impl<const TYPE: u8> fmt::Display for VerifierKey<TYPE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = Vec::with_capacity(1 + PUBLIC_KEY_LENGTH);
-        bytes.push(TYPE_ED25519);
+        bytes.push(TYPE);
         bytes.extend_from_slice(self.key.as_bytes());
         write!(f, "{}+{}+{}", self.name, self.id, BASE64.encode(bytes))
     }
 }
 
-impl FromStr for NoteKey {
+impl<const TYPE: u8> FromStr for VerifierKey<TYPE> {
     type Err = NoteError;
     fn from_str(text: &str) -> Result<Self, NoteError> {
         Self::parse(text)
@@ -321,25 +350,22 @@ impl Note {
 
     /// Checks that the key signed the text: at least one signature of it, and every one of them holds.
     pub fn verify(&self, key: &NoteKey) -> Result<(), NoteError> {
-        let (name, id) = (&key.name, key.id);
         let mut signed = false;
-        for signature in
-            self.signatures.iter().filter(|signature| signature.name == *name && signature.id == id)
-        {
-            if !key.holds(&self.text, &signature.bytes) {
-                return Err(NoteError::Signature { name: name.clone(), id });
+        for signature in self.signatures.iter().filter(|signature| key.is_named_by(signature)) {
+            if !key.holds(self.text.as_bytes(), &signature.bytes) {
+                return Err(key.broken());
             }
             signed = true;
         }
-        if signed { Ok(()) } else { Err(NoteError::Unsigned { name: name.clone(), id }) }
+        if signed { Ok(()) } else { Err(key.unsigned()) }
     }
 
     /// Attaches a signature over [`Note::text`] that was made elsewhere, and checks it first.
     pub fn sign(&mut self, key: &NoteKey, signature: &[u8; SIGNATURE_LENGTH]) -> Result<(), NoteError> {
-        if !key.holds(&self.text, signature) {
-            return Err(NoteError::Signature { name: key.name.clone(), id: key.id });
+        if !key.holds(self.text.as_bytes(), signature) {
+            return Err(key.broken());
         }
-        self.attach(NoteSignature { name: key.name.clone(), id: key.id, bytes: signature.to_vec() })
+        self.attach(key.line(signature.to_vec()))
     }
 
     /// Attaches a signature as it is, such as a witness's; it is carried, not checked.
