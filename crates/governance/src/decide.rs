@@ -27,7 +27,7 @@ use crate::time::{Span, Timestamp};
 use crate::version::Version;
 use crate::world::World;
 
-pub use world::{WorldCommand, decide_world};
+pub use world::{WITNESSED, WorldCommand, decide_world};
 
 /// So many forged or repeated requests of an instance within [`BYPASS_WITHIN`] are an attempted bypass, and no accident (CO-13).
 pub const BYPASS_REQUESTS: u32 = 3;

@@ -318,7 +318,11 @@ impl World {
             WorldEvent::Founded { .. }
             | WorldEvent::EnrolmentCreated { .. }
             | WorldEvent::EnrolmentApproved { .. } => {}
-            WorldEvent::KeysPublished { serial, .. } => self.keys_serial = *serial,
+            WorldEvent::KeysPublished { serial, .. } => {
+                self.keys_serial = *serial;
+                // By whose keys the ledger goes on is the Founder's answer to witnesses that refuse (FO-2, LG-2).
+                self.escalations.retain(|escalation| escalation.rule != crate::decide::WITNESSED);
+            }
             WorldEvent::RootPublished { version, .. } => self.root_version = *version,
             WorldEvent::ConstitutionRatified { digest, document } => {
                 // Whatever lies before the Founder about the federation, he has answered.

@@ -8,7 +8,7 @@
 
 mod federation;
 
-use federation::scenario::{fleet, reports};
+use federation::scenario::{fleet, keys_rotated, reports};
 use federation::{Federation, id_of, v};
 use governance::decide::{Command, WorldCommand};
 use governance::{
@@ -170,6 +170,29 @@ fn fo_2_what_lies_before_the_founder_is_acknowledged_and_resolved_by_an_order() 
     assert!(f.instances[&id_of(1)].escalations.is_empty());
     f.wait(Span::hours(1));
     lawful(&f);
+}
+
+#[test]
+fn lg_2_fo_2_witnesses_that_refuse_go_before_the_founder_once_until_he_answers() {
+    let refused = |facts: &str| WorldCommand::EscalateRefusal { facts: facts.to_owned() };
+    let mut f = fleet();
+    f.federation_command(&refused("witness.example refuses"));
+    f.world_command(&WorldCommand::Acknowledge { release: None, rule: "LG-2".into() });
+    f.federation_command(&refused("all of them refuse"));
+    assert_eq!(f.world.escalations.len(), 1, "once while it is open");
+    // A document of keys says by which the ledger goes on: that is the answer.
+    keys_rotated(&mut f);
+    assert!(f.world.escalations.is_empty());
+    f.federation_command(&refused("witness.example refuses again"));
+    assert_eq!(f.world.escalations.len(), 1);
+    lawful(&f);
+    let facts = "once more".to_owned();
+    f.forge(Event::World(WorldEvent::FederationEscalated { rule: "LG-2".into(), facts }));
+    caught(&f, "LG-2");
+    // Nor is the open matter closed by anybody else.
+    let mut f = fleet();
+    f.forge(Event::World(WorldEvent::FederationEscalationAcknowledged { rule: "LG-2".into() }));
+    caught(&f, "FO-2");
 }
 
 #[test]

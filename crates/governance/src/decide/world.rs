@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 use crate::version::Version;
 use crate::world::World;
 
+/// The rule by which checkpoints are signed and witnessed.
+pub const WITNESSED: &str = "LG-2";
+
 /// What can be asked about the federation as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorldCommand {
@@ -122,6 +125,11 @@ pub enum WorldCommand {
         /// Instances that are not revoked.
         instances: u64,
     },
+    /// So many witnesses refuse to cosign the ledger's checkpoint that it cannot be published (LG-2).
+    EscalateRefusal {
+        /// Which refuse, and how.
+        facts: String,
+    },
     /// Somebody has a matter in hand that lies before the Founder (FO-2).
     Acknowledge {
         /// Of this release's rollout; none: of the federation as a whole.
@@ -218,6 +226,11 @@ pub fn decide_world(
         WorldCommand::CountFleet { instances } => {
             Ok(alloc::vec![WorldEvent::FleetCounted { instances: *instances }])
         }
+        WorldCommand::EscalateRefusal { .. } if is_escalated(world, WITNESSED) => Ok(Vec::new()),
+        WorldCommand::EscalateRefusal { facts } => {
+            let (rule, facts) = (String::from(WITNESSED), facts.clone());
+            Ok(alloc::vec![WorldEvent::FederationEscalated { rule, facts }])
+        }
         WorldCommand::RedSwitch { on } if *on == world.red_switch => Ok(Vec::new()),
         WorldCommand::RedSwitch { on } => Ok(red_switch(*on)),
         WorldCommand::AcceptOrder { serial, expires, digest } => {
@@ -230,6 +243,11 @@ pub fn decide_world(
             Ok(alloc::vec![WorldEvent::OrderAccepted { serial: *serial, digest: *digest }])
         }
     }
+}
+
+/// Whether a matter of the whole federation lies before the Founder under this rule: then it is not put there again.
+fn is_escalated(world: &World, rule: &str) -> bool {
+    world.escalations.iter().any(|escalation| escalation.rule == rule)
 }
 
 fn find(world: &World, release: Version) -> Result<&Rollout, Refusal> {

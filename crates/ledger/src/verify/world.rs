@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use governance::decide::{WorldCommand, decide_world};
+use governance::decide::{WITNESSED, WorldCommand, decide_world};
 use governance::reconcile::federation_events;
 use governance::rollout::{PauseCause, advance};
 use governance::{
@@ -180,6 +180,11 @@ impl Replay {
             }
             WorldEvent::FederationEscalated { rule, .. } if rule == "CO-14" => {
                 return self.braked(entry);
+            }
+            WorldEvent::FederationEscalated { rule, facts } if rule == WITNESSED => {
+                // That they refused is the Federation's word; that it is not said again meanwhile, the law's.
+                let escalate = WorldCommand::EscalateRefusal { facts: facts.clone() };
+                return Ok(of_world(decide_world(&self.world, &escalate, entry.at)?));
             }
             WorldEvent::FederationEscalationAcknowledged { rule } => {
                 WorldCommand::Acknowledge { release: None, rule: rule.clone() }
