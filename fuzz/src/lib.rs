@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 pub use documents::{answer, directive, jws, keys_document, order, request, statement, token};
 pub use keys::{encrypted_key, key_source};
-pub use logs::{entry, log_proof, merkle_proof, note, tile};
+pub use logs::{entry, log_proof, merkle_proof, note, tile, witness};
 pub use peers::{csr, pem, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
 pub use updates::{tuf_document, tuf_foreign, tuf_updater};
@@ -65,6 +65,7 @@ targets!(
     note,
     merkle_proof,
     log_proof,
+    witness,
     pem,
     x509,
     csr,

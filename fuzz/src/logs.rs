@@ -6,7 +6,10 @@ use ledger::tile::{TileSet, frame_entry, growth, parse_entries, parse_hashes, ti
 use ledger::tree::{
     Node, consistency_nodes, inclusion_nodes, leaf_hash, root_nodes, verify_consistency, verify_inclusion,
 };
-use ledger::{Checkpoint, Entry, Frontier, Hash, LogProof, SignedCheckpoint, TileId, TreeHead};
+use ledger::witness::{AddCheckpoint, Answer};
+use ledger::{
+    Checkpoint, Entry, Frontier, Hash, LogProof, SignedCheckpoint, TileId, TreeHead, WitnessKey,
+};
 use proof::Sign as _;
 
 use crate::seeds::key;
@@ -86,6 +89,51 @@ pub fn log_proof(data: &[u8]) -> bool {
     if let Ok(proven) = proof.verify(&log()) {
         assert!(proven.position < proven.head.size, "an entry behind the end is proved");
         assert_eq!(proof.checkpoint().unverified().head(), &proven.head, "of another tree");
+    }
+    true
+}
+
+/// The witness whose keys everyone knows.
+pub(crate) fn witness_key() -> WitnessKey {
+    let name = "witness.example/w".parse().expect("a name");
+    WitnessKey::new(name, key(6).public_key().as_bytes()).expect("a key")
+}
+
+/// What witnesses read and answer: a request is written exactly as it was read; whoever is convinced by it knew the tree
+/// that it goes on from; an answer counts by a signature that holds when the checkpoint carries it.
+pub fn witness(data: &[u8]) -> bool {
+    let spelled = core::str::from_utf8(data).ok();
+    let vkey = spelled.and_then(text::<WitnessKey>).is_some_and(|key| {
+        assert_eq!(Some(key.to_string().as_str()), spelled, "a second spelling of a verifier key is read");
+        true
+    });
+    let (checkpoint, witness) = (crate::seeds::witnessed_checkpoint(), witness_key());
+    let mut answered = false;
+    for status in [200, 403, 409, 500] {
+        match Answer::read(&witness, &checkpoint, status, data) {
+            Ok(Answer::Cosigned(line)) => {
+                let mut carried = checkpoint.clone();
+                carried.attach(line).expect("there is room");
+                assert!(carried.cosigned(&witness).is_ok(), "a signature counts that does not hold");
+                answered = true;
+            }
+            Ok(Answer::Knows(size)) => assert_eq!(format!("{size}\n").as_bytes(), data),
+            Ok(Answer::Refused(_, words)) => assert!(!words.contains(char::is_control)),
+            Err(_) => {}
+        }
+    }
+    let Ok(request) = AddCheckpoint::parse(data) else { return vkey || answered };
+    assert_eq!(request.to_string().as_bytes(), data, "the request is written otherwise");
+    let head = *request.checkpoint().unverified().head();
+    for known in [TreeHead::EMPTY, TreeHead { size: 1, root: leaf_hash(b"a") }, head] {
+        match request.judge(&known, &[log()]) {
+            Ok(found) => {
+                assert!(request.old() == known.size && known.size <= head.size, "a log that was set back");
+                assert!(known.size < head.size || known == head, "another root of the same size");
+                assert_eq!(found.head(), &head);
+            }
+            Err(refusal) => assert!([400, 403, 404, 409, 422].contains(&refusal.status())),
+        }
     }
     true
 }

@@ -13,6 +13,7 @@ use governance::{
 };
 use http::{Method, Uri};
 use ledger::tree::{EMPTY_ROOT, InclusionProof, leaf_hash, node_hash};
+use ledger::witness::AddCheckpoint;
 use ledger::{Checkpoint, Entry, Evidence, Hash, LogProof, SignedCheckpoint, TreeHead};
 use proof::token;
 use proof::tuf::{Envelope, Expires, FileMeta, Key, Metadata, RoleKeys, Roles, Root, SPEC_VERSION, Snapshot};
@@ -27,7 +28,7 @@ use trust::encrypted::EncryptedKey;
 use trust::request::{Target, sign_request};
 use trust::{RootCa, SigningKey};
 
-use crate::logs::log;
+use crate::logs::{log, witness_key};
 use crate::updates::{SEPARATOR, SIGN_ME};
 
 /// The instant of every target: 2026-01-01T00:00:00Z.
@@ -462,6 +463,29 @@ pub(crate) fn log_proof() -> Seeds {
     let alone = proof(0, Vec::new(), b"a", one.clone());
     let witnessed = alone.replace(&one.to_string(), &witnessed(&one));
     let texts = [alone, witnessed, proof(0, vec![b], b"a", two.clone()), proof(1, vec![a], b"b", two)];
+    texts.into_iter().map(String::into_bytes).collect()
+}
+
+/// A checkpoint that a witness is asked to cosign.
+pub(crate) fn witnessed_checkpoint() -> SignedCheckpoint {
+    checkpoint(1, leaf_hash(b"a"))
+}
+
+pub(crate) fn witness() -> Seeds {
+    let (a, b) = (leaf_hash(b"a"), leaf_hash(b"b"));
+    let (one, two) = (witnessed_checkpoint(), checkpoint(2, node_hash(&a, &b)));
+    let asked = |old, proof, head: &SignedCheckpoint| {
+        AddCheckpoint::new(old, proof, head.clone()).expect("a request").to_string()
+    };
+    let sign = |message: &[u8]| key(6).sign(message);
+    let line = witness_key().cosign(one.unverified(), 1_700_000_000, sign).expect("it is signed");
+    let texts = [
+        asked(0, Vec::new(), &one),
+        asked(1, vec![b], &two),
+        asked(1, Vec::new(), &one),
+        format!("{line}\n"),
+        witness_key().to_string(),
+    ];
     texts.into_iter().map(String::into_bytes).collect()
 }
 

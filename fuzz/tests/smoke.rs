@@ -116,6 +116,7 @@ tests!(
     note,
     merkle_proof,
     log_proof,
+    witness,
     pem,
     x509,
     csr,
