@@ -22,6 +22,7 @@ mod split;
 pub mod sweep;
 mod tokens;
 pub mod views;
+pub mod witnesses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -59,6 +59,25 @@ pub struct Question {
 #[error("{0}")]
 pub struct Unanswered(pub String);
 
+/// Asks witnesses to cosign checkpoints (LG-2).
+pub trait Cosigner: Send + Sync + 'static {
+    /// Sends a request to the witness at this address, and gives the answer as it came. Bounded in time and size; follows no
+    /// redirect. Whoever answers need not be vouched for: what counts in an answer is signed.
+    fn ask<'a>(&'a self, url: &'a str, request: String) -> Cosigning<'a>;
+}
+
+/// A witness's answer on its way.
+pub type Cosigning<'a> = Pin<Box<dyn Future<Output = Result<WitnessAnswer, Unanswered>> + Send + 'a>>;
+
+/// What a witness answered, unverified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessAnswer {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// An enrolment: the right to register one instance, once (HS-1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {

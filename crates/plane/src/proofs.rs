@@ -4,7 +4,7 @@
 
 use governance::InstanceId;
 use ledger::tile::tiles_of;
-use ledger::tree::{inclusion_nodes, prove_inclusion};
+use ledger::tree::{Node, inclusion_nodes, prove_inclusion};
 use ledger::{Entry, LogProof, SignedCheckpoint, TileSet};
 
 use crate::ports::{PAGE_MAX, Store};
@@ -68,13 +68,7 @@ impl<S: Store> Plane<S> {
         if position >= size {
             return Err(unpublished().into());
         }
-        let mut tiles = TileSet::new();
-        for id in tiles_of(inclusion_nodes(position, size).map_err(broken)?, size) {
-            let path = id.to_string();
-            let bytes = read(&path)?
-                .ok_or_else(|| PlaneError::Unavailable(format!("the ledger's tile {path} is missing")))?;
-            tiles.insert(id, &bytes).map_err(broken)?;
-        }
+        let tiles = hashes(files, inclusion_nodes(position, size).map_err(broken)?, size)?;
         let proof = prove_inclusion(position, size, &tiles).map_err(broken)?;
         Ok(LogProof::new(proof, entry, checkpoint))
     }
@@ -95,6 +89,19 @@ impl<S: Store> Plane<S> {
         let (position, _) = found.first().ok_or_else(missing)?;
         self.proof(files, *position).await
     }
+}
+
+/// The stored hashes of these nodes of the log of `size`.
+pub(crate) fn hashes(files: &impl Files, nodes: Vec<Node>, size: u64) -> Result<TileSet, PlaneError> {
+    let mut tiles = TileSet::new();
+    for id in tiles_of(nodes, size) {
+        let path = id.to_string();
+        let bytes = files.read(&path).map_err(|error| PlaneError::Unavailable(error.to_string()))?;
+        let bytes =
+            bytes.ok_or_else(|| PlaneError::Unavailable(format!("the ledger's tile {path} is missing")))?;
+        tiles.insert(id, &bytes).map_err(broken)?;
+    }
+    Ok(tiles)
 }
 
 fn broken(error: impl std::fmt::Display) -> PlaneError {

@@ -1,17 +1,22 @@
-//! Publishes the ledger: tiles over the committed entries, then a signed checkpoint (LG-2).
+//! Publishes the ledger: tiles over the committed entries, then a signed checkpoint, cosigned by its witnesses (LG-2).
 //!
-//! Takes up where the files end: entries are the truth, tiles follow. Never shows a checkpoint before its tiles are stored.
+//! Takes up where the files end: entries are the truth, tiles follow. Never shows a checkpoint before its tiles are stored,
+//! nor one that fewer witnesses cosigned than must; decisions go on meanwhile.
 
 use std::fmt::Display;
 
+use governance::{Span, Timestamp};
+use ledger::Hash;
 use ledger::checkpoint::{Checkpoint, SignError, SignedCheckpoint};
 use ledger::edge::Edge;
 use ledger::note::{KeyName, NoteKey};
 use ledger::tile::Tile;
-use ledger::tree::TreeHead;
+use ledger::tree::{TreeHead, consistency_nodes, prove_consistency};
 use proof::{Purpose, Sign};
 
 use crate::ports::{PAGE_MAX, Store};
+use crate::proofs::hashes;
+use crate::witnesses::{Gathered, Stand, Witnesses};
 use crate::{Plane, PlaneError};
 
 /// Where the ledger's static files go: a folder, or anything that serves bytes by path.
@@ -31,37 +36,53 @@ pub trait Files: Send + Sync + 'static {
 /// The path of the newest checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
 
+/// How long witnesses that refused are not asked again.
+pub const REFUSED_PAUSE: Span = Span::from_millis(60_000);
+
 /// The writer of tiles and checkpoints; one at a time.
 pub struct Publisher<F> {
     files: F,
     key: NoteKey,
-    /// The right edge of the published tree; none after a failure, until the files are read again.
+    witnesses: Option<Witnesses>,
+    /// The right edge of the tree whose tiles are stored; none after a failure, until the files are read again.
     edge: Option<Edge>,
+    /// The size that the checkpoint shows.
+    shown: u64,
+    /// Whether as many witnesses cosigned that one as must.
+    witnessed: bool,
+    /// Until when they are not asked, because they refused.
+    refused: Option<Timestamp>,
 }
 
 impl<F: Files> Publisher<F> {
-    /// Takes up where the files end.
+    /// Takes up where the files end. With witnesses, shows no checkpoint that too few of them cosigned.
     ///
     /// # Errors
     /// When the files are damaged or belong to another log.
-    pub fn open<S: Store>(plane: &Plane<S>, files: F) -> Result<Self, PlaneError> {
+    pub fn open<S: Store>(
+        plane: &Plane<S>,
+        files: F,
+        witnesses: Option<Witnesses>,
+    ) -> Result<Self, PlaneError> {
         let federation = plane.federation();
         let origin = KeyName::parse(&federation.keys.ledger_origin).map_err(unavailable)?;
         let key = NoteKey::new(origin, federation.ledger.public_key().as_bytes()).map_err(unavailable)?;
-        let edge = Some(resume(&files, &known(plane, &key)?)?);
-        Ok(Self { files, key, edge })
+        let mut publisher =
+            Self { files, key, witnesses, edge: None, shown: 0, witnessed: true, refused: None };
+        publisher.edge = Some(publisher.resume(plane)?);
+        Ok(publisher)
     }
 
-    /// Publishes every entry committed by now; gives the size of the log.
+    /// Publishes every entry committed by now; gives the size that is shown then. Where witnesses do not cosign, that is
+    /// what it was: the next call asks them for what the log is then.
     ///
     /// # Errors
     /// When the store or the files do not answer: the next call goes on from what was stored.
     pub async fn publish<S: Store>(&mut self, plane: &Plane<S>) -> Result<u64, PlaneError> {
         let mut edge = match self.edge.take() {
             Some(edge) => edge,
-            None => resume(&self.files, &known(plane, &self.key)?)?,
+            None => self.resume(plane)?,
         };
-        let published = edge.size();
         loop {
             let entries = plane.store().entry_page(edge.size(), PAGE_MAX).await?;
             for entry in &entries {
@@ -71,29 +92,75 @@ impl<F: Files> Publisher<F> {
                 break;
             }
         }
-        if edge.size() > published {
-            self.write(&mut edge, &plane.federation().ledger)?;
-        }
-        let size = edge.size();
-        self.edge = Some(edge);
-        if size > published {
-            plane.store().outbox_forget(size.saturating_sub(1)).await?;
-        }
-        Ok(size)
-    }
-
-    fn write(&self, edge: &mut Edge, signer: &dyn Sign) -> Result<(), PlaneError> {
         for Tile { id, bytes } in edge.take() {
             self.files.write(&id.to_string(), &bytes).map_err(unavailable)?;
         }
-        let checkpoint = Checkpoint::new(self.key.name().clone(), edge.head()).map_err(unavailable)?;
-        let signed =
-            checkpoint.sign(&self.key, |message| signer.sign(message)).map_err(|error| match error {
-                SignError::Signer(error) => PlaneError::from(error),
-                SignError::Checkpoint(error) => unavailable(error),
-            })?;
-        self.files.write(CHECKPOINT, signed.to_string().as_bytes()).map_err(unavailable)
+        if edge.size() > self.shown || !self.witnessed {
+            self.show(plane, edge.head()).await?;
+        }
+        self.edge = Some(edge);
+        Ok(self.shown)
     }
+
+    /// Entries whose tiles are stored and that no checkpoint shows yet.
+    pub fn waiting(&self) -> u64 {
+        self.edge.as_ref().map_or(0, |edge| edge.size().saturating_sub(self.shown))
+    }
+
+    /// What each witness said last, by its name.
+    pub fn witnesses(&self) -> impl Iterator<Item = (&str, &Stand)> {
+        self.witnesses.iter().flat_map(Witnesses::stands)
+    }
+
+    /// Signs the head, has it cosigned, and shows it.
+    async fn show<S: Store>(&mut self, plane: &Plane<S>, head: TreeHead) -> Result<(), PlaneError> {
+        if self.refused.is_some_and(|until| plane.now() < until) {
+            return Ok(());
+        }
+        let mut signed = self.sign(head, &plane.federation().ledger)?;
+        if let Some(witnesses) = &mut self.witnesses {
+            let files = &self.files;
+            match witnesses.gather(signed, |old| consistency(files, old, head.size)).await? {
+                Gathered::Quorum(cosigned) => signed = cosigned,
+                Gathered::TooFew => return Ok(()),
+                Gathered::Refused(facts) => {
+                    self.refused = Some(plane.now() + REFUSED_PAUSE);
+                    return plane.escalate_refusal(facts).await;
+                }
+            }
+        }
+        self.files.write(CHECKPOINT, signed.to_string().as_bytes()).map_err(unavailable)?;
+        (self.shown, self.witnessed, self.refused) = (head.size, true, None);
+        plane.store().outbox_forget(head.size.saturating_sub(1)).await?;
+        Ok(())
+    }
+
+    fn sign(&self, head: TreeHead, signer: &dyn Sign) -> Result<SignedCheckpoint, PlaneError> {
+        let checkpoint = Checkpoint::new(self.key.name().clone(), head).map_err(unavailable)?;
+        checkpoint.sign(&self.key, |message| signer.sign(message)).map_err(|error| match error {
+            SignError::Signer(error) => PlaneError::from(error),
+            SignError::Checkpoint(error) => unavailable(error),
+        })
+    }
+
+    /// Reads the checkpoint that is shown, and the edge of its tree.
+    fn resume<S: Store>(&mut self, plane: &Plane<S>) -> Result<Edge, PlaneError> {
+        let Some(bytes) = self.files.read(CHECKPOINT).map_err(unavailable)? else {
+            (self.shown, self.witnessed) = (0, true);
+            return Ok(Edge::new());
+        };
+        let signed = SignedCheckpoint::parse(&bytes).map_err(unavailable)?;
+        let edge = resume(&self.files, &signed, &known(plane, &self.key)?)?;
+        self.shown = edge.size();
+        self.witnessed = self.witnesses.as_mut().is_none_or(|witnesses| witnesses.have_cosigned(&signed));
+        Ok(edge)
+    }
+}
+
+/// The proof that the log of `new` begins with that of `old`, from the stored tiles.
+fn consistency(files: &impl Files, old: u64, new: u64) -> Result<Vec<Hash>, PlaneError> {
+    let tiles = hashes(files, consistency_nodes(old, new).map_err(unavailable)?, new)?;
+    Ok(prove_consistency(old, new, &tiles).map_err(unavailable)?.path)
 }
 
 /// The keys that a checkpoint of this log may be signed with: this plane's own, and those that the keys document names beside
@@ -106,9 +173,7 @@ pub(crate) fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<Not
     std::iter::once(Ok(own.clone())).chain(named).collect()
 }
 
-fn resume(files: &impl Files, keys: &[NoteKey]) -> Result<Edge, PlaneError> {
-    let Some(bytes) = files.read(CHECKPOINT).map_err(unavailable)? else { return Ok(Edge::new()) };
-    let signed = SignedCheckpoint::parse(&bytes).map_err(unavailable)?;
+fn resume(files: &impl Files, signed: &SignedCheckpoint, keys: &[NoteKey]) -> Result<Edge, PlaneError> {
     let own = keys.first().ok_or_else(|| unavailable("no key verifies checkpoints"))?;
     // Of several that do not verify it, the plane's own says why.
     let verified = keys.iter().find_map(|key| signed.verify(key).ok());

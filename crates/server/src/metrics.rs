@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use governance::{Span, State as InstanceState, Timestamp};
 use plane::ports::Store as _;
+use plane::witnesses::Stand;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -62,6 +63,12 @@ struct ChallengeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WitnessLabels {
+    name: String,
+    said: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ExpiryLabels {
     what: String,
 }
@@ -81,6 +88,8 @@ struct Counts {
     expires: Family<ExpiryLabels, Gauge>,
     entries: Gauge<i64, AtomicI64>,
     published: Gauge<i64, AtomicI64>,
+    witnesses: Family<WitnessLabels, Gauge>,
+    waiting: Gauge<i64, AtomicI64>,
     /// When the ledger was last found published, in milliseconds.
     published_at: AtomicU64,
     stopping: AtomicBool,
@@ -119,6 +128,14 @@ impl Metrics {
         );
         let published = Gauge::default();
         registry.register("ledger_published", "Ledger entries under the last checkpoint", published.clone());
+        let witnesses = Family::default();
+        registry.register("witness", "1 for what each witness of the ledger said last", witnesses.clone());
+        let waiting = Gauge::default();
+        registry.register(
+            "ledger_waiting",
+            "Ledger entries that no checkpoint shows yet, as of the last turn to publish",
+            waiting.clone(),
+        );
         Self(Arc::new(Counts {
             registry,
             requests,
@@ -130,6 +147,8 @@ impl Metrics {
             expires,
             entries,
             published,
+            witnesses,
+            waiting,
             published_at: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }))
@@ -166,6 +185,16 @@ impl Metrics {
     pub(crate) fn published(&self, size: u64, now: Timestamp) {
         self.0.published.set(i64::try_from(size).unwrap_or(i64::MAX));
         self.0.published_at.store(now.as_millis().unsigned_abs(), Ordering::Release);
+    }
+
+    /// What the witnesses said when they were asked last, and how many entries wait to be shown.
+    pub(crate) fn witnesses<'a>(&self, stands: impl Iterator<Item = (&'a str, &'a Stand)>, waiting: u64) {
+        self.0.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.0.witnesses.clear();
+        for (name, stand) in stands {
+            let labels = WitnessLabels { name: name.to_owned(), said: stand.as_str() };
+            self.0.witnesses.get_or_create(&labels).set(1);
+        }
     }
 
     /// The fleet as a sweep left it.
@@ -246,7 +275,8 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// The server can do its work: the store answers, the ledger is being published, nobody asked it to stop.
+/// The server can do its work: the store answers, the ledger is being written, nobody asked it to stop. That witnesses let a
+/// checkpoint wait is said too, and does not count: decisions go on.
 async fn ready(State(health): State<Health>) -> Response {
     let counts = &health.metrics.0;
     let published_at =
@@ -256,8 +286,9 @@ async fn ready(State(health): State<Health>) -> Response {
         ("ledger", health.plane.now().since(published_at) <= PUBLISHED_WITHIN),
         ("store", health.plane.store().entry_count().await.is_ok()),
     ];
+    let witnessed = if counts.waiting.get() == 0 { "witnesses: ok\n" } else { "witnesses: awaited\n" };
     let status =
         if checks.iter().all(|(_, good)| *good) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let line = |(name, good): &(&str, bool)| format!("{name}: {}\n", if *good { "ok" } else { "failed" });
-    (status, checks.iter().map(line).collect::<String>()).into_response()
+    (status, checks.iter().map(line).chain([witnessed.to_owned()]).collect::<String>()).into_response()
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use governance::{Span, Timestamp};
-use plane::ports::{Challenger, Store as _};
+use plane::ports::{Challenger, Cosigner, Store as _};
 use plane::publication::Publisher;
+use plane::witnesses::{Witness, Witnesses};
 use plane::{Clock as _, PlaneError};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -29,7 +30,7 @@ use crate::app::{App, Plane, router};
 use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
 use crate::metrics::Metrics;
-use crate::settings::{Challenge, Settings, duration};
+use crate::settings::{Challenge, Ledger, Settings, duration};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::{metrics, public};
 
@@ -90,25 +91,44 @@ pub struct Caller {
 /// Makes what calls the endpoints of instances.
 pub type Outgoing = fn(Caller) -> Arc<dyn Challenger>;
 
+/// What calls out for the server: it opens no connection itself.
+#[derive(Clone, Default)]
+pub struct Outside {
+    /// Makes what calls the endpoints of instances (HS-8).
+    pub challenger: Option<Outgoing>,
+    /// Asks the ledger's witnesses (LG-2).
+    pub cosigner: Option<Arc<dyn Cosigner>>,
+}
+
+impl From<Outgoing> for Outside {
+    fn from(challenger: Outgoing) -> Self {
+        Self { challenger: Some(challenger), cosigner: None }
+    }
+}
+
 /// Starts a server that calls nobody, and waits until it listens.
 ///
 /// # Errors
 /// [`StartError`], naming the file, key or address at fault; nothing runs then.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    start_with(settings, None).await
+    start_with(settings, Outside::default()).await
 }
 
-/// Starts a server that challenges instances at their endpoints, unless its settings forbid it, and waits until it listens.
+/// Starts a server that has witnesses asked, and challenges instances at their endpoints unless its settings forbid it, and
+/// waits until it listens.
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_calling(settings: Settings, outgoing: Outgoing) -> Result<Running, StartError> {
-    let outgoing = settings.challenge.outgoing.then_some(outgoing);
-    start_with(settings, outgoing).await
+pub async fn start_calling(settings: Settings, outside: impl Into<Outside>) -> Result<Running, StartError> {
+    let Outside { challenger, cosigner } = outside.into();
+    let challenger = challenger.filter(|_| settings.challenge.outgoing);
+    start_with(settings, Outside { challenger, cosigner }).await
 }
 
-async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Running, StartError> {
+async fn start_with(settings: Settings, outside: Outside) -> Result<Running, StartError> {
     settings.check().map_err(|(key, why)| StartError::Settings { key, why })?;
+    let Outside { challenger: outgoing, cosigner } = outside;
+    let witnesses = witnesses(&settings, cosigner)?;
     let settings =
         Settings { limits: descriptors::fit(settings.limits.clone(), descriptors::raise())?, ..settings };
     let ready = {
@@ -139,7 +159,7 @@ async fn start_with(settings: Settings, outgoing: Option<Outgoing>) -> Result<Ru
     let plane = Arc::new(plane);
     let publisher = {
         let (plane, files) = (Arc::clone(&plane), ledger.clone());
-        let opened = tokio::task::spawn_blocking(move || Publisher::open(&plane, files)).await;
+        let opened = tokio::task::spawn_blocking(move || Publisher::open(&plane, files, witnesses)).await;
         opened.map_err(|error| PlaneError::Unavailable(error.to_string()))??
     };
 
@@ -286,6 +306,25 @@ fn lock(path: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => Err(StartError::Locked(path.to_path_buf())),
         Err(TryLockError::Error(source)) => Err(fail(source)),
     }
+}
+
+/// The witnesses of the settings, where there are any.
+fn witnesses(
+    settings: &Settings,
+    cosigner: Option<Arc<dyn Cosigner>>,
+) -> Result<Option<Witnesses>, StartError> {
+    let Ledger { quorum, witness: witnesses } = &settings.ledger;
+    if witnesses.is_empty() {
+        return Ok(None);
+    }
+    let unasked = || StartError::Settings {
+        key: "ledger.witness",
+        why: "this server calls nobody, so that no witness would be asked".to_owned(),
+    };
+    let cosigner = cosigner.ok_or_else(unasked)?;
+    let witnesses =
+        witnesses.iter().map(|one| Witness { key: one.key.clone(), url: one.url.clone() }).collect();
+    Ok(Some(Witnesses::new(cosigner, *quorum, witnesses)))
 }
 
 /// What requests may be signed for: each name with the port, without it where it is that of https.
@@ -456,6 +495,7 @@ impl Loop {
             });
             let Ok((back, published)) = turn.await else { return self.task };
             publisher = back;
+            self.metrics.witnesses(publisher.witnesses(), publisher.waiting());
             if let Some(size) = self.turned(published) {
                 self.metrics.published(size, self.plane.now());
             }
