@@ -1,7 +1,7 @@
 //! The typed client of the plane's API: one method a call, every request signed (HS-6), every refusal a value.
 //!
 //! [`Client`] speaks to 8443 as an instance or an operator; [`Public`] reads what 8445 publishes; [`Endpoints`] puts challenges
-//! to instances. Never follows a
+//! to instances; [`Witnesses`] asks those who cosign the ledger. Never follows a
 //! redirect, never reads an answer without a limit, never retries by itself: whoever calls knows what may be repeated.
 
 mod calls;
@@ -10,12 +10,14 @@ mod error;
 mod public;
 pub mod reach;
 mod source;
+mod witness;
 
 pub use calls::{Client, InstanceQuery, RolloutVerb};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::ClientError;
 pub use public::{CHECKPOINT_BYTES_MAX, Download, Public, TILES_MAX};
 pub use source::{Source, SystemSource};
+pub use witness::Witnesses;
 
 use std::time::Duration;
 

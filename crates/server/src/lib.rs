@@ -24,6 +24,7 @@ pub mod start;
 mod system;
 mod table;
 mod upload;
+pub mod witness;
 
 pub use app::Plane;
 pub use load::StartError;

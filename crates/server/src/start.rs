@@ -298,7 +298,7 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
     fs::create_dir_all(path).map_err(|source| StartError::File { path: path.to_path_buf(), source })
 }
 
-fn lock(path: &Path) -> Result<File, StartError> {
+pub(crate) fn lock(path: &Path) -> Result<File, StartError> {
     let fail = |source| StartError::File { path: path.to_path_buf(), source };
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(fail)?;
     match file.try_lock() {

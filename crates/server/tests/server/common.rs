@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) operator_chain: Vec<CertificateDer<'static>>,
     /// What calls endpoints, where the server does (HS-8).
     pub(crate) outgoing: Option<server::Outgoing>,
+    /// What asks witnesses, where there are any (LG-2).
+    pub(crate) cosigner: Option<Arc<dyn plane::ports::Cosigner>>,
     running: Option<Running>,
 }
 
@@ -126,6 +128,7 @@ impl World {
             operator,
             operator_chain,
             outgoing: None,
+            cosigner: None,
             running: None,
         };
         world.write(law);
@@ -145,9 +148,11 @@ impl World {
 
     pub(crate) async fn run(&mut self) {
         let settings = self.settings.clone();
-        let started = match self.outgoing {
-            Some(outgoing) => server::start_calling(settings, outgoing).await,
-            None => server::start(settings).await,
+        let started = match (self.outgoing, self.cosigner.clone()) {
+            (None, None) => server::start(settings).await,
+            (challenger, cosigner) => {
+                server::start_calling(settings, server::Outside { challenger, cosigner }).await
+            }
         };
         self.running = Some(started.unwrap());
     }

@@ -10,7 +10,7 @@ use crate::common::{Raw, World, bytes_of, refused, statement};
 
 impl World {
     /// The key that signs checkpoints.
-    fn ledger_key(&self) -> NoteKey {
+    pub(crate) fn ledger_key(&self) -> NoteKey {
         let document = proof::Jws::parse(&bytes_of(&self.path("keys.json"))).unwrap();
         let keys: KeysDocument = document.parse_unverified().unwrap();
         let key = keys.online.iter().find(|key| key.purpose == proof::Purpose::Ledger).unwrap().key;

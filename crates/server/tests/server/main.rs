@@ -15,3 +15,5 @@ mod registration;
 mod releases;
 mod renewal;
 mod tokens;
+mod witness;
+mod witnesses;
