@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ca, constitution, enrolment, federation, init, instance, key, keys, ledger, operator, order, release,
-    rollout, scenario, serve, simulate, subscription, token, what_if,
+    rollout, scenario, serve, simulate, subscription, token, what_if, witness,
 };
 use crate::demo;
 use crate::secrets::without_pins;
@@ -34,6 +34,8 @@ pub enum Command {
     Init(init::InitArgs),
     /// Runs the Federation Plane.
     Serve(serve::ServeArgs),
+    /// Runs a witness, which cosigns the checkpoints of ledgers.
+    Witness(witness::WitnessArgs),
     /// Plays the story of a federation on real processes.
     Demo(demo::DemoArgs),
     /// The federation at a glance.
@@ -147,6 +149,7 @@ impl Command {
         match self {
             Self::Init(args) => init::run(&args, out),
             Self::Serve(args) => serve::run(args, out).await,
+            Self::Witness(args) => witness::run(args, out).await,
             Self::Demo(args) => demo::run(args, out).await,
             Self::Status(args) => federation::status(args, out).await,
             Self::Enrolment(args) => enrolment::run(args, out).await,
@@ -281,12 +284,24 @@ mod tests {
     #[test]
     fn the_documented_command_lines_parse() {
         let id = "07070707-0707-4707-8707-070707070707";
+        let (name, key) = (|| "w.example".parse().unwrap(), [9; 32]);
+        let public = *proof::Sign::public_key(&proof::SeedKey::new(key)).as_bytes();
+        let (log, witness) = (
+            ::ledger::NoteKey::new(name(), &public).unwrap(),
+            ::ledger::WitnessKey::new(name(), &public).unwrap(),
+        );
         for line in [
             "init d --founders 5 --threshold 3 --organisms 2 --organism-threshold 2 --host plane.example --trust-domain a.b",
             "init d --founder-key a --founder-key pkcs11:token=f;object=1 --root-ca-key r --admin-key a --passphrase-file p",
             "init d --online-keys pkcs11:token=fed?module-path=/usr/lib/a.so&pin-source=/etc/pin --encrypt",
             "init d --passphrase-file p --online-passphrase-file q",
             "serve --config d/fedplane.toml --log-json",
+            "witness --name w.example --key w.key --data d --root f --url https://a:8445",
+            &format!(
+                "witness --listen [::]:8446 --name w.example --key w.key --data d --log {log} --log-json"
+            ),
+            &format!("ledger verify --witness {witness} --quorum 1"),
+            &format!("ledger check-proof p --witness {witness}"),
             "key show pkcs11:token=fed;object=ledger?module-path=/usr/lib/a.so --json",
             "key show 1.key --passphrase-file p",
             "key make 1.key --encrypt",

@@ -21,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod connect;
+mod cosigner;
 pub mod demo;
 pub mod failure;
 pub mod folder;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Witness {
     folder: Folder,
     path: PathBuf,
     logs: Mutex<BTreeMap<KeyName, Arc<Mutex<Log>>>>,
+    /// Whether all logs that it witnesses are known.
+    settled: AtomicBool,
     /// Held while the witness runs; the system lets go of it whatever happens.
     _lock: File,
 }
@@ -95,7 +98,8 @@ impl Witness {
         let key = WitnessKey::new(name, signer.public_key().as_bytes())
             .map_err(|error| StartError::Document { path: path.to_path_buf(), why: error.to_string() })?;
         let (logs, path) = (Mutex::default(), path.to_path_buf());
-        Ok(Self { key, signer, clock, folder, path, logs, _lock: lock })
+        let settled = AtomicBool::new(true);
+        Ok(Self { key, signer, clock, folder, path, logs, settled, _lock: lock })
     }
 
     /// The key that its cosignatures verify with.
@@ -107,6 +111,11 @@ impl Witness {
     pub fn heads(&self) -> Vec<(KeyName, TreeHead)> {
         let logs = held(&self.logs).clone();
         logs.into_iter().map(|(origin, log)| (origin, held(&log).head())).collect()
+    }
+
+    /// Says whether all logs are known: until they are, an unknown one is not refused but told to come again.
+    pub fn settle(&self, settled: bool) {
+        self.settled.store(settled, Ordering::Release);
     }
 
     /// Cosigns the log of this name while one of these keys signs it; takes up what it cosigned before. Keys that it had
@@ -144,7 +153,10 @@ impl Witness {
         let request = AddCheckpoint::parse(bytes).map_err(Refusal::from)?;
         let origin = request.checkpoint().unverified().origin();
         let log = held(&self.logs).get(origin).cloned();
-        let log = log.ok_or_else(|| Refusal::UnknownOrigin(origin.clone()))?;
+        let log = log.ok_or_else(|| match self.settled.load(Ordering::Acquire) {
+            true => WitnessError::Refused(Refusal::UnknownOrigin(origin.clone())),
+            false => WitnessError::Unavailable(format!("it is not known yet whether {origin} is witnessed")),
+        })?;
         let mut log = held(&log);
         let known = log.head();
         let checkpoint = match request.judge(&known, &log.keys) {

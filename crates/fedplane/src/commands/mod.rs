@@ -19,3 +19,4 @@ pub mod simulate;
 pub mod subscription;
 pub mod token;
 pub mod what_if;
+pub mod witness;

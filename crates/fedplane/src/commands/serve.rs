@@ -4,12 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use server::Outside;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::challenger;
 use crate::connect::{SETTINGS_HINT, read_settings};
-use crate::{Failure, Output};
+use crate::{Failure, Output, challenger, cosigner};
 
 /// Runs the Federation Plane until SIGTERM or SIGINT.
 #[derive(Args, Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct ServeArgs {
 /// # Errors
 /// When the settings, the folder or an address cannot be used, or a part of the server ended by itself.
 pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
-    log_to_stderr(&args)?;
+    log_to_stderr(&args.log, args.log_json)?;
     let hint = if args.config.exists() {
         SETTINGS_HINT
     } else {
@@ -44,19 +44,16 @@ pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
     };
     let settings = read_settings(&args.config, hint)?;
     // Before anything is opened: a signal that comes early is not lost.
-    let listen = |kind| signal(kind).map_err(|error| Failure::new("signal", "CLI", error.to_string(), ""));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let running = server::start_calling(settings, challenger::make).await.map_err(|error| {
+    let told = told_to_end()?;
+    let outside = Outside { challenger: Some(challenger::make), cosigner: Some(cosigner::make()?) };
+    let running = server::start_calling(settings, outside).await.map_err(|error| {
         let hint = "mend what is named, and start again; `fedplane init` makes a whole folder";
         Failure::new("start", "CLI", error.to_string(), hint)
     })?;
     let shutdown = running.shutdown_handle();
     let asked = tokio::spawn(async move {
-        let which = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = which, "the server ends");
+        let signal = told.await;
+        tracing::info!(signal, "the server ends");
         shutdown.cancel();
     });
     let stopped = running.join().await;
@@ -73,16 +70,28 @@ pub async fn run(args: ServeArgs, _out: &Output) -> Result<(), Failure> {
     }
 }
 
-fn log_to_stderr(args: &ServeArgs) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| {
-        Failure::usage(format!("--log {}: {error}", args.log), "write as `info` or `server=debug,info`")
-    })?;
+/// Waits for the signal to end; gives its name. One that comes early is not lost.
+pub(super) fn told_to_end() -> Result<impl Future<Output = &'static str> + Send + 'static, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::new("signal", "CLI", error.to_string(), ""));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
+
+/// Writes the log to the standard error.
+pub(super) fn log_to_stderr(filter: &str, json: bool) -> Result<(), Failure> {
+    let wrong = |error| {
+        let detail = format!("{filter:?} is no filter of the log: {error}");
+        Failure::usage(detail, "write as `info` or `server=debug,info`")
+    };
+    let filter = EnvFilter::try_new(filter).map_err(wrong)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A subscriber that is set already, by whoever calls this as a library, stays.
-    let _ = if args.log_json {
-        log.json().try_init()
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).try_init()
-    };
+    let _ =
+        if json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
     Ok(())
 }

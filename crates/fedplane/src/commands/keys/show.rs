@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use governance::Timestamp;
-use proof::KeysDocument;
+use ledger::{KeyName, NoteKey};
 use proof::tuf::{Document, Root};
+use proof::{KeysDocument, OnlineKey, Purpose};
 use serde::Serialize;
 
 use super::sign::{changes, must_fit, of, part, read_root, signatures, untrusted};
@@ -31,6 +32,8 @@ pub(super) struct Shown {
     founder_threshold: u32,
     organism_threshold: u32,
     keys: Vec<Listed>,
+    /// The ledger's keys as its witnesses and the readers of notes name them.
+    ledger: Vec<String>,
     /// Of one on its way.
     #[serde(flatten)]
     candidate: Option<Candidate>,
@@ -100,6 +103,14 @@ fn candidate(folder: &Path, federation: Option<&Folder>) -> Result<Shown, Failur
     Ok(Shown::new(&keys, Some(Candidate { after, root, against })))
 }
 
+/// The ledger's keys as verifier keys (C2SP signed-note).
+fn ledger_keys(keys: &KeysDocument) -> Vec<String> {
+    let Ok(origin) = KeyName::parse(&keys.ledger_origin) else { return Vec::new() };
+    let named = keys.online.iter().filter(|named| named.purpose == Purpose::Ledger);
+    let key = |named: &OnlineKey| NoteKey::new(origin.clone(), named.key.as_bytes()).ok();
+    named.filter_map(key).map(|key| key.to_string()).collect()
+}
+
 impl Shown {
     fn new(keys: &KeysDocument, candidate: Option<Candidate>) -> Self {
         Self {
@@ -109,6 +120,7 @@ impl Shown {
             founder_threshold: keys.founder.threshold(),
             organism_threshold: keys.organism.threshold(),
             keys: listed(keys),
+            ledger: ledger_keys(keys),
             candidate,
         }
     }
@@ -120,6 +132,7 @@ impl Shown {
             ("Founder", format!("{} must sign", self.founder_threshold)),
             ("Organism", format!("{} must sign", self.organism_threshold)),
         ];
+        pairs.extend(self.ledger.iter().map(|key| ("ledger's key", key.clone())));
         let keys = table(&self.keys, out);
         let Some(candidate) = &self.candidate else { return Output::parts(&[Output::pairs(&pairs), keys]) };
         pairs.extend(

@@ -5,6 +5,7 @@ mod export;
 mod prove;
 mod read;
 mod verify;
+mod witnessed;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::{Failure, Output, values};
 
 pub(crate) use read::places;
 pub use verify::{Verified, VerifyArgs, verify};
+pub use witnessed::{WitnessArgs, Witnessed};
 
 /// Entries asked for at a time.
 const PAGE: u32 = 500;

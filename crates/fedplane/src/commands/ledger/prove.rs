@@ -12,6 +12,7 @@ use ledger::{Entry, Hash, KeyName, LogProof, NoteKey};
 use proof::{KeysDocument, Purpose};
 use serde::Serialize;
 
+use super::witnessed::{self, WitnessArgs, Witnessed};
 use crate::connect::ConnectArgs;
 use crate::folder::{Folder, read_bytes, read_keys_document, read_root_keys, write_whole};
 use crate::{Failure, Output, values};
@@ -50,6 +51,9 @@ pub(super) struct CheckProofArgs {
     /// The federation's folder: gives what is not said.
     #[arg(long, env = "FEDPLANE_DIR", hide_env_values = true, value_name = "DIR", default_value = ".")]
     federation: PathBuf,
+    /// Who must have cosigned its checkpoint.
+    #[command(flatten)]
+    witnesses: WitnessArgs,
 }
 
 /// A decision that stands in the log.
@@ -65,6 +69,8 @@ pub(super) struct ProvenEntry {
     root: Hash,
     /// The entry.
     entry: Entry,
+    /// Witnesses that cosigned the checkpoint, of those that were asked for.
+    witnesses: Vec<Witnessed>,
 }
 
 impl ProveArgs {
@@ -81,7 +87,8 @@ impl ProveArgs {
                 ));
             }
         };
-        let proven = proven(text.as_bytes(), &self.connect.folder().keys_document()?)?;
+        let (folder, witnesses) = (self.connect.folder(), WitnessArgs::default());
+        let proven = proven(text.as_bytes(), &folder.keys_document()?, &witnesses, &folder)?;
         write_whole(&self.out, text.as_bytes())?;
         Ok(proven)
     }
@@ -101,12 +108,18 @@ impl CheckProofArgs {
         let folder = Folder::new(&self.federation);
         let root = read_root_keys(self.root.as_ref().unwrap_or(&folder.founder()))?;
         let keys = read_keys_document(self.keys_document.as_ref().unwrap_or(&folder.keys()), &root)?;
-        proven(&read_bytes(&self.file, PROOF_BYTES_MAX as u64)?, &keys)
+        let bytes = read_bytes(&self.file, PROOF_BYTES_MAX as u64)?;
+        proven(&bytes, &keys, &self.witnesses, &folder)
     }
 }
 
 /// What a proof proves by any of the ledger's keys that the document names.
-fn proven(bytes: &[u8], keys: &KeysDocument) -> Result<ProvenEntry, Failure> {
+fn proven(
+    bytes: &[u8],
+    keys: &KeysDocument,
+    witnesses: &WitnessArgs,
+    folder: &Folder,
+) -> Result<ProvenEntry, Failure> {
     let breach = |error: &dyn std::fmt::Display| {
         let hint =
             "ask for the proof anew; if it fails again, keep it as evidence and run `fedplane ledger verify`";
@@ -121,7 +134,9 @@ fn proven(bytes: &[u8], keys: &KeysDocument) -> Result<ProvenEntry, Failure> {
             Ok(proven) => {
                 let entry = Entry::decode(proven.entry).map_err(|error| breach(&error))?;
                 let (position, head) = (proven.position, proven.head);
-                return Ok(ProvenEntry { proven: true, position, size: head.size, root: head.root, entry });
+                let (size, root) = (head.size, head.root);
+                let witnesses = witnesses.check(proof.checkpoint(), folder)?;
+                return Ok(ProvenEntry { proven: true, position, size, root, entry, witnesses });
             }
             Err(error) => last = Some(error),
         }
@@ -130,13 +145,14 @@ fn proven(bytes: &[u8], keys: &KeysDocument) -> Result<ProvenEntry, Failure> {
 }
 
 pub(super) fn shown(proven: &ProvenEntry) -> String {
-    let ProvenEntry { position, size, root, entry, .. } = proven;
+    let ProvenEntry { position, size, root, entry, witnesses, .. } = proven;
     let pairs = Output::pairs(&[
         ("entry", format!("{position} of {size}, under root {root}")),
         ("decided", entry.at.to_string()),
         ("rule", entry.rule.clone()),
         ("authority", entry.authority.to_string()),
         ("asked by", entry.actor.clone().unwrap_or_else(|| "-".to_owned())),
+        ("witnesses", witnessed::shown(witnesses)),
         ("event", serde_json::to_string(&entry.event).unwrap_or_default()),
     ]);
     format!("It stands in the ledger.\n\n{pairs}")

@@ -10,6 +10,7 @@ use serde::Serialize;
 use trust::KeySource;
 
 use super::read::{self, Source};
+use super::witnessed::{self, WitnessArgs, Witnessed};
 use crate::connect::{ConnectArgs, folder_settings, public_url};
 use crate::folder::{Folder, read_bytes, read_root_keys, write_whole};
 use crate::secrets::SecretArgs;
@@ -50,6 +51,9 @@ pub struct VerifyArgs {
     /// A checkpoint file: the log must go on from the one it holds, and the one verified now is kept in it.
     #[arg(long, value_name = "FILE")]
     pub remember: Option<PathBuf>,
+    /// Who must have cosigned its checkpoint.
+    #[command(flatten)]
+    pub witnesses: WitnessArgs,
 }
 
 impl VerifyArgs {
@@ -66,6 +70,7 @@ impl VerifyArgs {
             secrets: SecretArgs::default(),
             federation: folder,
             remember: None,
+            witnesses: WitnessArgs::default(),
         }
     }
 }
@@ -80,6 +85,8 @@ pub struct Verified {
     pub report: Report,
     /// Entries behind the checkpoint, which no checkpoint covers yet and nobody judged.
     pub uncovered: u64,
+    /// Witnesses that cosigned the checkpoint, of those that were asked for.
+    pub witnesses: Vec<Witnessed>,
 }
 
 /// Verifies a log.
@@ -113,10 +120,11 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
     feed(&mut verifier, &source, size).await?;
     let uncovered = source.next(size, size + 1).await?.entries.len() as u64;
     let report = verifier.finish(&checkpoint).map_err(|breach| found(&breach))?;
+    let witnesses = args.witnesses.check(&checkpoint, &folder)?;
     if let Some(path) = &args.remember {
         write_whole(path, checkpoint.to_string().as_bytes())?;
     }
-    Ok(Verified { verified: true, report, uncovered })
+    Ok(Verified { verified: true, report, uncovered, witnesses })
 }
 
 /// The file of the root keys: those held before ahead of those that lie beside the log.
@@ -187,6 +195,7 @@ pub(super) fn report(verified: &Verified, out: &Output) -> String {
         ("constitution", report.constitution.map_or_else(none, |digest| digest.to_string())),
         ("instances", report.instances.to_string()),
         ("commitments", commitments(report)),
+        ("witnesses", witnessed::shown(&verified.witnesses)),
     ]);
     let states = report.states.iter().map(|(state, number)| vec![state.to_string(), number.to_string()]);
     let row = |rollout: &ledger::verify::RolloutReport| {

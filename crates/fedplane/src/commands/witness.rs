@@ -1,0 +1,263 @@
+//! Runs a witness of ledgers (LG-2): for a provider or anybody else who wants no log shown to him that others do not see.
+//!
+//! Never cosigns by itself: `server::witness` judges. Never believes a plane: whose keys sign a log is said by verifier
+//! keys, or by a keys document that the root keys signed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use client::Public;
+use governance::Timestamp;
+use ledger::{KeyName, NoteKey};
+use plane::Clock as _;
+use plane::publication::Files as _;
+use proof::{Jws, KeysDocument, Purpose, RootKeys};
+use serde::Serialize;
+use server::SystemClock;
+use server::witness::Witness;
+use trust::KeySource;
+
+use super::serve::{log_to_stderr, told_to_end};
+use crate::connect::tls_failure;
+use crate::folder::read_root_keys;
+use crate::secrets::SecretArgs;
+use crate::{Failure, Output};
+
+/// Pause between two looks at a federation's keys document.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The same until the first was had.
+const LOOK_FIRST_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs a witness, which cosigns the checkpoints of ledgers, until SIGTERM or SIGINT.
+#[derive(Args, Clone, Debug)]
+pub struct WitnessArgs {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8446")]
+    pub listen: SocketAddr,
+    /// The witness's name, as a URL without its scheme: it stands in every cosignature.
+    #[arg(long, value_name = "NAME")]
+    pub name: KeyName,
+    /// The witness's private key, which signs nothing else; `fedplane key make` makes it.
+    #[arg(long, value_name = "KEY")]
+    pub key: KeySource,
+    /// What opens it, where it is encrypted.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+    /// What it has cosigned, and what speaks against a log. Never to be set back: not even from a backup.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// A log to witness, by its verifier key; may be said again, for other logs and for other keys of one.
+    #[arg(long, value_name = "VKEY")]
+    pub log: Vec<NoteKey>,
+    /// A federation whose log to witness, by its root keys: its keys document says by which keys the log is signed; may be
+    /// said again, each with its --url.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub root: Vec<PathBuf>,
+    /// Where its keys document is: the address of its public listener, as `https://plane.example:8445`.
+    #[arg(long, value_name = "URL", requires = "root")]
+    pub url: Vec<String>,
+    /// Writes the log as JSON lines.
+    #[arg(long)]
+    pub log_json: bool,
+    /// What to log, as `info` or `server=debug,info`.
+    #[arg(long, env = "FEDPLANE_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// A witness that listens.
+#[derive(Serialize)]
+struct Started {
+    /// The key that its cosignatures verify with.
+    key: String,
+    /// Where it listens.
+    listens: SocketAddr,
+    /// The logs it witnesses, as far as they are known.
+    logs: Vec<String>,
+}
+
+/// `fedplane witness`.
+///
+/// # Errors
+/// When the key, the folder or the address cannot be used.
+pub async fn run(args: WitnessArgs, out: &Output) -> Result<(), Failure> {
+    log_to_stderr(&args.log_filter, args.log_json)?;
+    let told = told_to_end()?;
+    let mut followed = followed(&args)?;
+    let signer = args.key.open(&mut args.secrets.secrets()?)?;
+    let failed = |error: server::StartError| {
+        let hint = "mend what is named, and start again; what was cosigned is in --data";
+        Failure::new("start", "CLI", error.to_string(), hint)
+    };
+    let witness =
+        Witness::open(&args.data, args.name.clone(), signer, Arc::new(SystemClock)).map_err(failed)?;
+    let kept = store::Folder::open(args.data.join("keys"));
+    let kept = kept.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
+    for federation in &mut followed {
+        federation.take_up(&kept)?;
+    }
+    let logs = Logs { named: args.log.clone(), followed, kept };
+    logs.tell(&witness).map_err(failed)?;
+    let witness = Arc::new(witness);
+    let serving = server::witness::serve(Arc::clone(&witness), args.listen).await.map_err(failed)?;
+    let started = Started {
+        key: witness.key().to_string(),
+        listens: serving.address(),
+        logs: witness.heads().into_iter().map(|(origin, _)| origin.to_string()).collect(),
+    };
+    out.line(&started, || report(&started))?;
+    let shutdown = serving.shutdown_handle();
+    let following = tokio::spawn(logs.follow(witness));
+    let asked = tokio::spawn(async move {
+        let signal = told.await;
+        tracing::info!(signal, "the witness ends");
+        shutdown.cancel();
+    });
+    let cut = serving.join().await;
+    following.abort();
+    asked.abort();
+    if cut > 0 {
+        tracing::warn!(connections = cut, "connections were cut: they did not end in time");
+    }
+    Ok(())
+}
+
+fn report(started: &Started) -> String {
+    let Started { key, listens, logs } = started;
+    let logs = if logs.is_empty() { "none yet".to_owned() } else { logs.join(", ") };
+    format!(
+        "The witness listens on {listens}. Logs: {logs}.\nIn the settings of a log (fedplane.toml), with the host that it is reached by:\n\n\
+         [[ledger.witness]]\nkey = \"{key}\"\nurl = \"https://HOST:{}\"\n",
+        listens.port()
+    )
+}
+
+fn followed(args: &WitnessArgs) -> Result<Vec<Federation>, Failure> {
+    if args.root.len() != args.url.len() {
+        let detail = format!("{} times --root, and {} times --url", args.root.len(), args.url.len());
+        return Err(Failure::usage(detail, "say each --root with its --url"));
+    }
+    if args.log.is_empty() && args.root.is_empty() {
+        return Err(Failure::usage("no log is named", "name it with --log VKEY, or with --root and --url"));
+    }
+    let tls = || trust::tls::unverified_client_config().map_err(|error| tls_failure(&error));
+    let one = |(root, url): (&PathBuf, &String)| {
+        let (root, public) = (read_root_keys(root)?, Public::new(url, tls()?)?);
+        Ok(Federation { root, public, url: url.clone(), keys: None })
+    };
+    args.root.iter().zip(&args.url).map(one).collect()
+}
+
+/// The logs to witness, and where it is said by which keys they are signed.
+struct Logs {
+    named: Vec<NoteKey>,
+    followed: Vec<Federation>,
+    kept: store::Folder,
+}
+
+impl Logs {
+    /// Tells the witness by which keys each log is signed now.
+    fn tell(&self, witness: &Witness) -> Result<(), server::StartError> {
+        let mut logs: BTreeMap<KeyName, Vec<NoteKey>> = BTreeMap::new();
+        let followed = self.followed.iter().flat_map(|federation| federation.log_keys(SystemClock.now()));
+        for key in self.named.iter().cloned().chain(followed) {
+            logs.entry(key.name().clone()).or_default().push(key);
+        }
+        // Of a log that nobody signs any more, nothing is cosigned.
+        for (origin, _) in witness.heads() {
+            logs.entry(origin).or_default();
+        }
+        // Until then an unknown log may be one of those.
+        witness.settle(self.followed.iter().all(|federation| federation.keys.is_some()));
+        logs.into_iter().try_for_each(|(origin, keys)| witness.witness(&origin, keys))
+    }
+
+    /// Looks for newer keys documents, for ever.
+    async fn follow(mut self, witness: Arc<Witness>) {
+        while !self.followed.is_empty() {
+            for federation in &mut self.followed {
+                match federation.look(&self.kept).await {
+                    Ok(true) => tracing::info!(url = federation.url, "another keys document counts"),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(url = federation.url, %error, "no keys document was had"),
+                }
+            }
+            if let Err(error) = self.tell(&witness) {
+                tracing::error!(%error, "a log cannot be witnessed");
+            }
+            let all = self.followed.iter().all(|federation| federation.keys.is_some());
+            tokio::time::sleep(if all { LOOK_EVERY } else { LOOK_FIRST_EVERY }).await;
+        }
+    }
+}
+
+/// A federation whose root keys are held.
+struct Federation {
+    root: RootKeys,
+    public: Public,
+    url: String,
+    /// The newest keys document seen: an older one counts no more, whoever serves it (AU-4).
+    keys: Option<KeysDocument>,
+}
+
+impl Federation {
+    /// Where its newest keys document is kept: by its root keys, whatever its address.
+    fn path(&self) -> String {
+        let root = serde_json::to_vec(&self.root).unwrap_or_default();
+        format!("{}.json", governance::Digest::of(&root))
+    }
+
+    fn take_up(&mut self, kept: &store::Folder) -> Result<(), Failure> {
+        let path = self.path();
+        let broken = |error: &dyn std::fmt::Display| {
+            let hint = "it was kept by this witness: have it back, or the log's older keys would count again";
+            Failure::new("keys-untrusted", "AU-4", format!("keys/{path} in --data: {error}"), hint)
+        };
+        let Some(bytes) = kept.read(&path).map_err(|error| broken(&error))? else { return Ok(()) };
+        let document = Jws::parse(&bytes).map_err(|error| broken(&error))?;
+        // It was opened when it was kept.
+        self.keys = Some(document.parse_unverified().map_err(|error| broken(&error))?);
+        Ok(())
+    }
+
+    /// Asks for the keys document; gives whether a newer one counts from now on.
+    async fn look(&mut self, kept: &store::Folder) -> Result<bool, String> {
+        let file = self.public.file("/keys.json", proof::jws::DOCUMENT_BYTES_MAX as u64).await;
+        let bytes = file.map_err(|error| error.to_string())?.ok_or("it publishes none")?;
+        let document = Jws::parse(&bytes).map_err(|error| error.to_string())?;
+        let Some(next) = self.next(&document)? else { return Ok(false) };
+        kept.write(&self.path(), document.to_json().as_bytes()).map_err(|error| error.to_string())?;
+        self.keys = Some(next);
+        Ok(true)
+    }
+
+    /// The document opened, where it is newer than what is known.
+    fn next(&self, document: &Jws) -> Result<Option<KeysDocument>, String> {
+        let by_root = || KeysDocument::open(document, &self.root).map_err(|error| error.to_string());
+        let Some(known) = &self.keys else { return by_root().map(Some) };
+        let claimed: KeysDocument = document.parse_unverified().map_err(|error| error.to_string())?;
+        if claimed.serial <= known.serial {
+            return Ok(None);
+        }
+        // By the Founder keys that the last one names, or by those that all trust began with.
+        let next = known.open_successor(document).map_err(|error| error.to_string());
+        next.or_else(|error| {
+            by_root().ok().filter(|next| next.trust_domain == known.trust_domain).ok_or(error)
+        })
+        .map(Some)
+    }
+
+    /// The keys that may sign its log now.
+    fn log_keys(&self, now: Timestamp) -> Vec<NoteKey> {
+        let Some(keys) = &self.keys else { return Vec::new() };
+        let Ok(origin) = KeyName::parse(&keys.ledger_origin) else { return Vec::new() };
+        let fits = |named: &&proof::OnlineKey| {
+            named.purpose == Purpose::Ledger && named.not_before <= now && now < named.not_after
+        };
+        let named = keys.online.iter().filter(fits);
+        named.filter_map(|named| NoteKey::new(origin.clone(), named.key.as_bytes()).ok()).collect()
+    }
+}
