@@ -96,7 +96,7 @@ impl Fakes {
 impl Fake {
     fn answer(&mut self, request: &str) -> WitnessAnswer {
         let request = AddCheckpoint::parse(request.as_bytes()).unwrap();
-        match request.judge(&self.head, &[self.log.clone()]) {
+        match request.judge(&self.head, std::slice::from_ref(&self.log)) {
             Ok(checkpoint) => {
                 self.head = *checkpoint.head();
                 let line = self.key.cosign(checkpoint, 1_800_000_000, |m| self.secret.sign(m)).unwrap();
