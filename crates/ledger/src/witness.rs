@@ -264,5 +264,6 @@ impl Answer {
 /// The first line of an answer, as far as it is shown: whoever wrote it is not known.
 fn words(text: &str) -> String {
     const SHOWN: usize = 200;
-    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    let plain = |c: &char| *c == ' ' || c.is_alphanumeric() || c.is_ascii_punctuation();
+    text.lines().next().unwrap_or_default().chars().filter(plain).take(SHOWN).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! [`start`] takes [`Settings`] and gives a [`Running`] server; tests and `fedplane serve` use the same. Never decides
 //! by itself: every call is proved, weighed against one table of roles, and handed to a use case of `plane`. Never opens
-//! a connection to anybody: what calls the endpoints of instances (HS-8) is handed in.
+//! a connection to anybody: what calls the endpoints of instances (HS-8) and the ledger's witnesses (LG-2) is handed in.
 
 mod app;
 mod arrivals;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use governance::Digest;
+use governance::{Digest, Span, Timestamp};
 use ledger::note::NoteSignature;
 use ledger::witness::{AddCheckpoint, REQUEST_BYTES_MAX, Refusal, SIZE_TYPE, Suspicion};
 use ledger::{KeyName, NoteKey, SignedCheckpoint, TreeHead, WitnessKey};
@@ -26,7 +25,7 @@ use plane::publication::Files as _;
 use proof::Sign as _;
 use store::Folder;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust::{Signer, SigningKey};
@@ -38,6 +37,8 @@ use crate::start::lock;
 const JUDGED_AT_ONCE: usize = 16;
 /// From the header of a request to the end of its body.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// How long it is believed that there is no other key, once somebody looked.
+const LOOKED_WITHIN: Span = Span::from_millis(10_000);
 /// Pieces of evidence kept of each kind: what is more is told in the log alone.
 const EVIDENCE_MAX: usize = 1_000;
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -50,10 +51,17 @@ pub struct Witness {
     folder: Folder,
     path: PathBuf,
     logs: Mutex<BTreeMap<KeyName, Arc<Mutex<Log>>>>,
-    /// Whether all logs that it witnesses are known.
-    settled: AtomicBool,
+    news: News,
     /// Held while the witness runs; the system lets go of it whatever happens.
     _lock: File,
+}
+
+/// What is known of who signs which log, where somebody looks for that.
+#[derive(Default)]
+struct News {
+    /// When it was looked for last; none, where nobody does.
+    looked: Mutex<Option<Timestamp>>,
+    wanted: Notify,
 }
 
 /// A log, held by one request at a time: look, judge, store and cosign are one step.
@@ -98,8 +106,7 @@ impl Witness {
         let key = WitnessKey::new(name, signer.public_key().as_bytes())
             .map_err(|error| StartError::Document { path: path.to_path_buf(), why: error.to_string() })?;
         let (logs, path) = (Mutex::default(), path.to_path_buf());
-        let settled = AtomicBool::new(true);
-        Ok(Self { key, signer, clock, folder, path, logs, settled, _lock: lock })
+        Ok(Self { key, signer, clock, folder, path, logs, news: News::default(), _lock: lock })
     }
 
     /// The key that its cosignatures verify with.
@@ -113,9 +120,31 @@ impl Witness {
         logs.into_iter().map(|(origin, log)| (origin, held(&log).head())).collect()
     }
 
-    /// Says whether all logs are known: until they are, an unknown one is not refused but told to come again.
-    pub fn settle(&self, settled: bool) {
-        self.settled.store(settled, Ordering::Release);
+    /// Says that somebody looks for the keys of logs: before he has looked again, no unknown key or log is refused, for a log
+    /// may have taken another key just now. It is told to come again.
+    pub fn follow(&self) {
+        held(&self.news.looked).get_or_insert(Timestamp::from_millis(0));
+    }
+
+    /// Says that all keys are known that there are at this moment.
+    pub fn looked(&self) {
+        *held(&self.news.looked) = Some(self.clock.now());
+    }
+
+    /// Waits until a key or a log was asked for that is not known.
+    pub async fn wanted(&self) {
+        self.news.wanted.notified().await;
+    }
+
+    /// Whether it is not known well enough that a key or a log is none: then somebody is to look.
+    fn is_news(&self, refusal: &Refusal) -> bool {
+        let unknown = matches!(refusal, Refusal::UnknownOrigin(_) | Refusal::Unsigned { .. });
+        let looked = *held(&self.news.looked);
+        let old = looked.is_some_and(|looked| self.clock.now().since(looked) > LOOKED_WITHIN);
+        if unknown && old {
+            self.news.wanted.notify_one();
+        }
+        unknown && old
     }
 
     /// Cosigns the log of this name while one of these keys signs it; takes up what it cosigned before. Keys that it had
@@ -150,13 +179,19 @@ impl Witness {
     /// # Errors
     /// The refusal; what speaks against the log is kept.
     pub fn add(&self, bytes: &[u8]) -> Result<NoteSignature, WitnessError> {
+        self.judge(bytes).map_err(|error| match error {
+            WitnessError::Refused(refusal) if self.is_news(&refusal) => {
+                WitnessError::Unavailable(format!("{refusal}; newer keys are looked for first"))
+            }
+            error => error,
+        })
+    }
+
+    fn judge(&self, bytes: &[u8]) -> Result<NoteSignature, WitnessError> {
         let request = AddCheckpoint::parse(bytes).map_err(Refusal::from)?;
         let origin = request.checkpoint().unverified().origin();
         let log = held(&self.logs).get(origin).cloned();
-        let log = log.ok_or_else(|| match self.settled.load(Ordering::Acquire) {
-            true => WitnessError::Refused(Refusal::UnknownOrigin(origin.clone())),
-            false => WitnessError::Unavailable(format!("it is not known yet whether {origin} is witnessed")),
-        })?;
+        let log = log.ok_or_else(|| Refusal::UnknownOrigin(origin.clone()))?;
         let mut log = held(&log);
         let known = log.head();
         let checkpoint = match request.judge(&known, &log.keys) {

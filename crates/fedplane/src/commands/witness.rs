@@ -27,10 +27,10 @@ use crate::folder::read_root_keys;
 use crate::secrets::SecretArgs;
 use crate::{Failure, Output};
 
-/// Pause between two looks at a federation's keys document.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// The same until the first was had.
-const LOOK_FIRST_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two looks at a federation's keys document, when nobody asks for a key that is not known.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The same at least.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a witness, which cosigns the checkpoints of ledgers, until SIGTERM or SIGINT.
 #[derive(Args, Clone, Debug)]
@@ -101,6 +101,9 @@ pub async fn run(args: WitnessArgs, out: &Output) -> Result<(), Failure> {
     }
     let logs = Logs { named: args.log.clone(), followed, kept };
     logs.tell(&witness).map_err(failed)?;
+    if !logs.followed.is_empty() {
+        witness.follow();
+    }
     let witness = Arc::new(witness);
     let serving = server::witness::serve(Arc::clone(&witness), args.listen).await.map_err(failed)?;
     let started = Started {
@@ -170,26 +173,30 @@ impl Logs {
         for (origin, _) in witness.heads() {
             logs.entry(origin).or_default();
         }
-        // Until then an unknown log may be one of those.
-        witness.settle(self.followed.iter().all(|federation| federation.keys.is_some()));
         logs.into_iter().try_for_each(|(origin, keys)| witness.witness(&origin, keys))
     }
 
     /// Looks for newer keys documents, for ever.
     async fn follow(mut self, witness: Arc<Witness>) {
         while !self.followed.is_empty() {
+            let mut all = true;
             for federation in &mut self.followed {
                 match federation.look(&self.kept).await {
                     Ok(true) => tracing::info!(url = federation.url, "another keys document counts"),
                     Ok(false) => {}
-                    Err(error) => tracing::warn!(url = federation.url, %error, "no keys document was had"),
+                    Err(error) => {
+                        all = false;
+                        tracing::warn!(url = federation.url, %error, "no keys document was had");
+                    }
                 }
             }
-            if let Err(error) = self.tell(&witness) {
-                tracing::error!(%error, "a log cannot be witnessed");
+            match self.tell(&witness) {
+                Ok(()) if all => witness.looked(),
+                Ok(()) => {}
+                Err(error) => tracing::error!(%error, "a log cannot be witnessed"),
             }
-            let all = self.followed.iter().all(|federation| federation.keys.is_some());
-            tokio::time::sleep(if all { LOOK_EVERY } else { LOOK_FIRST_EVERY }).await;
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let _ = tokio::time::timeout(LOOK_EVERY, witness.wanted()).await;
         }
     }
 }

@@ -191,6 +191,30 @@ fn lg_2_from_a_memory_that_cannot_be_read_no_witness_goes_on() {
     assert!(refused.to_string().contains("no key that is known"), "{refused}");
 }
 
+/// A log that took another key is not accused of it, before the witness has looked (AU-4).
+#[tokio::test]
+async fn lg_2_au_4_whoever_is_not_known_yet_is_told_to_come_again() {
+    let (place, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+    let witness = open(&place.path().join("witness"), &key);
+    let (origin, log) = (ORIGIN.parse().unwrap(), history(40, 40, 0));
+    let other =
+        NoteKey::new(ORIGIN.parse().unwrap(), SeedKey::new([43; 32]).public_key().as_bytes()).unwrap();
+    let asked = asked(&log, 0, 20);
+    let unavailable = |witness: &Witness| {
+        matches!(witness.add(asked.as_bytes()), Err(server::witness::WitnessError::Unavailable(_)))
+    };
+    witness.follow();
+    assert!(unavailable(&witness), "no log is known yet");
+    tokio::time::timeout(Duration::from_secs(5), witness.wanted()).await.unwrap();
+    witness.witness(&origin, vec![other]).unwrap();
+    assert!(unavailable(&witness), "nor its key");
+    witness.looked();
+    assert!(!unavailable(&witness), "it has looked, and this is none: a refusal");
+    assert!(witness.add(asked.as_bytes()).is_err());
+    witness.witness(&origin, vec![log_key()]).unwrap();
+    witness.add(asked.as_bytes()).unwrap();
+}
+
 /// The client as the plane's port, as `fedplane serve` hands it in.
 struct Calling(client::Witnesses);
 
