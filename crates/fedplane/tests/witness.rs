@@ -186,6 +186,27 @@ fn lg_2_what_a_plane_publishes_is_cosigned_by_witnesses_of_others() {
     let (two, again, _) = place.witness("two", two_at, &format!("--log {log}"));
     assert_eq!(again, two_key);
     place.until("ledger verify", both);
+    // Killed at any moment, plane and witness go on from what is on their disks.
+    let (mut plane, mut two) = (plane, two);
+    for _ in 0..4 {
+        let deciding: Vec<Child> = (0..3)
+            .map(|_| {
+                let mut create = place.command("enrolment create --kind saas-shared --tier free");
+                create.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        drop((plane, two));
+        for mut child in deciding {
+            child.wait().unwrap();
+        }
+        two = place.witness("two", two_at, &format!("--log {log}")).0;
+        plane = place.plane();
+        place.until("status", |said| said["ledger"].as_u64() > Some(0));
+        place.said("enrolment create --kind saas-shared --tier free");
+        place.until("ledger verify", both);
+    }
+    let open = place.said("escalation list");
+    assert!(!open.to_string().contains("LG-2"), "{open}");
     plane.ends();
     one.ends();
     two.ends();

@@ -261,10 +261,124 @@ impl Federation {
     fn log_keys(&self, now: Timestamp) -> Vec<NoteKey> {
         let Some(keys) = &self.keys else { return Vec::new() };
         let Ok(origin) = KeyName::parse(&keys.ledger_origin) else { return Vec::new() };
-        let fits = |named: &&proof::OnlineKey| {
-            named.purpose == Purpose::Ledger && named.not_before <= now && now < named.not_after
-        };
-        let named = keys.online.iter().filter(fits);
+        let named = keys.online(Purpose::Ledger, now);
         named.filter_map(|named| NoteKey::new(origin.clone(), named.key.as_bytes()).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governance::Span;
+    use proof::{KeySet, OnlineKey, SeedKey, Sign as _, Typ};
+
+    fn secret(n: u8) -> SeedKey {
+        SeedKey::new([n; 32])
+    }
+
+    fn key_of(n: u8) -> NoteKey {
+        NoteKey::new("fed.example/ledger".parse().unwrap(), secret(n).public_key().as_bytes()).unwrap()
+    }
+
+    /// A document of this serial, with this key for the ledger, that names this Founder.
+    fn keys(serial: u64, ledger: u8, founder: u8) -> KeysDocument {
+        let at = Timestamp::from_millis(1_000);
+        let online = OnlineKey {
+            purpose: Purpose::Ledger,
+            key: *secret(ledger).public_key(),
+            not_before: at,
+            not_after: at + Span::hours(1),
+        };
+        KeysDocument {
+            serial,
+            trust_domain: "fed.example".parse().unwrap(),
+            issued: at,
+            founder: KeySet::single(*secret(founder).public_key()),
+            organism: KeySet::single(*secret(200).public_key()),
+            online: vec![online],
+            root_ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n".into(),
+            ledger_origin: "fed.example/ledger".into(),
+        }
+    }
+
+    fn signed(keys: &KeysDocument, founders: &[u8]) -> Jws {
+        let mut document = Jws::sign_json(Typ::Keys, keys, &secret(founders[0])).unwrap();
+        founders[1..].iter().for_each(|n| document.add_signature(Typ::Keys, &secret(*n)).unwrap());
+        document
+    }
+
+    fn following(founder: u8) -> Federation {
+        let url = "https://127.0.0.1:1".to_owned();
+        let public = Public::new(&url, trust::tls::unverified_client_config().unwrap()).unwrap();
+        Federation { root: KeySet::single(*secret(founder).public_key()), public, url, keys: None }
+    }
+
+    #[test]
+    fn au_4_the_log_is_signed_by_whom_the_newest_keys_document_names() {
+        let mut federation = following(1);
+        let within = Timestamp::from_millis(2_000);
+        assert!(federation.log_keys(within).is_empty(), "nobody yet");
+        assert!(federation.next(&signed(&keys(1, 11, 2), &[2])).is_err(), "not by the root keys");
+        let mut take = |document: &Jws| -> Result<bool, String> {
+            let next = federation.next(document)?;
+            let newer = next.is_some();
+            federation.keys = next.or(federation.keys.take());
+            let last = federation.log_keys(Timestamp::from_millis(1_000) + Span::hours(1) + Span::hours(1));
+            assert!(last.is_empty(), "beyond its time no key counts");
+            Ok(newer)
+        };
+        let (first, second) = (signed(&keys(1, 11, 1), &[1]), signed(&keys(2, 12, 1), &[1]));
+        assert_eq!(take(&first), Ok(true));
+        assert_eq!(take(&first), Ok(false));
+        assert_eq!(take(&second), Ok(true));
+        // Whoever serves an older one brings no retired key back, and a stranger none at all.
+        assert_eq!(take(&first), Ok(false));
+        assert!(take(&signed(&keys(3, 13, 1), &[5])).is_err());
+        // Other Founder keys follow, and what they sign alone follows them.
+        assert!(take(&signed(&keys(3, 13, 2), &[1])).is_err(), "the new ones have to sign too");
+        assert_eq!(take(&signed(&keys(3, 13, 2), &[1, 2])), Ok(true));
+        assert_eq!(take(&signed(&keys(4, 14, 2), &[2])), Ok(true));
+        assert_eq!(take(&second), Ok(false));
+        assert_eq!(federation.log_keys(within), [key_of(14)]);
+    }
+
+    #[test]
+    fn au_4_what_was_seen_is_not_forgotten() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = store::Folder::open(place.path()).unwrap();
+        let mut federation = following(1);
+        federation.take_up(&kept).unwrap();
+        assert!(federation.keys.is_none());
+        kept.write(&federation.path(), signed(&keys(2, 12, 1), &[1]).to_json().as_bytes()).unwrap();
+        federation.take_up(&kept).unwrap();
+        assert_eq!(federation.next(&signed(&keys(1, 11, 1), &[1])), Ok(None));
+        kept.write(&federation.path(), b"{").unwrap();
+        assert_eq!(federation.take_up(&kept).unwrap_err().code(), "keys-untrusted");
+        assert_ne!(federation.path(), following(2).path());
+    }
+
+    #[test]
+    fn lg_2_a_witness_of_nothing_does_not_start() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: WitnessArgs,
+        }
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("founder.json");
+        std::fs::write(&root, serde_json::to_string(&keys(1, 11, 1).founder).unwrap()).unwrap();
+        let read = |more: &str| {
+            let line = format!("witness --name w.example --key w.key --data d {more}");
+            let args = Line::try_parse_from(line.trim().split(' ')).map_err(|error| error.to_string())?.args;
+            followed(&args).map(|all| all.len()).map_err(|failure| failure.code().to_owned())
+        };
+        assert_eq!(read(""), Err("usage".to_owned()));
+        assert_eq!(read(&format!("--log {}", key_of(7))), Ok(0));
+        let root = root.display();
+        assert_eq!(read(&format!("--root {root} --url https://a")), Ok(1));
+        assert_eq!(read(&format!("--root {root} --root {root} --url https://a")), Err("usage".to_owned()));
+        assert!(read(&format!("--root {root}")).is_err());
+        assert!(read("--log nonsense").is_err());
     }
 }
