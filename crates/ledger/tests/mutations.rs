@@ -39,6 +39,7 @@ const FREE: &[(&str, &str, &str)] = &[
     ("certificate-issued", "event.instance[].serial", "the Federation numbers certificates"),
     ("certificate-issued", "event.instance[].not_after", "a certificate may end before the law's limit"),
     ("escalated", "event.instance[].facts", "CO-9, CO-13, LG-2: what the Federation met stands on its word"),
+    ("federation-escalated", "event.world.facts", "LG-2: that witnesses refused stands on the Federation's word"),
     ("registered", "event.instance[].endpoint", "where an instance can be asked is its own to say"),
     ("registered", "event.instance[].labels", "what operators call it by is theirs to say"),
     ("registered", "event.instance[].running.runtime", "what a new instance runs, until its first statement"),

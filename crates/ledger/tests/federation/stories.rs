@@ -86,6 +86,9 @@ fn operators() -> Federation {
         f.sweep();
         f.wait(Span::hours(1));
     }
+    let facts = "2 of 3 witnesses refuse to cosign".to_owned();
+    f.federation_command(&WorldCommand::EscalateRefusal { facts });
+    f.world_command(&WorldCommand::Acknowledge { release: None, rule: "LG-2".into() });
     f.command(id_of(1), &Command::ChangeKind { kind: Kind::Dedicated }, None);
     let paid = Some(f.at + Span::hours(1000));
     let business = Command::ChangeSubscription {
