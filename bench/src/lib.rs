@@ -1,15 +1,20 @@
-//! Fleets of instances as the record knows them, for the benches: what is measured is in `benches/`.
+//! Fleets of instances as the record knows them, and lawful logs, for the benches: what is measured is in `benches/`.
 
 use governance::decide::{Command, Statement, WorldCommand, decide, decide_world};
 use governance::reconcile::reconcile;
 use governance::release::RollbackInstructions;
 use governance::rollout::{Census, advance};
 use governance::{
-    Class, Constitution, ConstitutionDocument, Digest, Instance, InstanceId, InstanceKey, Kind, LayerContent,
-    LayerStructure, Package, Registration, Release, Restriction, Running, Span, StatementHead, Tier,
-    Timestamp, Version, VersionRange, World, WorldEvent,
+    Class, Committed, Constitution, ConstitutionDocument, Digest, Instance, InstanceId, InstanceKey, Kind,
+    LayerContent, LayerStructure, Package, Registration, Release, Restriction, Running, Salt, Span,
+    StatementHead, Tier, Timestamp, Version, VersionRange, World, WorldEvent,
 };
 
+#[path = "../../crates/ledger/tests/federation/mod.rs"]
+pub mod federation;
+
+/// A fleet that nobody has keeps nothing secret.
+const SALT: Salt = Salt::from_random([0; 16]);
 /// When every fleet begins.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -84,8 +89,8 @@ pub fn instance(number: u64, world: &World) -> Instance {
         kind,
         tier,
         provider: None,
-        labels: Vec::new(),
-        endpoint: "https://instance.example/".parse().expect("an endpoint"),
+        labels: Committed::new(SALT, Vec::new()),
+        endpoint: Committed::new(SALT, "https://instance.example/".parse().expect("an endpoint")),
         key: InstanceKey::from_bytes([7; 32]),
         running: running.clone(),
         domains: domains.clone(),
@@ -151,4 +156,32 @@ pub fn census(world: &World, rollout: usize, fleet: &[Instance]) -> Census {
         census.add(&world.rollouts[rollout], world, instance);
     }
     census
+}
+
+/// A federation of 200 instances whose last `count` entries are reports, and where those begin.
+pub fn reports(count: usize) -> (federation::Federation, usize) {
+    let mut f = federation::Federation::founded();
+    f.publish("0.1.0", Class::Minor);
+    let instances = 1..=200;
+    for n in instances.clone() {
+        f.register(n, Tier::Free);
+        f.ready(n);
+        f.report(n);
+    }
+    f.sweep();
+    let from = f.entries.len();
+    while f.entries.len() < from + count {
+        f.wait(Span::hours(1));
+        for n in instances.clone() {
+            f.report(n);
+        }
+    }
+    (f, from)
+}
+
+/// One append that is on the disk when this returns.
+pub fn synced(file: &mut std::fs::File, bytes: &[u8]) {
+    use std::io::Write as _;
+    file.write_all(bytes).expect("written");
+    file.sync_data().expect("synced");
 }
