@@ -23,9 +23,11 @@ mod instance;
 mod replay;
 mod report;
 mod request;
+mod share;
 mod world;
 
 pub use report::{Report, RolloutReport};
+pub use share::{Share, ShareFound, join};
 
 use replay::Replay;
 

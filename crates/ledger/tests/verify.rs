@@ -14,7 +14,8 @@ use governance::decide::{Command, WorldCommand};
 use governance::{
     Class, FindingCode, InstanceEvent, Opening, Restriction, Span, State, SubscriptionStatus, Tier,
 };
-use ledger::{Breach, Entry, Report, Verifier};
+use ledger::verify::join;
+use ledger::{Breach, Entry, Evidence, Report, Verifier};
 use proof::OrderAction;
 
 fn lawful(federation: &Federation) -> Report {
@@ -356,4 +357,59 @@ fn ro_6_a_rollout_for_labelled_instances_is_judged_by_their_openings() {
     let breach = verified_with(&f, &[]).unwrap_err();
     assert_eq!((breach.position, breach.rule.as_str()), (opened, "LG-3"), "{breach}");
     assert!(breach.message.contains("not disclosed"), "{breach}");
+}
+
+#[test]
+fn lg_3_side_by_side_the_first_breach_is_the_one_that_one_alone_finds() {
+    let f = everything();
+    let shared = |f: &Federation, among: u64| {
+        let found = Verifier::new(f.root(), None).shared(among).into_iter().map(|mut share| {
+            for entry in &f.entries {
+                let _ = share.push_opened(entry, |_| None);
+            }
+            share.finish(&f.checkpoint())
+        });
+        found.collect::<Vec<_>>()
+    };
+    let alone = lawful(&f);
+    for among in [1, 2, 3] {
+        assert_eq!(join(shared(&f, among)), Ok(alone.clone()));
+    }
+    // A signature that does not hold: of the Federation, of a request, of the statement in one.
+    let forged = |find: fn(&Evidence) -> bool, forge: fn(&mut Evidence)| {
+        let mut f = everything();
+        let mut entries = f.entries.iter().map(|bytes| Entry::decode(bytes).unwrap());
+        let position = entries.position(|entry| find(&entry.evidence)).unwrap();
+        let mut entry = Entry::decode(&f.entries[position]).unwrap();
+        forge(&mut entry.evidence);
+        f.entries[position] = entry.encode().unwrap();
+        (f, position as u64)
+    };
+    let federation = forged(
+        |evidence| matches!(evidence, Evidence::Federation { .. }),
+        |evidence| {
+            if let Evidence::Federation { signature, .. } = evidence {
+                signature[7] ^= 1;
+            }
+        },
+    );
+    let request = forged(
+        |evidence| matches!(evidence, Evidence::Request(_)),
+        |evidence| {
+            if let Evidence::Request(request) = evidence {
+                request.signature[7] ^= 1;
+            }
+        },
+    );
+    for (f, position) in [federation, request] {
+        let alone = verified_with(&f, &[]).unwrap_err();
+        assert_eq!(alone.position, position);
+        for among in [1, 2, 3] {
+            assert_eq!(join(shared(&f, among)), Err(alone.clone()), "among {among}");
+        }
+        // One share finds nothing wrong, and proves nothing.
+        let mut blind = shared(&f, 2);
+        blind.remove(usize::try_from(position % 2).unwrap());
+        assert!(join(blind).unwrap_err().message.contains("checked by nobody"));
+    }
 }

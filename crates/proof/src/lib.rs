@@ -24,7 +24,9 @@ pub use challenge::{Answer, Challenge};
 pub use directive::{Directive, Offer, OfferAction, PackageRef};
 pub use governance::Digest;
 pub use jws::{Jws, JwsError, Typ, Verified};
-pub use key::{KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignError, SignatureError};
+pub use key::{
+    Checking, KeyError, KeyId, KeySet, PublicKey, RootKeys, SeedKey, Sign, SignError, SignatureError,
+};
 pub use keys::{KeysDocument, OnlineKey, Purpose};
 pub use order::{Asks, Order, OrderAction};
 pub use request::{RequestError, RequestFacts, RequestHead, SignedRequest};

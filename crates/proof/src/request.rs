@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::encoding::{standard, standard_decode, standard_encode, url_decode_exact, url_encode};
-use crate::key::{KeyId, PublicKey, Sign, SignError};
+use crate::key::{Checking, KeyId, PublicKey, Sign, SignError};
 
 /// The label of the signature in the header fields.
 pub const LABEL: &str = "sig1";
@@ -321,6 +321,15 @@ pub fn verify_head<'a>(
     signature: &[u8; 64],
     key: &PublicKey,
 ) -> Result<RequestFacts<'a>, RequestError> {
+    read_head(base, signature, key, Checking::Now)
+}
+
+fn read_head<'a>(
+    base: &'a str,
+    signature: &[u8; 64],
+    key: &PublicKey,
+    checking: Checking,
+) -> Result<RequestFacts<'a>, RequestError> {
     let facts = RequestFacts::parse(base)?;
     if facts.algorithm != Algorithm::Ed25519 {
         return Err(RequestError::Algorithm(facts.algorithm));
@@ -328,7 +337,7 @@ pub fn verify_head<'a>(
     if facts.key != key.id() {
         return Err(RequestError::OtherKey { found: facts.key, expected: key.id() });
     }
-    key.verify(base.as_bytes(), signature).map_err(|_| RequestError::Signature)?;
+    checking.verify(key, base.as_bytes(), signature).map_err(|_| RequestError::Signature)?;
     Ok(facts)
 }
 
@@ -363,7 +372,15 @@ impl SignedRequest {
     /// # Errors
     /// When the base deviates from the profile, names another key, or signature or digest do not fit.
     pub fn verify(&self, key: &PublicKey) -> Result<RequestFacts<'_>, RequestError> {
-        let facts = verify_head(&self.base, &self.signature, key)?;
+        self.read(key, Checking::Now)
+    }
+
+    /// The same; the signature may be checked elsewhere.
+    ///
+    /// # Errors
+    /// As [`SignedRequest::verify`].
+    pub fn read(&self, key: &PublicKey, checking: Checking) -> Result<RequestFacts<'_>, RequestError> {
+        let facts = read_head(&self.base, &self.signature, key, checking)?;
         if facts.digest != Digest::of(&self.body) {
             return Err(RequestError::Digest);
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::jws::{Jws, JwsError, Typ};
-use crate::key::PublicKey;
+use crate::key::{Checking, PublicKey};
 
 /// The most structures one statement lists.
 pub const LAYERS_MAX: usize = 256;
@@ -80,7 +80,23 @@ impl VersionStatement {
         instance: InstanceId,
         key: &PublicKey,
     ) -> Result<(Self, Digest), StatementError> {
-        let statement: Self = document.verify_one(Typ::Statement, key)?.parse_payload()?;
+        Self::read(document, instance, key, Checking::Now)
+    }
+
+    /// The same; the signature may be checked elsewhere.
+    ///
+    /// # Errors
+    /// As [`VersionStatement::open`].
+    pub fn read(
+        document: &Jws,
+        instance: InstanceId,
+        key: &PublicKey,
+        checking: Checking,
+    ) -> Result<(Self, Digest), StatementError> {
+        let statement: Self = match checking {
+            Checking::Now => document.verify_one(Typ::Statement, key)?.parse_payload()?,
+            Checking::Elsewhere => document.parse_unverified()?,
+        };
         if statement.instance != instance {
             return Err(StatementError::OtherInstance { found: statement.instance, expected: instance });
         }

@@ -8,7 +8,7 @@ use governance::decide::{Command, Renewal, Statement};
 use governance::{
     Digest, DomainCode, Instance, InstanceKey, Running, Span, StatementHead, Timestamp, Version, World,
 };
-use proof::{Jws, PublicKey, SignedRequest, VersionStatement};
+use proof::{Checking, Jws, PublicKey, SignedRequest, VersionStatement};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -80,10 +80,10 @@ pub(super) fn read(
     instance: &Instance,
     world: &World,
     at: Timestamp,
+    key: &PublicKey,
+    checking: Checking,
 ) -> Result<Asked, Fault> {
-    let key = PublicKey::from_bytes(instance.key.as_bytes())
-        .map_err(|error| Fault::new("HS-6", alloc::format!("the instance's key on record: {error}")))?;
-    let facts = request.verify(&key).map_err(|error| Fault::new("HS-6", error.to_string()))?;
+    let facts = request.read(key, checking).map_err(|error| Fault::new("HS-6", error.to_string()))?;
     let limit = good_for(world);
     if at.since(facts.created) > limit || facts.created.since(at) > limit {
         return Err(Fault::new("HS-6", "the request was signed at another time than it was decided on")
@@ -99,9 +99,11 @@ pub(super) fn read(
         })?;
     let command = match call {
         "ready" => Command::Ready,
-        "report" => Command::Report(statement(&body::<ReportBody>(facts.body)?.statement, instance, &key)?),
+        "report" => {
+            Command::Report(statement(&body::<ReportBody>(facts.body)?.statement, instance, key, checking)?)
+        }
         "upgrade/begin" => Command::BeginUpgrade { release: body::<ReleaseBody>(facts.body)?.release },
-        "upgrade/finish" => finish(body(facts.body)?, instance, &key)?,
+        "upgrade/finish" => finish(body(facts.body)?, instance, key, checking)?,
         "retry" => Command::Retry { release: body::<ReleaseBody>(facts.body)?.release },
         "rollback" => Command::RollBack { release: body::<ReleaseBody>(facts.body)?.release },
         "modules/deactivate" => Command::Deactivate { domain: body::<DomainBody>(facts.body)?.domain },
@@ -130,14 +132,19 @@ fn renew(body: &RenewBody, instance: &Instance, at: Timestamp) -> Command {
     })
 }
 
-fn finish(body: FinishBody, instance: &Instance, key: &PublicKey) -> Result<Command, Fault> {
+fn finish(
+    body: FinishBody,
+    instance: &Instance,
+    key: &PublicKey,
+    checking: Checking,
+) -> Result<Command, Fault> {
     if let OutcomeWord::Failed = body.outcome {
         let reason = body.reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect());
         return Ok(Command::FailUpgrade { release: body.release, reason });
     }
     let document =
         body.statement.ok_or_else(|| Fault::new("RO-3", "success was claimed without a statement"))?;
-    let statement = statement(&document, instance, key)?;
+    let statement = statement(&document, instance, key, checking)?;
     if statement.running.platform != body.release {
         return Err(Fault::new("RO-3", "success was claimed for a release that does not run")
             .expected(body.release)
@@ -146,8 +153,13 @@ fn finish(body: FinishBody, instance: &Instance, key: &PublicKey) -> Result<Comm
     Ok(Command::Report(statement))
 }
 
-fn statement(document: &Jws, instance: &Instance, key: &PublicKey) -> Result<Statement, Fault> {
-    let (statement, digest) = VersionStatement::open(document, instance.id, key)
+fn statement(
+    document: &Jws,
+    instance: &Instance,
+    key: &PublicKey,
+    checking: Checking,
+) -> Result<Statement, Fault> {
+    let (statement, digest) = VersionStatement::read(document, instance.id, key, checking)
         .map_err(|error| Fault::new("ID-4", error.to_string()))?;
     Ok(Statement {
         head: StatementHead { sequence: statement.sequence, digest },

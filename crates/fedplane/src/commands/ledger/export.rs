@@ -142,14 +142,17 @@ async fn first_since(client: &Client, since: Timestamp) -> Result<u64, Failure> 
 
 fn row(placed: &Placed) -> Row<'_> {
     let Placed { position, entry, .. } = placed;
-    let (instance, rollout, event) = match &entry.event {
-        Event::Instance(id, event) => (id.to_string(), String::new(), serde_json::to_value(event)),
+    // Twice, since a value of JSON does not keep the order of its members.
+    let (instance, rollout, event, value) = match &entry.event {
+        Event::Instance(id, event) => {
+            (id.to_string(), String::new(), serde_json::to_string(event), serde_json::to_value(event))
+        }
         Event::World(event) => {
             let rollout = event.rollout().map(|id| id.to_string()).unwrap_or_default();
-            (String::new(), rollout, serde_json::to_value(event))
+            (String::new(), rollout, serde_json::to_string(event), serde_json::to_value(event))
         }
     };
-    let event = event.unwrap_or_default();
+    let value = value.unwrap_or_default();
     Row {
         position: *position,
         at: entry.at.to_string(),
@@ -158,8 +161,8 @@ fn row(placed: &Placed) -> Row<'_> {
         actor: entry.actor.as_deref().unwrap_or_default(),
         instance,
         rollout,
-        kind: event.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned(),
-        event: event.to_string(),
+        kind: value.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned(),
+        event: event.unwrap_or_default(),
     }
 }
 

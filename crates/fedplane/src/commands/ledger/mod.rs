@@ -31,7 +31,7 @@ const PAGE: u32 = 500;
 /// What a line shows of an event, where the event has it.
 const FACTS: &[&str] = &[
     "from", "to", "cause", "release", "action", "phase", "outcome", "failed", "finished", "code", "tier",
-    "status", "on", "serial", "why", "reason",
+    "status", "on", "serial", "window", "point", "why", "reason",
 ];
 /// Columns for the subject of a line: an id, or a rollout with its release.
 const SUBJECT: usize = 36;
