@@ -383,6 +383,9 @@ pub enum WorldEvent {
         kind: Kind,
         /// Its tier.
         tier: Tier,
+        /// Whose it is to be (ID-3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<ProviderId>,
         /// When the secret expires.
         expires: Timestamp,
         /// The instance that is to enrol afresh under its id; none: a new one.

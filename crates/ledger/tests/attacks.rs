@@ -14,8 +14,8 @@ use federation::scenario::{fleet, keys_rotated, rolled_out};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, renew_body, v};
 use governance::decide::{Command, Statement, WorldCommand, decide_world};
 use governance::{
-    Action, Authority, Cause, Class, Committed, Digest, Event, FindingCode, InstanceEvent, InstanceKey, Kind,
-    Phase, RolloutId, Salt, Span, State, Tier, WorldEvent,
+    Action, Authority, Catalogue, Cause, Class, Committed, Digest, Event, FindingCode, InstanceEvent,
+    InstanceKey, Kind, Matrix, Phase, RolloutId, Salt, Span, State, Tier, WorldEvent,
 };
 use ledger::{Breach, Entry, Evidence, Report, Verifier};
 use proof::{Jws, Order, OrderAction, SeedKey, Sign, Typ};
@@ -210,6 +210,29 @@ fn au_1_a_person_named_who_did_not_ask_is_found() {
     check_last(&f, "AU-1", "another person");
 }
 
+/// What the Organism signed once and replaced since is no decision of its any more.
+#[test]
+fn au_1_an_older_matrix_or_catalogue_is_not_brought_back() {
+    let mut f = fleet();
+    let matrix = |max: &str| {
+        let mut matrix = Matrix::default();
+        matrix.rows[1].runtime.max = v(max);
+        matrix
+    };
+    for max in ["0.3.1", "0.3.2", "0.3.1"] {
+        let matrix = matrix(max);
+        f.organism_document(&matrix.clone(), WorldEvent::MatrixPublished { matrix });
+    }
+    check_last(&f, "RL-5", "published before");
+    let mut f = fleet();
+    for why in ["one", "two", "one"] {
+        let mut catalogue = Catalogue::default();
+        catalogue.modules[2].why = why.into();
+        f.organism_document(&catalogue.clone(), WorldEvent::CataloguePublished { catalogue });
+    }
+    check_last(&f, "EN-1", "published before");
+}
+
 #[test]
 fn fo_1_an_order_under_threshold_replayed_or_expired_is_found() {
     let suspend = |serial, f: &Federation| Order {
@@ -381,7 +404,7 @@ fn hs_1_identities_rest_on_enrolments() {
     let mut f = fleet();
     let enrolment = f.enrol(9, Tier::Free);
     registered(&mut f, enrolment, Tier::Pro);
-    check_last(&f, "HS-1", "another kind or tier");
+    check_last(&f, "HS-1", "another kind, tier or provider");
     f.entries.pop();
     f.wait(Span::hours(2));
     registered(&mut f, enrolment, Tier::Free);
@@ -402,6 +425,7 @@ fn hs_1_identities_rest_on_enrolments() {
         digest: Digest::of(b"x"),
         kind: Kind::SaasShared,
         tier: Tier::Free,
+        provider: None,
         expires,
         instance: None,
     };

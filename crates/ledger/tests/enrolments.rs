@@ -10,7 +10,7 @@ mod federation;
 
 use federation::scenario::fleet;
 use federation::{Federation, OPERATOR, id_of, instance_key};
-use governance::{Committed, Event, InstanceEvent, Salt, Span, Tier};
+use governance::{Committed, Digest, Event, InstanceEvent, Kind, Salt, Span, Tier, WorldEvent};
 use ledger::{Breach, Verifier};
 use proof::{OrderAction, SeedKey};
 
@@ -107,4 +107,39 @@ fn hs_1_to_enrol_afresh_takes_two_people_and_an_enrolment_for_this_very_instance
     f.order(OrderAction::Revoke { instance: id_of(1), reason: "stolen".into() });
     f.re_enrol(1);
     caught(&f, "LC-19", "revoked");
+}
+
+/// Whoever enrols for a provider enrols its own instances, and an instance is what its enrolment said (ID-3).
+#[test]
+fn id_3_hs_1_an_enrolment_makes_what_it_says_and_a_provider_says_its_own() {
+    let (kind, tier) = (Kind::Dedicated, Tier::Enterprise);
+    let enrolled = |by: &str, whose: Option<&str>, registered: Option<&str>| {
+        let mut f = fleet();
+        let digest = Digest::of(b"x");
+        let expires = f.at + f.world.constitution.enrolment_lifetime;
+        let provider = whose.map(|whose| whose.parse().unwrap());
+        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance: None };
+        f.decision(None, Some(by), vec![created], vec![]);
+        let mut registration = f.registration(9, tier, digest);
+        registration.kind = kind;
+        registration.provider = registered.map(|whose| whose.parse().unwrap());
+        let key = registration.key;
+        let events = vec![InstanceEvent::Registered(Box::new(registration))];
+        f.decision(None, None, vec![], events.into_iter().map(|event| (id_of(9), event)).collect());
+        f.certify(id_of(9), key);
+        f
+    };
+    let alice = "provider/acme/alice";
+    assert_eq!(verified(&enrolled(alice, Some("acme"), Some("acme"))), Ok(()));
+    assert_eq!(verified(&enrolled(OPERATOR, Some("globex"), Some("globex"))), Ok(()));
+    caught(&enrolled(alice, Some("globex"), Some("globex")), "ID-3", "of the provider whose operator asked");
+    caught(&enrolled(alice, Some("acme"), Some("globex")), "HS-1", "another kind, tier or provider");
+    caught(&enrolled(OPERATOR, Some("acme"), None), "HS-1", "another kind, tier or provider");
+    caught(&enrolled(OPERATOR, None, None), "ID-3", "belongs to a provider");
+    // Of an instance that exists it says what stands on record.
+    let mut f = fleet();
+    let expires = f.at + f.world.constitution.enrolment_lifetime;
+    let (digest, provider, instance) = (Digest::of(b"y"), Some("acme".parse().unwrap()), Some(id_of(1)));
+    f.forge(Event::World(WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance }));
+    caught(&f, "HS-1", "the instance is of another kind, tier or provider");
 }

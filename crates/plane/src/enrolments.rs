@@ -7,7 +7,7 @@ use proof::PublicKey;
 
 use crate::decision::{By, CONFLICTS_MAX, Record};
 use crate::instances::instance_key;
-use crate::ports::{Commit, Enrolment, EnrolmentUse, EnrolmentWrite, Store};
+use crate::ports::{Commit, Enrolment, EnrolmentUse, EnrolmentWrite, Revision, Store};
 use crate::{Plane, PlaneError, Rejection, Seen, StoreError};
 
 /// Enrolments that wait for an approval, shown at most.
@@ -73,7 +73,7 @@ impl<S: Store> Plane<S> {
             }
             let write = EnrolmentWrite::Approve { digest, by: person.to_string() };
             if self
-                .enrolment_commit(&seen, person, WorldEvent::EnrolmentApproved { digest }, write, now)
+                .enrolment_commit(&seen, person, WorldEvent::EnrolmentApproved { digest }, write, None, now)
                 .await?
             {
                 return Ok(());
@@ -111,34 +111,49 @@ impl<S: Store> Plane<S> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
             let (seen, now) = self.law_of_the_day().await?;
-            let (wire::EnrolmentRequest { kind, tier, provider, labels }, instance) = match whom {
+            let (wire::EnrolmentRequest { kind, tier, provider, labels }, known) = match whom {
                 For::New(request) => {
                     let has_provider = request.provider.is_some();
                     check_enrolment(request.kind, request.tier, has_provider, &seen.world)?;
                     (request.clone(), None)
                 }
-                For::Known(id) => (self.known(*id).await?, Some(*id)),
+                For::Known(id) => {
+                    let (request, instance, revision) = self.known(*id).await?;
+                    (request, Some((instance, revision)))
+                }
             };
+            let instance = known.as_ref().map(|(instance, _)| instance.id);
             let expires = now + seen.world.constitution.enrolment_lifetime;
             let (asked, approved, used) = (person.to_string(), None, None);
+            let event = WorldEvent::EnrolmentCreated {
+                digest,
+                kind,
+                tier,
+                provider: provider.clone(),
+                expires,
+                instance,
+            };
             let enrolment =
                 Enrolment { digest, kind, tier, provider, labels, instance, asked, approved, expires, used };
-            let event = WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance };
             let write = EnrolmentWrite::Create(enrolment);
-            if self.enrolment_commit(&seen, person, event, write, now).await? {
+            if self.enrolment_commit(&seen, person, event, write, known, now).await? {
                 return Ok(wire::EnrolmentCreated { secret, digest, expires });
             }
         }
         Err(PlaneError::Unavailable("the federation is being changed by others all the time".into()))
     }
 
-    /// What an instance that may enrol afresh is, as if it were asked for anew.
-    async fn known(&self, id: InstanceId) -> Result<wire::EnrolmentRequest, PlaneError> {
-        let found = self.instance(id).await?;
-        let instance = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+    /// What an instance that may enrol afresh is, as if it were asked for anew; and the instance as it was found.
+    async fn known(
+        &self,
+        id: InstanceId,
+    ) -> Result<(wire::EnrolmentRequest, Instance, Revision), PlaneError> {
+        let found = self.store.instance_load(id).await?;
+        let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
         check_re_enrolment(&instance)?;
-        let Instance { kind, subscription, provider, labels, .. } = instance;
-        Ok(wire::EnrolmentRequest { kind, tier: subscription.tier, provider, labels })
+        let Instance { kind, subscription, provider, labels, .. } = instance.clone();
+        let request = wire::EnrolmentRequest { kind, tier: subscription.tier, provider, labels };
+        Ok((request, instance, revision))
     }
 
     /// Commits what becomes of an enrolment; `false`: somebody else was first, decide again.
@@ -148,12 +163,15 @@ impl<S: Store> Plane<S> {
         person: &Person,
         event: WorldEvent,
         write: EnrolmentWrite,
+        known: Option<(Instance, Revision)>,
         now: Timestamp,
     ) -> Result<bool, PlaneError> {
         let by = By::Person(person.clone());
         let mut record = Record::new(now, seen.constitution(), &by, &self.federation.directives);
         record.push(Event::World(event), true)?;
         let commit = Commit {
+            // Written as it is, so that nothing else becomes of it before what was read of it is on record.
+            instance: known.map(|(instance, revision)| (Box::new(instance), Some(revision))),
             world_revision: seen.revision,
             entries: record.into_entries(),
             enrolment: Some(write),

@@ -6,7 +6,10 @@ use governance::decide::{
     self, Command, Usable, check_approval, check_enrolment, check_re_enrolment, check_use,
 };
 use governance::person::OPERATORS;
-use governance::{Committed, Digest, Endpoint, InstanceId, InstanceKey, Registration, Timestamp, WorldEvent};
+use governance::{
+    Committed, Digest, Endpoint, InstanceId, InstanceKey, Kind, Person, ProviderId, Registration, Tier,
+    Timestamp, WorldEvent,
+};
 
 use super::Fault;
 use super::decision::{Step, of_instance};
@@ -26,13 +29,20 @@ impl Replay {
                 }
                 check_approval(&enrolment.asked, enrolment.expires, &approver, entry.at)?;
             }
-            WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance } => {
+            WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance } => {
+                let asked = (*kind, *tier, provider.as_ref());
                 match instance {
-                    None => check_enrolment(*kind, *tier, true, &self.world)?,
+                    None => {
+                        check_enrolment(*kind, *tier, provider.is_some(), &self.world)?;
+                        self.check_own(entry, provider.as_ref())?;
+                    }
                     Some(id) => {
                         let instance = self.instances.get(id);
                         let unknown = || Fault::new("ID-1", "no instance has this id").found(id);
-                        check_re_enrolment(instance.ok_or_else(unknown)?)?;
+                        let instance = instance.ok_or_else(unknown)?;
+                        check_re_enrolment(instance)?;
+                        let own = (instance.kind, instance.subscription.tier, instance.provider.as_ref());
+                        check_same("HS-1", "the instance is of another kind, tier or provider", own, asked)?;
                     }
                 }
                 if self.enrolments.contains_key(digest) {
@@ -62,11 +72,9 @@ impl Replay {
                 Fault::new("HS-1", "the enrolment was for an instance that exists already").found(other)
             );
         }
-        if (enrolment.kind, enrolment.tier) != (registration.kind, registration.tier) {
-            return Err(Fault::new("HS-1", "the enrolment was for another kind or tier")
-                .expected(alloc::format!("{}, {}", enrolment.kind, enrolment.tier))
-                .found(alloc::format!("{}, {}", registration.kind, registration.tier)));
-        }
+        let made = (enrolment.kind, enrolment.tier, enrolment.provider.as_ref());
+        let used = (registration.kind, registration.tier, registration.provider.as_ref());
+        check_same("HS-1", "the enrolment was for another kind, tier or provider", made, used)?;
         Ok(certified(id, registration.key, of_instance(id, decide::register(registration, &self.world)?)))
     }
 
@@ -89,6 +97,21 @@ impl Replay {
         Ok(certified(id, key, self.decided(id, &afresh, at)?))
     }
 
+    /// Whoever operates for a provider enrols that provider's instances alone (ID-3).
+    fn check_own(&self, entry: &Entry, provider: Option<&ProviderId>) -> Result<(), Fault> {
+        let asked = entry.actor.as_deref().and_then(Person::from_path);
+        match asked.as_ref().and_then(Person::provider) {
+            Some(own) if Some(own) != provider => {
+                let message =
+                    "the enrolment is not for an instance of the provider whose operator asked for it";
+                Err(Fault::new("ID-3", message)
+                    .expected(own)
+                    .found(provider.map_or("nobody", ProviderId::as_str)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn enrolment(&self, digest: Digest) -> Result<&Enrolment, Fault> {
         self.enrolments
             .get(&digest)
@@ -101,6 +124,19 @@ impl Replay {
         check_use(Usable { afresh: instance.is_some(), approved, used, expires }, at)?;
         Ok(enrolment)
     }
+}
+
+/// Kind, tier and provider.
+type Whom<'a> = (Kind, Tier, Option<&'a ProviderId>);
+
+fn check_same(rule: &str, message: &str, expected: Whom<'_>, found: Whom<'_>) -> Result<(), Fault> {
+    let shown = |(kind, tier, provider): Whom<'_>| {
+        alloc::format!("{kind}, {tier}, of {}", provider.map_or("nobody", ProviderId::as_str))
+    };
+    if expected == found {
+        return Ok(());
+    }
+    Err(Fault::new(rule, message).expected(shown(expected)).found(shown(found)))
 }
 
 /// The same with a certificate over the key, before whatever is due.

@@ -9,8 +9,8 @@ use governance::event::Sealed;
 use governance::lifecycle::transition;
 use governance::reconcile::{federation_events, reconcile};
 use governance::{
-    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, Rollout, Span, State,
-    Tier, Timestamp, TrustDomain, World, WorldEvent,
+    Authority, Digest, Event, Instance, InstanceEvent, InstanceId, InstanceKey, Kind, ProviderId, Rollout,
+    Span, State, Tier, Timestamp, TrustDomain, World, WorldEvent,
 };
 use proof::{Checking, KeyId, KeysDocument, PublicKey, Purpose, RootKeys};
 
@@ -32,6 +32,7 @@ const SIGNS_MAX: usize = 4_096;
 pub(super) struct Enrolment {
     pub(super) kind: Kind,
     pub(super) tier: Tier,
+    pub(super) provider: Option<ProviderId>,
     pub(super) expires: Timestamp,
     pub(super) used: bool,
     /// The instance that is to enrol afresh; none: a new one.
@@ -55,6 +56,8 @@ pub(super) struct Replay {
     /// Keys of instances that signed requests, ready for use.
     pub(super) keys_ready: BTreeMap<InstanceId, PublicKey>,
     pub(super) enrolments: BTreeMap<Digest, Enrolment>,
+    /// Matrices and catalogues of the Organism that were published, by their digests.
+    pub(super) documents: BTreeSet<Digest>,
     /// Requests that may not come again: when they were made, whose they are, their nonce.
     pub(super) nonces: BTreeSet<(Timestamp, InstanceId, [u8; 16])>,
     /// Commitments so far, those of them that were opened, and instances whose labels were not.
@@ -84,6 +87,7 @@ impl Replay {
             instances: BTreeMap::new(),
             keys_ready: BTreeMap::new(),
             enrolments: BTreeMap::new(),
+            documents: BTreeSet::new(),
             nonces: BTreeSet::new(),
             committed: 0,
             opened: 0,
@@ -409,7 +413,7 @@ impl Replay {
                     self.world_at = at;
                 }
                 self.world.apply(event, at);
-                self.note_world(event, entry.actor.as_deref());
+                self.note_world(event, entry);
             }
             Event::Instance(id, event) => {
                 self.instance_at.insert(*id, at);
@@ -423,21 +427,27 @@ impl Replay {
         }
     }
 
-    fn note_world(&mut self, event: &WorldEvent, actor: Option<&str>) {
+    fn note_world(&mut self, event: &WorldEvent, entry: &Entry) {
         match event {
+            WorldEvent::MatrixPublished { .. } | WorldEvent::CataloguePublished { .. } => {
+                if let Evidence::Document(document) = &entry.evidence {
+                    self.documents.insert(document.digest());
+                }
+            }
             WorldEvent::KeysPublished { .. } => {
                 if let Some(keys) = self.decision.keys.take() {
                     self.keys = Some(keys);
                 }
             }
-            WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance } => {
+            WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance } => {
                 let enrolment = Enrolment {
                     kind: *kind,
                     tier: *tier,
+                    provider: provider.clone(),
                     expires: *expires,
                     used: false,
                     instance: *instance,
-                    asked: actor.unwrap_or_default().to_string(),
+                    asked: entry.actor.clone().unwrap_or_default(),
                     approved: false,
                 };
                 self.enrolments.insert(*digest, enrolment);

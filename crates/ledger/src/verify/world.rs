@@ -51,12 +51,13 @@ impl Replay {
             }
             WorldEvent::OrderAccepted { .. } => self.ordered(position, entry, keys),
             WorldEvent::MatrixPublished { .. } => {
+                self.check_new(entry, "RL-5")?;
                 let matrix: Matrix =
                     evidence(entry)?.open(Typ::Release, &keys.organism).map_err(unsigned("RL-5"))?;
-                let another = (matrix != self.world.matrix).then_some(WorldEvent::MatrixPublished { matrix });
-                document(Authority::Organism, of_world(another.into_iter().collect()))
+                document(Authority::Organism, of_world([WorldEvent::MatrixPublished { matrix }].into()))
             }
             WorldEvent::CataloguePublished { .. } => {
+                self.check_new(entry, "EN-1")?;
                 let catalogue: Catalogue =
                     evidence(entry)?.open(Typ::Release, &keys.organism).map_err(unsigned("EN-1"))?;
                 let command = WorldCommand::PublishCatalogue { catalogue };
@@ -67,6 +68,17 @@ impl Replay {
             }
             _ => Ok(Decision::new(at, position, Basis::Federation, self.governed(entry, event)?)),
         }
+    }
+
+    /// A document of the Organism takes the place of another once: it has no number by which it could be told that it was itself
+    /// replaced since, so that whoever hands it in again decides in the Organism's place (AU-1).
+    fn check_new(&self, entry: &Entry, rule: &str) -> Result<(), Fault> {
+        let digest = evidence(entry)?.digest();
+        if self.documents.contains(&digest) {
+            let message = "what the Organism signed was published before, and replaced since or in force";
+            return Err(Fault::new(rule, message).found(digest));
+        }
+        Ok(())
     }
 
     /// The first entries: the federation founded under the root keys (AU-4).

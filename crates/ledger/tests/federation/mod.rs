@@ -351,12 +351,42 @@ impl Federation {
         id
     }
 
+    /// The same for a provider's instance, asked for by somebody.
+    pub fn register_of(&mut self, n: u8, kind: Kind, tier: Tier, whose: &str, by: &str) {
+        self.count = self.count.wrapping_add(1);
+        let digest = Digest::of(&[n, self.count]);
+        let expires = self.at + self.world.constitution.enrolment_lifetime;
+        let (provider, instance) = (Some(whose.parse().unwrap()), None);
+        let created = WorldEvent::EnrolmentCreated {
+            digest,
+            kind,
+            tier,
+            provider: provider.clone(),
+            expires,
+            instance,
+        };
+        self.decision(None, Some(by), vec![created], vec![]);
+        let registration = Registration { kind, provider, ..self.registration(n, tier, digest) };
+        let key = registration.key;
+        let registered = decide::register(&registration, &self.world).unwrap();
+        self.decision(None, None, vec![], registered.into_iter().map(|event| (id_of(n), event)).collect());
+        self.certify(id_of(n), key);
+    }
+
+    /// Somebody suspends instance `n`.
+    pub fn suspend_by(&mut self, n: u8, by: &str) {
+        let id = id_of(n);
+        let events = decide::decide(&self.instances[&id], &Command::Suspend, &self.world, self.at).unwrap();
+        self.decision(None, Some(by), vec![], events.into_iter().map(|event| (id, event)).collect());
+        self.reconcile(id);
+    }
+
     pub fn enrol(&mut self, n: u8, tier: Tier) -> Digest {
         self.count = self.count.wrapping_add(1);
         let digest = Digest::of(&[n, self.count]);
         let expires = self.at + self.world.constitution.enrolment_lifetime;
-        let (kind, instance) = (Kind::SaasShared, None);
-        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance };
+        let (kind, provider, instance) = (Kind::SaasShared, None, None);
+        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance };
         self.decision(None, Some(OPERATOR), vec![created], vec![]);
         digest
     }
@@ -367,8 +397,9 @@ impl Federation {
         let digest = Digest::of(&[n, self.count]);
         let expires = self.at + self.world.constitution.enrolment_lifetime;
         let instance = &self.instances[&id_of(n)];
-        let (kind, tier, instance) = (instance.kind, instance.subscription.tier, Some(instance.id));
-        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, expires, instance };
+        let (kind, tier) = (instance.kind, instance.subscription.tier);
+        let (provider, instance) = (instance.provider.clone(), Some(instance.id));
+        let created = WorldEvent::EnrolmentCreated { digest, kind, tier, provider, expires, instance };
         self.decision(None, Some(OPERATOR), vec![created], vec![]);
         digest
     }

@@ -29,6 +29,7 @@ pub fn all() -> Vec<(&'static str, Federation)> {
         ("security", security()),
         ("away", away()),
         ("the law of tomorrow", tomorrow()),
+        ("of providers", of_providers()),
     ]
 }
 
@@ -317,5 +318,39 @@ fn tomorrow() -> Federation {
         f.sweep();
         reports(&mut f);
     }
+    f
+}
+
+/// Instances of providers, enrolled by their people too, in other kinds and tiers; a rollout for labelled ones and one for a
+/// provider's.
+fn of_providers() -> Federation {
+    let mut f = fleet();
+    for (n, kind, tier, whose, by) in [
+        (9, Kind::Dedicated, Tier::Enterprise, "acme", "provider/acme/alice"),
+        (10, Kind::WhiteLabel, Tier::Custom, "globex", super::OPERATOR),
+        (11, Kind::Dedicated, Tier::Enterprise, "acme", super::OPERATOR),
+    ] {
+        f.register_of(n, kind, tier, whose, by);
+        f.ready(n);
+        f.report(n);
+    }
+    f.suspend_by(9, "provider/acme/alice");
+    f.command(id_of(9), &Command::Reactivate, None);
+    for (version, restriction) in [
+        ("0.1.1", Restriction { label: vec!["number-9".parse().unwrap()], ..Restriction::default() }),
+        ("0.1.2", Restriction { provider: vec!["acme".parse().unwrap()], ..Restriction::default() }),
+        ("0.1.3", Restriction { kind: vec![Kind::WhiteLabel], ..Restriction::default() }),
+    ] {
+        f.wait(Span::hours(1));
+        f.try_publish_to(&Federation::release(version, Class::Minor), restriction, vec![]).unwrap();
+        f.sweep();
+        for n in f.offered() {
+            f.upgrade(n);
+        }
+    }
+    f.wait(Span::hours(25));
+    reports(&mut f);
+    (9..=11).for_each(|n| f.report(n));
+    f.sweep();
     f
 }
