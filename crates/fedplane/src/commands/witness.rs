@@ -241,20 +241,23 @@ impl Federation {
         Ok(true)
     }
 
-    /// The document opened, where it is newer than what is known.
+    /// The document opened, where it is newer than what is known. The root keys open the first one alone: Founder keys that
+    /// gave way to others name nobody's key any more, however high the serial (AU-4).
     fn next(&self, document: &Jws) -> Result<Option<KeysDocument>, String> {
-        let by_root = || KeysDocument::open(document, &self.root).map_err(|error| error.to_string());
-        let Some(known) = &self.keys else { return by_root().map(Some) };
+        let Some(known) = &self.keys else {
+            return KeysDocument::open(document, &self.root).map(Some).map_err(|error| error.to_string());
+        };
         let claimed: KeysDocument = document.parse_unverified().map_err(|error| error.to_string())?;
         if claimed.serial <= known.serial {
             return Ok(None);
         }
-        // By the Founder keys that the last one names, or by those that all trust began with.
-        let next = known.open_successor(document).map_err(|error| error.to_string());
-        next.or_else(|error| {
-            by_root().ok().filter(|next| next.trust_domain == known.trust_domain).ok_or(error)
+        known.open_successor(document).map(Some).map_err(|error| {
+            format!(
+                "its keys document {} does not follow {}, the last one seen: {error}; where the Founder keys gave way to \
+                 others twice since, start again with the new ones as --root",
+                claimed.serial, known.serial
+            )
         })
-        .map(Some)
     }
 
     /// The keys that may sign its log now.
@@ -339,6 +342,13 @@ mod tests {
         assert_eq!(take(&signed(&keys(3, 13, 2), &[1, 2])), Ok(true));
         assert_eq!(take(&signed(&keys(4, 14, 2), &[2])), Ok(true));
         assert_eq!(take(&second), Ok(false));
+        // The root keys have given way: whoever stole them since names no key, by no serial.
+        for serial in [5, u64::MAX] {
+            let refused = take(&signed(&keys(serial, 15, 1), &[1])).unwrap_err();
+            assert!(refused.contains("new ones as --root"), "{refused}");
+        }
+        // Nor does a rotation count that was missed.
+        assert!(take(&signed(&keys(6, 16, 4), &[3, 4])).is_err());
         assert_eq!(federation.log_keys(within), [key_of(14)]);
     }
 
