@@ -3,7 +3,7 @@
 //! Never cosigns by itself: `server::witness` judges. Never believes a plane: whose keys sign a log is said by verifier
 //! keys, or by a keys document that the root keys signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +26,10 @@ use crate::connect::tls_failure;
 use crate::folder::read_root_keys;
 use crate::secrets::SecretArgs;
 use crate::{Failure, Output};
+
+mod origins;
+
+use origins::{ClaimError, NAMED, Origins};
 
 /// Pause between two looks at a federation's keys document, when nobody asks for a key that is not known.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -96,10 +100,17 @@ pub async fn run(args: WitnessArgs, out: &Output) -> Result<(), Failure> {
         Witness::open(&args.data, args.name.clone(), signer, Arc::new(SystemClock)).map_err(failed)?;
     let kept = store::Folder::open(args.data.join("keys"));
     let kept = kept.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
+    let origins = Origins::open(args.data.join("origins"));
+    let origins = origins.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
+    let taken = |error: ClaimError| {
+        Failure::new("origin-taken", "LG-2", error.to_string(), "a log's keys are named by one alone")
+    };
+    args.log.iter().try_for_each(|key| origins.claim(key.name(), NAMED)).map_err(taken)?;
     for federation in &mut followed {
         federation.take_up(&kept)?;
+        federation.claim(&origins, federation.keys.as_ref()).map_err(taken)?;
     }
-    let logs = Logs { named: args.log.clone(), followed, kept };
+    let logs = Logs { named: args.log.clone(), followed, kept, origins };
     logs.tell(&witness).map_err(failed)?;
     if !logs.followed.is_empty() {
         witness.follow();
@@ -149,9 +160,14 @@ fn followed(args: &WitnessArgs) -> Result<Vec<Federation>, Failure> {
     let tls = || trust::tls::unverified_client_config().map_err(|error| tls_failure(&error));
     let one = |(root, url): (&PathBuf, &String)| {
         let (root, public) = (read_root_keys(root)?, Public::new(url, tls()?)?);
-        Ok(Federation { root, public, url: url.clone(), keys: None })
+        Ok(Federation { root, public, url: url.clone(), keys: None, told: None })
     };
-    args.root.iter().zip(&args.url).map(one).collect()
+    let followed = args.root.iter().zip(&args.url).map(one).collect::<Result<Vec<_>, Failure>>()?;
+    let apart: BTreeSet<String> = followed.iter().map(Federation::owner).collect();
+    if apart.len() < followed.len() {
+        return Err(Failure::usage("the same root keys are said twice", "say each federation once"));
+    }
+    Ok(followed)
 }
 
 /// The logs to witness, and where it is said by which keys they are signed.
@@ -159,6 +175,7 @@ struct Logs {
     named: Vec<NoteKey>,
     followed: Vec<Federation>,
     kept: store::Folder,
+    origins: Origins,
 }
 
 impl Logs {
@@ -181,12 +198,12 @@ impl Logs {
         while !self.followed.is_empty() {
             let mut all = true;
             for federation in &mut self.followed {
-                match federation.look(&self.kept).await {
+                match federation.look(&self.kept, &self.origins).await {
                     Ok(true) => tracing::info!(url = federation.url, "another keys document counts"),
                     Ok(false) => {}
                     Err(error) => {
                         all = false;
-                        tracing::warn!(url = federation.url, %error, "no keys document was had");
+                        federation.tell(&error);
                     }
                 }
             }
@@ -208,6 +225,17 @@ struct Federation {
     url: String,
     /// The newest keys document seen: an older one counts no more, whoever serves it (AU-4).
     keys: Option<KeysDocument>,
+    /// What kept it from having keys last: told as an error once.
+    told: Option<String>,
+}
+
+/// Why no keys document was had.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum NoKeys {
+    #[error("{0}")]
+    Away(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Federation {
@@ -230,15 +258,52 @@ impl Federation {
         Ok(())
     }
 
+    /// As whose its log is known, whatever its address.
+    fn owner(&self) -> String {
+        format!("the root keys {}", self.path().trim_end_matches(".json"))
+    }
+
+    /// Makes the log that these keys name this federation's.
+    fn claim(&self, origins: &Origins, keys: Option<&KeysDocument>) -> Result<(), ClaimError> {
+        let origin = keys.and_then(|keys| KeyName::parse(&keys.ledger_origin).ok());
+        origin.map_or(Ok(()), |origin| origins.claim(&origin, &self.owner()))
+    }
+
     /// Asks for the keys document; gives whether a newer one counts from now on.
-    async fn look(&mut self, kept: &store::Folder) -> Result<bool, String> {
+    async fn look(&mut self, kept: &store::Folder, origins: &Origins) -> Result<bool, NoKeys> {
         let file = self.public.file("/keys.json", proof::jws::DOCUMENT_BYTES_MAX as u64).await;
-        let bytes = file.map_err(|error| error.to_string())?.ok_or("it publishes none")?;
-        let document = Jws::parse(&bytes).map_err(|error| error.to_string())?;
-        let Some(next) = self.next(&document)? else { return Ok(false) };
-        kept.write(&self.path(), document.to_json().as_bytes()).map_err(|error| error.to_string())?;
-        self.keys = Some(next);
-        Ok(true)
+        let file = file.map_err(|error| NoKeys::Away(error.to_string()))?;
+        let bytes = file.ok_or_else(|| NoKeys::Away("it publishes none".to_owned()))?;
+        self.take(&bytes, kept, origins).map_err(NoKeys::Refused)
+    }
+
+    /// Takes the document where it is newer, and its log is no other's; kept first. Blocks.
+    fn take(&mut self, bytes: &[u8], kept: &store::Folder, origins: &Origins) -> Result<bool, String> {
+        let document = Jws::parse(bytes).map_err(|error| error.to_string())?;
+        let next = self.next(&document)?;
+        if let Some(next) = &next {
+            self.claim(origins, Some(next)).map_err(|error| error.to_string())?;
+            kept.write(&self.path(), document.to_json().as_bytes()).map_err(|error| error.to_string())?;
+        }
+        let newer = next.is_some();
+        self.keys = next.or(self.keys.take());
+        self.told = None;
+        Ok(newer)
+    }
+
+    /// Tells why no keys document was had; what is refused, as an error, once.
+    fn tell(&mut self, why: &NoKeys) {
+        let (url, error) = (&self.url, why.to_string());
+        match why {
+            NoKeys::Away(_) => tracing::warn!(url, error, "no keys document was had"),
+            NoKeys::Refused(_) if self.told.as_ref() == Some(&error) => {
+                tracing::debug!(url, error, "the keys document is refused still");
+            }
+            NoKeys::Refused(_) => {
+                tracing::error!(url, error, "the keys document is refused: none of its keys is taken (AU-4)");
+                self.told = Some(error);
+            }
+        }
     }
 
     /// The document opened, where it is newer than what is known. The root keys open the first one alone: Founder keys that
@@ -313,7 +378,13 @@ mod tests {
     fn following(founder: u8) -> Federation {
         let url = "https://127.0.0.1:1".to_owned();
         let public = Public::new(&url, trust::tls::unverified_client_config().unwrap()).unwrap();
-        Federation { root: KeySet::single(*secret(founder).public_key()), public, url, keys: None }
+        Federation {
+            root: KeySet::single(*secret(founder).public_key()),
+            public,
+            url,
+            keys: None,
+            told: None,
+        }
     }
 
     #[test]
@@ -353,6 +424,32 @@ mod tests {
     }
 
     #[test]
+    fn lg_2_no_federation_names_the_keys_of_anothers_log() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = store::Folder::open(place.path().join("keys")).unwrap();
+        let origins = || Origins::open(place.path().join("origins")).unwrap();
+        let within = Timestamp::from_millis(2_000);
+        let (mut own, mut other) = (following(1), following(5));
+        let document = |serial, ledger, founder| {
+            signed(&keys(serial, ledger, founder), &[founder]).to_json().into_bytes()
+        };
+        assert_eq!(own.take(&document(1, 11, 1), &kept, &origins()), Ok(true));
+        // The same trust domain and origin, by another Founder: now, and after a start anew.
+        for serial in [1, 2] {
+            let refused = other.take(&document(serial, 55, 5), &kept, &origins()).unwrap_err();
+            for part in [own.owner(), other.owner(), "fed.example/ledger".to_owned()] {
+                assert!(refused.contains(&part), "{part}: {refused}");
+            }
+            assert!(other.log_keys(within).is_empty());
+            other = following(5);
+            other.take_up(&kept).unwrap();
+            assert!(other.keys.is_none(), "nor is it kept, for no start to fail by it");
+        }
+        assert_eq!(own.take(&document(2, 12, 1), &kept, &origins()), Ok(true));
+        assert_eq!(own.log_keys(within), [key_of(12)]);
+    }
+
+    #[test]
     fn au_4_what_was_seen_is_not_forgotten() {
         let place = tempfile::tempdir().unwrap();
         let kept = store::Folder::open(place.path()).unwrap();
@@ -388,6 +485,10 @@ mod tests {
         let root = root.display();
         assert_eq!(read(&format!("--root {root} --url https://a")), Ok(1));
         assert_eq!(read(&format!("--root {root} --root {root} --url https://a")), Err("usage".to_owned()));
+        assert_eq!(
+            read(&format!("--root {root} --url https://a --root {root} --url https://b")),
+            Err("usage".to_owned())
+        );
         assert!(read(&format!("--root {root}")).is_err());
         assert!(read("--log nonsense").is_err());
     }
