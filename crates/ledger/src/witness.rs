@@ -87,8 +87,13 @@ pub enum Refusal {
         found: Hash,
     },
     /// Not proved to begin with what was cosigned.
-    #[error("it is not proved to begin with what was cosigned last: {0}")]
-    Inconsistent(TreeError),
+    #[error("it is not proved to begin with what was cosigned last: {why}")]
+    Inconsistent {
+        /// What is wrong with the proof.
+        why: TreeError,
+        /// Whether no proof belongs there: it is what was cosigned last, or nothing was.
+        needless: bool,
+    },
 }
 
 /// What a signed checkpoint says against its log.
@@ -185,7 +190,10 @@ impl AddCheckpoint {
         if forked {
             return Err(Refusal::Forked { known: *known, found: head.root });
         }
-        verify_consistency(known, head, &self.proof).map_err(Refusal::Inconsistent)?;
+        verify_consistency(known, head, &self.proof).map_err(|why| Refusal::Inconsistent {
+            why,
+            needless: head == known || *known == TreeHead::EMPTY,
+        })?;
         Ok(checkpoint)
     }
 }
@@ -206,15 +214,15 @@ impl Refusal {
             Self::Unsigned { .. } => 403,
             Self::UnknownOrigin(_) => 404,
             Self::Elsewhere { .. } | Self::Forked { .. } => 409,
-            Self::Inconsistent(_) => 422,
+            Self::Inconsistent { .. } => 422,
         }
     }
 
-    /// What the checkpoint, which the log's own key signed, is evidence of: to be kept.
+    /// What the checkpoint, which the log's own key signed, is evidence of: to be kept. What was cosigned already is none.
     pub const fn suspicion(&self) -> Option<Suspicion> {
         match self {
             Self::Forked { .. } | Self::Elsewhere { forked: true, .. } => Some(Suspicion::Forked),
-            Self::Inconsistent(_) => Some(Suspicion::Unproved),
+            Self::Inconsistent { needless: false, .. } => Some(Suspicion::Unproved),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //! Never lets a cosignature go before the head that it is over is on the disk; never forgets a head, whatever it is asked;
 //! keeps what a log's own key signed against it. Whom it answers it does not ask: the log's signature says who speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ pub struct Witness {
     path: PathBuf,
     logs: Mutex<BTreeMap<KeyName, Arc<Mutex<Log>>>>,
     news: News,
+    /// Evidence that could not be kept, and was told.
+    unkept: Mutex<BTreeSet<String>>,
     /// Held while the witness runs; the system lets go of it whatever happens.
     _lock: File,
 }
@@ -106,7 +108,17 @@ impl Witness {
         let key = WitnessKey::new(name, signer.public_key().as_bytes())
             .map_err(|error| StartError::Document { path: path.to_path_buf(), why: error.to_string() })?;
         let (logs, path) = (Mutex::default(), path.to_path_buf());
-        Ok(Self { key, signer, clock, folder, path, logs, news: News::default(), _lock: lock })
+        Ok(Self {
+            key,
+            signer,
+            clock,
+            folder,
+            path,
+            logs,
+            news: News::default(),
+            unkept: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// The key that its cosignatures verify with.
@@ -197,7 +209,10 @@ impl Witness {
         let checkpoint = match request.judge(&known, &log.keys) {
             Ok(checkpoint) => checkpoint,
             Err(refusal) => {
-                self.suspect(&refusal, &request, log.last.as_ref());
+                let (keys, last) = (log.keys.clone(), log.last.clone());
+                // The log's own questions do not wait until evidence is on the disk.
+                drop(log);
+                self.suspect(&refusal, &request, &keys, last.as_ref());
                 return Err(refusal.into());
             }
         };
@@ -216,39 +231,55 @@ impl Witness {
         Ok(line)
     }
 
-    /// Keeps what a log's own key signed against it, beside what was cosigned, and says so.
-    fn suspect(&self, refusal: &Refusal, request: &AddCheckpoint, last: Option<&SignedCheckpoint>) {
+    /// Keeps what a log's own key signed against it, beside what was cosigned, and says so: as an error once.
+    fn suspect(
+        &self,
+        refusal: &Refusal,
+        request: &AddCheckpoint,
+        keys: &[NoteKey],
+        last: Option<&SignedCheckpoint>,
+    ) {
         let Some(suspicion) = refusal.suspicion() else { return };
-        let checkpoint = request.checkpoint().unverified();
-        let kind = match suspicion {
-            Suspicion::Forked => "forked",
-            Suspicion::Unproved => "unproved",
+        // Without the signatures and the proof that came with it: anyone could fill the disk with those.
+        let bare = keys.iter().find_map(|key| request.checkpoint().bare(key).ok());
+        let Some(asked) = bare else { return };
+        let (kind, why) = match suspicion {
+            Suspicion::Forked => (
+                "forked",
+                "EVIDENCE: the log signed two histories; tell whoever relies on it, and its Founder",
+            ),
+            Suspicion::Unproved => {
+                ("unproved", "the log's key signed what is not proved to go on from what was cosigned")
+            }
         };
-        let origin = checkpoint.origin();
-        let name = Digest::of(checkpoint.to_string().as_bytes());
+        let origin = asked.unverified().origin();
+        let name = Digest::of(asked.unverified().to_string().as_bytes());
         let path = format!("evidence/{kind}/{name}.txt");
+        let file = self.path.join(&path);
         let cosigned = last.map(ToString::to_string).unwrap_or_default();
-        let text = format!("{refusal}\n\n=== cosigned ===\n{cosigned}\n=== asked ===\n{request}");
+        let text = format!("{refusal}\n\n=== cosigned ===\n{cosigned}\n=== asked ===\n{asked}");
+        // One piece after the other: so many are kept, and each is told once.
+        let mut unkept = held(&self.unkept);
         let kept = match self.folder.read(&path) {
-            Ok(Some(_)) => Ok("before"),
+            Ok(Some(_)) => {
+                tracing::debug!(%origin, %refusal, file = %file.display(), "{why}, as before (LG-2)");
+                return;
+            }
             Ok(None) if self.kept(kind) >= EVIDENCE_MAX => {
                 Err(std::io::Error::other("there is as much of it as is kept: move it away"))
             }
-            Ok(None) => self.folder.write(&path, text.as_bytes()).map(|()| "now"),
+            Ok(None) => self.folder.write(&path, text.as_bytes()),
             Err(error) => Err(error),
         };
-        let file = self.path.join(&path);
-        match (suspicion, kept) {
-            (_, Err(error)) => {
+        match kept {
+            Ok(()) => tracing::error!(%origin, %refusal, file = %file.display(), "{why} (LG-2)"),
+            // What is not on the disk is told whole, as far as it is remembered that it was.
+            Err(_) if unkept.contains(&path) => {}
+            Err(error) => {
+                if unkept.len() < EVIDENCE_MAX {
+                    unkept.insert(path);
+                }
                 tracing::error!(%origin, %error, text, "EVIDENCE AGAINST THE LOG CANNOT BE KEPT (LG-2)");
-            }
-            (Suspicion::Forked, Ok(kept)) => {
-                let why = "EVIDENCE: the log signed two histories (LG-2); tell whoever relies on it, and its Founder";
-                tracing::error!(%origin, %refusal, kept, file = %file.display(), "{why}");
-            }
-            (Suspicion::Unproved, Ok(kept)) => {
-                let why = "the log's key signed what is not proved to go on from what was cosigned (LG-2)";
-                tracing::error!(%origin, %refusal, kept, file = %file.display(), "{why}");
             }
         }
     }

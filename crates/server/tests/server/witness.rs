@@ -119,7 +119,8 @@ async fn lg_2_a_witness_cosigns_keeps_evidence_and_forgets_nothing() {
     };
     let (forks, unproved) = (evidence("forked"), evidence("unproved"));
     assert_eq!((forks.len(), unproved.len()), (1, 1));
-    for part in [asked(&forged, 25, 25), head(25, log.hashes()).unwrap().root.to_string()] {
+    let bare = asked(&forged, 25, 25).split_once("\n\n").unwrap().1.to_owned();
+    for part in [bare, head(25, log.hashes()).unwrap().root.to_string()] {
         assert!(forks[0].contains(&part), "{part} in\n{}", forks[0]);
     }
     let note = forks[0].split("=== cosigned ===\n").nth(1).unwrap().split("\n=== asked").next().unwrap();
@@ -132,6 +133,46 @@ async fn lg_2_a_witness_cosigns_keeps_evidence_and_forgets_nothing() {
     let request = asked(&log, 25, 40);
     cosigned(add(&serving, request.clone()).await, &request);
     serving.stop().await;
+}
+
+/// What is public already, with a spoilt proof, is no evidence; what is evidence is kept without what a stranger added to it.
+#[test]
+fn lg_2_no_stranger_fills_a_witness_with_evidence() {
+    let (place, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+    let folder = place.path().join("witness");
+    let witness = witnessing(&folder, &key);
+    let log = history(40, 40, 0);
+    let junk = |size: u64, new: u64, n: u8| {
+        let good = AddCheckpoint::parse(asked(&log, new, new).as_bytes()).unwrap();
+        AddCheckpoint::new(size, vec![ledger::Hash::new([n; 32])], good.checkpoint().clone()).unwrap()
+    };
+    let kept = || fs::read_dir(folder.join("evidence/unproved")).map_or(0, Iterator::count);
+    let refused = |request: String| witness.add(request.as_bytes()).unwrap_err();
+    refused(junk(0, 20, 1).to_string());
+    assert_eq!(kept(), 0, "nothing was cosigned: nothing is contradicted");
+    witness.add(asked(&log, 0, 20).as_bytes()).unwrap();
+    for n in 0..5 {
+        let refusal = refused(junk(20, 20, n).to_string());
+        assert!(refusal.to_string().contains("not proved"), "{refusal}");
+        refused(junk(20, 10, n).to_string());
+    }
+    assert_eq!(kept(), 0, "it is what was cosigned");
+    // One piece for a checkpoint, whatever comes with it.
+    for n in 0..5 {
+        let stranger = SeedKey::new([n + 50; 32]);
+        let by =
+            ledger::WitnessKey::new("stranger.example".parse().unwrap(), stranger.public_key().as_bytes());
+        let mut signed = junk(20, 30, n).checkpoint().clone();
+        let line = by.unwrap().cosign(signed.unverified(), 7, |message| stranger.sign(message)).unwrap();
+        signed.attach(line).unwrap();
+        refused(AddCheckpoint::new(20, vec![ledger::Hash::new([n; 32])], signed).unwrap().to_string());
+    }
+    assert_eq!(kept(), 1);
+    let file = fs::read_dir(folder.join("evidence/unproved")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(file).unwrap();
+    assert!(!text.contains("stranger.example"), "{text}");
+    let note = text.split("=== asked ===\n").nth(1).unwrap();
+    SignedCheckpoint::parse(note.as_bytes()).unwrap().verify(&log_key()).unwrap();
 }
 
 fn open_key(key: &SigningKey) -> ledger::WitnessKey {
