@@ -210,4 +210,10 @@ fn lg_2_what_a_plane_publishes_is_cosigned_by_witnesses_of_others() {
     plane.ends();
     one.ends();
     two.ends();
+    // The log is the root keys' that named it: nobody else's word counts for it beside theirs.
+    let again = "witness --listen 127.0.0.1:0 --name one.example --key one.key --data one";
+    let refused = place.refused(&format!("{again} --log {log}"));
+    for part in ["origin-taken", "the root keys", "--log"] {
+        assert!(refused.contains(part), "{refused}");
+    }
 }

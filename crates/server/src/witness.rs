@@ -16,7 +16,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use governance::{Digest, Span, Timestamp};
+use governance::{Digest, Span, Timestamp, TrustDomain};
 use ledger::note::NoteSignature;
 use ledger::witness::{AddCheckpoint, REQUEST_BYTES_MAX, Refusal, SIZE_TYPE, Suspicion};
 use ledger::{KeyName, NoteKey, SignedCheckpoint, TreeHead, WitnessKey};
@@ -25,7 +25,7 @@ use plane::publication::Files as _;
 use proof::Sign as _;
 use store::Folder;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust::{Signer, SigningKey};
@@ -61,9 +61,17 @@ pub struct Witness {
 /// What is known of who signs which log, where somebody looks for that.
 #[derive(Default)]
 struct News {
-    /// When it was looked for last; none, where nobody does.
-    looked: Mutex<Option<Timestamp>>,
-    wanted: Notify,
+    /// Whose keys are looked for, by the name that they are followed under.
+    followed: Mutex<BTreeMap<String, Followed>>,
+    /// Told whenever a key or a log was asked for that is not known.
+    wanted: watch::Sender<()>,
+}
+
+/// A federation whose keys are looked for.
+struct Followed {
+    /// Whose logs it may name; none, before anything is known of it.
+    domain: Option<TrustDomain>,
+    looked: Timestamp,
 }
 
 /// A log, held by one request at a time: look, judge, store and cosign are one step.
@@ -132,31 +140,46 @@ impl Witness {
         logs.into_iter().map(|(origin, log)| (origin, held(&log).head())).collect()
     }
 
-    /// Says that somebody looks for the keys of logs: before he has looked again, no unknown key or log is refused, for a log
-    /// may have taken another key just now. It is told to come again.
-    pub fn follow(&self) {
-        held(&self.news.looked).get_or_insert(Timestamp::from_millis(0));
+    /// Says that somebody looks for the keys of a federation, under a name of his own for it: before he has looked again, no
+    /// unknown key or log of it is refused, for it may have taken another key just now. It is told to come again. Of which
+    /// trust domain it is may not be known yet: then every log that nobody else names may be its log.
+    pub fn follow(&self, name: &str, domain: Option<&TrustDomain>) {
+        let followed = Followed { domain: domain.cloned(), looked: Timestamp::from_millis(0) };
+        held(&self.news.followed).insert(name.to_owned(), followed);
     }
 
-    /// Says that all keys are known that there are at this moment.
-    pub fn looked(&self) {
-        *held(&self.news.looked) = Some(self.clock.now());
+    /// Says that all keys of this federation are known that there are at this moment.
+    pub fn looked(&self, name: &str, domain: &TrustDomain) {
+        let followed = Followed { domain: Some(domain.clone()), looked: self.clock.now() };
+        held(&self.news.followed).insert(name.to_owned(), followed);
     }
 
-    /// Waits until a key or a log was asked for that is not known.
-    pub async fn wanted(&self) {
-        self.news.wanted.notified().await;
+    /// Changes when a key or a log was asked for that is not known.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<()> {
+        self.news.wanted.subscribe()
     }
 
     /// Whether it is not known well enough that a key or a log is none: then somebody is to look.
     fn is_news(&self, refusal: &Refusal) -> bool {
-        let unknown = matches!(refusal, Refusal::UnknownOrigin(_) | Refusal::Unsigned { .. });
-        let looked = *held(&self.news.looked);
-        let old = looked.is_some_and(|looked| self.clock.now().since(looked) > LOOKED_WITHIN);
-        if unknown && old {
-            self.news.wanted.notify_one();
+        let (origin, may_be_new) = match refusal {
+            Refusal::UnknownOrigin(origin) => (origin, true),
+            Refusal::Unsigned { origin, .. } => (origin, false),
+            _ => return false,
+        };
+        let followed = held(&self.news.followed);
+        let its = |one: &&Followed| one.domain.as_ref().is_some_and(|domain| is_of(origin, domain));
+        let mut owners = followed.values().filter(its).peekable();
+        let old = |one: &Followed| self.clock.now().since(one.looked) > LOOKED_WITHIN;
+        let news = if owners.peek().is_some() {
+            owners.any(old)
+        } else {
+            may_be_new && followed.values().any(|one| one.domain.is_none())
+        };
+        if news {
+            self.news.wanted.send_replace(());
         }
-        unknown && old
+        news
     }
 
     /// Cosigns the log of this name while one of these keys signs it; takes up what it cosigned before. Keys that it had
@@ -288,6 +311,11 @@ impl Witness {
     fn kept(&self, kind: &str) -> usize {
         fs::read_dir(self.path.join("evidence").join(kind)).map_or(0, Iterator::count)
     }
+}
+
+/// Whether a log may be named by the keys document of this trust domain.
+fn is_of(origin: &KeyName, domain: &TrustDomain) -> bool {
+    origin.as_str().strip_prefix(domain.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use proof::{Jws, KeysDocument, Purpose, RootKeys};
 use serde::Serialize;
 use server::SystemClock;
 use server::witness::Witness;
+use tokio::task::JoinSet;
 use trust::KeySource;
 
 use super::serve::{log_to_stderr, told_to_end};
@@ -35,6 +36,8 @@ use origins::{ClaimError, NAMED, Origins};
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The same at least.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long a keys document is waited for, from the question to its last byte.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs a witness, which cosigns the checkpoints of ledgers, until SIGTERM or SIGINT.
 #[derive(Args, Clone, Debug)]
@@ -98,22 +101,27 @@ pub async fn run(args: WitnessArgs, out: &Output) -> Result<(), Failure> {
     };
     let witness =
         Witness::open(&args.data, args.name.clone(), signer, Arc::new(SystemClock)).map_err(failed)?;
-    let kept = store::Folder::open(args.data.join("keys"));
-    let kept = kept.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
-    let origins = Origins::open(args.data.join("origins"));
-    let origins = origins.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
-    let taken = |error: ClaimError| {
-        Failure::new("origin-taken", "LG-2", error.to_string(), "a log's keys are named by one alone")
+    let memory = Memory::open(&args.data);
+    let memory = memory.map_err(|error| Failure::file(&args.data, "make a folder in it", &error))?;
+    let taken = |error: ClaimError| match &error {
+        ClaimError::Taken { .. } => {
+            Failure::new("origin-taken", "LG-2", error.to_string(), "a log's keys are named by one alone")
+        }
+        ClaimError::File { path, error } => Failure::file(path, "use", error),
     };
-    args.log.iter().try_for_each(|key| origins.claim(key.name(), NAMED)).map_err(taken)?;
-    for federation in &mut followed {
-        federation.take_up(&kept)?;
-        federation.claim(&origins, federation.keys.as_ref()).map_err(taken)?;
+    let mut named: BTreeMap<&KeyName, Vec<NoteKey>> = BTreeMap::new();
+    for key in &args.log {
+        named.entry(key.name()).or_default().push(key.clone());
     }
-    let logs = Logs { named: args.log.clone(), followed, kept, origins };
-    logs.tell(&witness).map_err(failed)?;
-    if !logs.followed.is_empty() {
-        witness.follow();
+    for (origin, keys) in named {
+        memory.origins.claim(origin, NAMED).map_err(taken)?;
+        witness.witness(origin, keys).map_err(failed)?;
+    }
+    for federation in &mut followed {
+        federation.take_up(&memory)?;
+        federation.claim(&memory, federation.keys.as_ref()).map_err(taken)?;
+        federation.tell(&witness).map_err(failed)?;
+        witness.follow(&federation.owner(), federation.keys.as_ref().map(|keys| &keys.trust_domain));
     }
     let witness = Arc::new(witness);
     let serving = server::witness::serve(Arc::clone(&witness), args.listen).await.map_err(failed)?;
@@ -124,14 +132,17 @@ pub async fn run(args: WitnessArgs, out: &Output) -> Result<(), Failure> {
     };
     out.line(&started, || report(&started))?;
     let shutdown = serving.shutdown_handle();
-    let following = tokio::spawn(logs.follow(witness));
+    let (memory, mut following) = (Arc::new(memory), JoinSet::new());
+    for federation in followed {
+        following.spawn(federation.follow(Arc::clone(&memory), Arc::clone(&witness)));
+    }
     let asked = tokio::spawn(async move {
         let signal = told.await;
         tracing::info!(signal, "the witness ends");
         shutdown.cancel();
     });
     let cut = serving.join().await;
-    following.abort();
+    following.abort_all();
     asked.abort();
     if cut > 0 {
         tracing::warn!(connections = cut, "connections were cut: they did not end in time");
@@ -160,7 +171,7 @@ fn followed(args: &WitnessArgs) -> Result<Vec<Federation>, Failure> {
     let tls = || trust::tls::unverified_client_config().map_err(|error| tls_failure(&error));
     let one = |(root, url): (&PathBuf, &String)| {
         let (root, public) = (read_root_keys(root)?, Public::new(url, tls()?)?);
-        Ok(Federation { root, public, url: url.clone(), keys: None, told: None })
+        Ok(Federation { root, public, url: url.clone(), keys: None, origin: None, refused: None })
     };
     let followed = args.root.iter().zip(&args.url).map(one).collect::<Result<Vec<_>, Failure>>()?;
     let apart: BTreeSet<String> = followed.iter().map(Federation::owner).collect();
@@ -170,51 +181,18 @@ fn followed(args: &WitnessArgs) -> Result<Vec<Federation>, Failure> {
     Ok(followed)
 }
 
-/// The logs to witness, and where it is said by which keys they are signed.
-struct Logs {
-    named: Vec<NoteKey>,
-    followed: Vec<Federation>,
-    kept: store::Folder,
+/// What is known of federations, and of whose each log is, on the disk.
+struct Memory {
+    keys: store::Folder,
     origins: Origins,
 }
 
-impl Logs {
-    /// Tells the witness by which keys each log is signed now.
-    fn tell(&self, witness: &Witness) -> Result<(), server::StartError> {
-        let mut logs: BTreeMap<KeyName, Vec<NoteKey>> = BTreeMap::new();
-        let followed = self.followed.iter().flat_map(|federation| federation.log_keys(SystemClock.now()));
-        for key in self.named.iter().cloned().chain(followed) {
-            logs.entry(key.name().clone()).or_default().push(key);
-        }
-        // Of a log that nobody signs any more, nothing is cosigned.
-        for (origin, _) in witness.heads() {
-            logs.entry(origin).or_default();
-        }
-        logs.into_iter().try_for_each(|(origin, keys)| witness.witness(&origin, keys))
-    }
-
-    /// Looks for newer keys documents, for ever.
-    async fn follow(mut self, witness: Arc<Witness>) {
-        while !self.followed.is_empty() {
-            let mut all = true;
-            for federation in &mut self.followed {
-                match federation.look(&self.kept, &self.origins).await {
-                    Ok(true) => tracing::info!(url = federation.url, "another keys document counts"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        all = false;
-                        federation.tell(&error);
-                    }
-                }
-            }
-            match self.tell(&witness) {
-                Ok(()) if all => witness.looked(),
-                Ok(()) => {}
-                Err(error) => tracing::error!(%error, "a log cannot be witnessed"),
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-            let _ = tokio::time::timeout(LOOK_EVERY, witness.wanted()).await;
-        }
+impl Memory {
+    fn open(data: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            keys: store::Folder::open(data.join("keys"))?,
+            origins: Origins::open(data.join("origins"))?,
+        })
     }
 }
 
@@ -225,17 +203,10 @@ struct Federation {
     url: String,
     /// The newest keys document seen: an older one counts no more, whoever serves it (AU-4).
     keys: Option<KeysDocument>,
-    /// What kept it from having keys last: told as an error once.
-    told: Option<String>,
-}
-
-/// Why no keys document was had.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum NoKeys {
-    #[error("{0}")]
-    Away(String),
-    #[error("{0}")]
-    Refused(String),
+    /// The log that the witness was told its keys for.
+    origin: Option<KeyName>,
+    /// What it was refused for last: told as an error once.
+    refused: Option<String>,
 }
 
 impl Federation {
@@ -245,13 +216,13 @@ impl Federation {
         format!("{}.json", governance::Digest::of(&root))
     }
 
-    fn take_up(&mut self, kept: &store::Folder) -> Result<(), Failure> {
+    fn take_up(&mut self, memory: &Memory) -> Result<(), Failure> {
         let path = self.path();
         let broken = |error: &dyn std::fmt::Display| {
             let hint = "it was kept by this witness: have it back, or the log's older keys would count again";
             Failure::new("keys-untrusted", "AU-4", format!("keys/{path} in --data: {error}"), hint)
         };
-        let Some(bytes) = kept.read(&path).map_err(|error| broken(&error))? else { return Ok(()) };
+        let Some(bytes) = memory.keys.read(&path).map_err(|error| broken(&error))? else { return Ok(()) };
         let document = Jws::parse(&bytes).map_err(|error| broken(&error))?;
         // It was opened when it was kept.
         self.keys = Some(document.parse_unverified().map_err(|error| broken(&error))?);
@@ -264,46 +235,94 @@ impl Federation {
     }
 
     /// Makes the log that these keys name this federation's.
-    fn claim(&self, origins: &Origins, keys: Option<&KeysDocument>) -> Result<(), ClaimError> {
+    fn claim(&self, memory: &Memory, keys: Option<&KeysDocument>) -> Result<(), ClaimError> {
         let origin = keys.and_then(|keys| KeyName::parse(&keys.ledger_origin).ok());
-        origin.map_or(Ok(()), |origin| origins.claim(&origin, &self.owner()))
+        origin.map_or(Ok(()), |origin| memory.origins.claim(&origin, &self.owner()))
     }
 
-    /// Asks for the keys document; gives whether a newer one counts from now on.
-    async fn look(&mut self, kept: &store::Folder, origins: &Origins) -> Result<bool, NoKeys> {
-        let file = self.public.file("/keys.json", proof::jws::DOCUMENT_BYTES_MAX as u64).await;
-        let file = file.map_err(|error| NoKeys::Away(error.to_string()))?;
-        let bytes = file.ok_or_else(|| NoKeys::Away("it publishes none".to_owned()))?;
-        self.take(&bytes, kept, origins).map_err(NoKeys::Refused)
+    /// Looks for newer keys documents, for ever. Whatever becomes of this federation, no other waits for it.
+    async fn follow(mut self, memory: Arc<Memory>, witness: Arc<Witness>) {
+        let mut wanted = witness.wanted();
+        loop {
+            let file = self.fetch().await;
+            let (memory, witness) = (Arc::clone(&memory), Arc::clone(&witness));
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look(file, &memory, &witness);
+                self
+            });
+            self = match looked.await {
+                Ok(federation) => federation,
+                Err(error) => return tracing::error!(%error, "a federation is followed no more"),
+            };
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let _ = tokio::time::timeout(LOOK_EVERY, wanted.changed()).await;
+        }
+    }
+
+    /// Asks for the keys document, and does not wait for long.
+    async fn fetch(&self) -> Result<Vec<u8>, String> {
+        let file = self.public.file("/keys.json", proof::jws::DOCUMENT_BYTES_MAX as u64);
+        match tokio::time::timeout(LOOK_WITHIN, file).await {
+            Ok(Ok(Some(bytes))) => Ok(bytes),
+            Ok(Ok(None)) => Err("it publishes none".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it was not there within {} s", LOOK_WITHIN.as_secs())),
+        }
+    }
+
+    /// Takes up what was had, and tells the witness by which keys the log is signed now: without news too, for keys end.
+    /// Blocks.
+    fn look(&mut self, file: Result<Vec<u8>, String>, memory: &Memory, witness: &Witness) {
+        let taken = match file {
+            Ok(bytes) => self.take(&bytes, memory).map_err(|error| self.refuse(error)).is_ok(),
+            Err(error) => {
+                tracing::warn!(url = self.url, error, "no keys document was had");
+                false
+            }
+        };
+        match (self.tell(witness), &self.keys) {
+            (Ok(()), Some(keys)) if taken => witness.looked(&self.owner(), &keys.trust_domain),
+            (Ok(()), _) => {}
+            (Err(error), _) => tracing::error!(%error, "a log cannot be witnessed"),
+        }
+    }
+
+    /// Tells the witness by which keys the log is signed now. Of a log that nobody signs any more, nothing is cosigned.
+    fn tell(&mut self, witness: &Witness) -> Result<(), server::StartError> {
+        let origin = self.keys.as_ref().and_then(|keys| KeyName::parse(&keys.ledger_origin).ok());
+        if let Some(before) = self.origin.as_ref().filter(|before| origin.as_ref() != Some(before)) {
+            witness.witness(before, Vec::new())?;
+        }
+        self.origin.clone_from(&origin);
+        origin.map_or(Ok(()), |origin| witness.witness(&origin, self.log_keys(SystemClock.now())))
     }
 
     /// Takes the document where it is newer, and its log is no other's; kept first. Blocks.
-    fn take(&mut self, bytes: &[u8], kept: &store::Folder, origins: &Origins) -> Result<bool, String> {
+    fn take(&mut self, bytes: &[u8], memory: &Memory) -> Result<bool, String> {
         let document = Jws::parse(bytes).map_err(|error| error.to_string())?;
         let next = self.next(&document)?;
         if let Some(next) = &next {
-            self.claim(origins, Some(next)).map_err(|error| error.to_string())?;
-            kept.write(&self.path(), document.to_json().as_bytes()).map_err(|error| error.to_string())?;
+            self.claim(memory, Some(next)).map_err(|error| error.to_string())?;
+            let kept = memory.keys.write(&self.path(), document.to_json().as_bytes());
+            kept.map_err(|error| error.to_string())?;
         }
         let newer = next.is_some();
+        if newer {
+            tracing::info!(url = self.url, "another keys document counts");
+        }
         self.keys = next.or(self.keys.take());
-        self.told = None;
+        self.refused = None;
         Ok(newer)
     }
 
-    /// Tells why no keys document was had; what is refused, as an error, once.
-    fn tell(&mut self, why: &NoKeys) {
-        let (url, error) = (&self.url, why.to_string());
-        match why {
-            NoKeys::Away(_) => tracing::warn!(url, error, "no keys document was had"),
-            NoKeys::Refused(_) if self.told.as_ref() == Some(&error) => {
-                tracing::debug!(url, error, "the keys document is refused still");
-            }
-            NoKeys::Refused(_) => {
-                tracing::error!(url, error, "the keys document is refused: none of its keys is taken (AU-4)");
-                self.told = Some(error);
-            }
+    /// Tells why the document was refused: as an error once.
+    fn refuse(&mut self, error: String) {
+        let url = &self.url;
+        if self.refused.as_ref() == Some(&error) {
+            return tracing::debug!(url, error, "the keys document is refused still");
         }
+        tracing::error!(url, error, "the keys document is refused: none of its keys is taken (AU-4)");
+        self.refused = Some(error);
     }
 
     /// The document opened, where it is newer than what is known. The root keys open the first one alone: Founder keys that
@@ -336,6 +355,8 @@ impl Federation {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use governance::Span;
     use proof::{KeySet, OnlineKey, SeedKey, Sign as _, Typ};
@@ -383,7 +404,8 @@ mod tests {
             public,
             url,
             keys: None,
-            told: None,
+            origin: None,
+            refused: None,
         }
     }
 
@@ -426,41 +448,75 @@ mod tests {
     #[test]
     fn lg_2_no_federation_names_the_keys_of_anothers_log() {
         let place = tempfile::tempdir().unwrap();
-        let kept = store::Folder::open(place.path().join("keys")).unwrap();
-        let origins = || Origins::open(place.path().join("origins")).unwrap();
+        let memory = || Memory::open(place.path()).unwrap();
         let within = Timestamp::from_millis(2_000);
         let (mut own, mut other) = (following(1), following(5));
         let document = |serial, ledger, founder| {
             signed(&keys(serial, ledger, founder), &[founder]).to_json().into_bytes()
         };
-        assert_eq!(own.take(&document(1, 11, 1), &kept, &origins()), Ok(true));
+        assert_eq!(own.take(&document(1, 11, 1), &memory()), Ok(true));
         // The same trust domain and origin, by another Founder: now, and after a start anew.
         for serial in [1, 2] {
-            let refused = other.take(&document(serial, 55, 5), &kept, &origins()).unwrap_err();
+            let refused = other.take(&document(serial, 55, 5), &memory()).unwrap_err();
             for part in [own.owner(), other.owner(), "fed.example/ledger".to_owned()] {
                 assert!(refused.contains(&part), "{part}: {refused}");
             }
             assert!(other.log_keys(within).is_empty());
             other = following(5);
-            other.take_up(&kept).unwrap();
+            other.take_up(&memory()).unwrap();
             assert!(other.keys.is_none(), "nor is it kept, for no start to fail by it");
         }
-        assert_eq!(own.take(&document(2, 12, 1), &kept, &origins()), Ok(true));
+        assert_eq!(own.take(&document(2, 12, 1), &memory()), Ok(true));
         assert_eq!(own.log_keys(within), [key_of(12)]);
+    }
+
+    /// Neither one that never answers nor one that is gone keeps another's keys from being known.
+    #[tokio::test]
+    async fn au_4_no_federation_waits_for_another() {
+        let place = tempfile::tempdir().unwrap();
+        let memory = Arc::new(Memory::open(place.path()).unwrap());
+        let signer = trust::SigningKey::generate().unwrap();
+        let name = KeyName::parse("witness.example").unwrap();
+        let witness = Witness::open(&place.path().join("w"), name, (&signer).into(), Arc::new(SystemClock));
+        let witness = Arc::new(witness.unwrap());
+        let (mute, gone) = (TcpListener::bind("127.0.0.1:0").unwrap(), following(6));
+        let mut silent = following(5);
+        let url = format!("https://{}", mute.local_addr().unwrap());
+        silent.public = Public::new(&url, trust::tls::unverified_client_config().unwrap()).unwrap();
+        let mut own = following(1);
+        for federation in [&silent, &gone, &own] {
+            witness.follow(&federation.owner(), None);
+        }
+        let mut all = JoinSet::new();
+        all.spawn(silent.follow(Arc::clone(&memory), Arc::clone(&witness)));
+        all.spawn(gone.follow(Arc::clone(&memory), Arc::clone(&witness)));
+        let now = SystemClock.now();
+        let mut document = keys(1, 11, 1);
+        document.online.iter_mut().for_each(|key| key.not_after = now + Span::hours(1));
+        own.look(Ok(signed(&document, &[1]).to_json().into_bytes()), &memory, &witness);
+        // By a key that is not its own: refused at once, not told to come again.
+        let checkpoint = ledger::Checkpoint::new(key_of(12).name().clone(), ledger::TreeHead::EMPTY).unwrap();
+        let asked = |n: u8| {
+            let signed = checkpoint.clone().sign(&key_of(n), |message| secret(n).sign(message)).unwrap();
+            ledger::witness::AddCheckpoint::new(0, Vec::new(), signed).unwrap().to_string()
+        };
+        let refused = witness.add(asked(12).as_bytes()).unwrap_err();
+        assert!(matches!(refused, server::witness::WitnessError::Refused(_)), "{refused}");
+        witness.add(asked(11).as_bytes()).unwrap();
     }
 
     #[test]
     fn au_4_what_was_seen_is_not_forgotten() {
         let place = tempfile::tempdir().unwrap();
-        let kept = store::Folder::open(place.path()).unwrap();
+        let memory = Memory::open(place.path()).unwrap();
         let mut federation = following(1);
-        federation.take_up(&kept).unwrap();
+        federation.take_up(&memory).unwrap();
         assert!(federation.keys.is_none());
-        kept.write(&federation.path(), signed(&keys(2, 12, 1), &[1]).to_json().as_bytes()).unwrap();
-        federation.take_up(&kept).unwrap();
+        memory.keys.write(&federation.path(), signed(&keys(2, 12, 1), &[1]).to_json().as_bytes()).unwrap();
+        federation.take_up(&memory).unwrap();
         assert_eq!(federation.next(&signed(&keys(1, 11, 1), &[1])), Ok(None));
-        kept.write(&federation.path(), b"{").unwrap();
-        assert_eq!(federation.take_up(&kept).unwrap_err().code(), "keys-untrusted");
+        memory.keys.write(&federation.path(), b"{").unwrap();
+        assert_eq!(federation.take_up(&memory).unwrap_err().code(), "keys-untrusted");
         assert_ne!(federation.path(), following(2).path());
     }
 

@@ -244,12 +244,18 @@ async fn lg_2_au_4_whoever_is_not_known_yet_is_told_to_come_again() {
     let unavailable = |witness: &Witness| {
         matches!(witness.add(asked.as_bytes()), Err(server::witness::WitnessError::Unavailable(_)))
     };
-    witness.follow();
+    let (domain, foreign) = ("log.example".parse().unwrap(), "other.example".parse().unwrap());
+    let mut wanted = witness.wanted();
+    witness.follow("one", None);
     assert!(unavailable(&witness), "no log is known yet");
-    tokio::time::timeout(Duration::from_secs(5), witness.wanted()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), wanted.changed()).await.unwrap().unwrap();
+    witness.follow("one", Some(&domain));
     witness.witness(&origin, vec![other]).unwrap();
     assert!(unavailable(&witness), "nor its key");
-    witness.looked();
+    // Of others nothing is had: their keys are not this log's.
+    witness.follow("unreachable", Some(&foreign));
+    witness.follow("never seen", None);
+    witness.looked("one", &domain);
     assert!(!unavailable(&witness), "it has looked, and this is none: a refusal");
     assert!(witness.add(asked.as_bytes()).is_err());
     witness.witness(&origin, vec![log_key()]).unwrap();

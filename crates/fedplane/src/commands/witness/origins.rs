@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use governance::Digest;
 use ledger::KeyName;
@@ -17,6 +18,8 @@ pub(super) const NAMED: &str = "--log";
 pub(super) struct Origins {
     folder: Folder,
     path: PathBuf,
+    /// Held from the look at an owner to the word of another: federations are looked at side by side.
+    claiming: Mutex<()>,
 }
 
 /// Why a log is not somebody's.
@@ -50,10 +53,10 @@ impl Origins {
     /// # Errors
     /// When it cannot be made.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        Ok(Self { folder: Folder::open(&path)?, path })
+        Ok(Self { folder: Folder::open(&path)?, path, claiming: Mutex::default() })
     }
 
-    /// Makes the log the claimant's, for good, where it is nobody's. Blocks; one claim at a time.
+    /// Makes the log the claimant's, for good, where it is nobody's. Blocks.
     ///
     /// # Errors
     /// When it is another's, or that cannot be known or kept.
@@ -61,6 +64,7 @@ impl Origins {
         let name = Digest::of(origin.as_str().as_bytes()).to_string();
         let path = self.path.join(&name);
         let failed = |error| ClaimError::File { path: path.clone(), error };
+        let _one = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(bytes) = self.folder.read(&name).map_err(failed)? else {
             return self.folder.write(&name, claimant.as_bytes()).map_err(failed);
         };
