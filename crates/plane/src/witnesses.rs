@@ -41,7 +41,7 @@ pub enum Stand {
     Cosigned,
     /// Nothing that counts, and why.
     Away(String),
-    /// That it will not cosign, and why.
+    /// That it will not cosign, and why: never in its own words.
     Refused(String),
 }
 
@@ -234,7 +234,12 @@ impl Witnesses {
                 seat.size = known;
                 return Ok(None);
             }
-            Ok(Answer::Refused(status, words)) => Stand::Refused(format!("{status} {words}")),
+            // What stands before the Founder, and in the ledger, is not written by whoever answered.
+            Ok(Answer::Refused(status, words)) => {
+                let witness = seat.witness.key.name();
+                tracing::warn!(%witness, status, words, "the witness said why it refuses");
+                Stand::Refused(refusal(status).to_owned())
+            }
             Err(error) => Stand::Away(error.to_string()),
         }))
     }
@@ -252,6 +257,17 @@ impl Witnesses {
             }
         }
         seat.stand = stand;
+    }
+}
+
+/// What a status says by the protocol, whatever words come with it.
+const fn refusal(status: u16) -> &'static str {
+    match status {
+        403 => "403, it knows no key that signed it",
+        404 => "404, it does not witness this log",
+        409 => "409, it has cosigned another log",
+        422 => "422, it is not proved to go on from what it cosigned",
+        _ => "it refuses",
     }
 }
 

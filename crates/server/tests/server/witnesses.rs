@@ -117,7 +117,7 @@ impl Cosigner for Fakes {
             Mood::Honest => Ok(fake.answer(&request)),
             Mood::Away => gone(),
             Mood::Silent => return Box::pin(std::future::pending()),
-            Mood::Says(status) => Ok(WitnessAnswer { status, body: b"no\n".to_vec() }),
+            Mood::Says(status) => Ok(WitnessAnswer { status, body: b"a stranger's words\n".to_vec() }),
             Mood::Lost => {
                 fake.answer(&request);
                 gone()
@@ -291,9 +291,10 @@ async fn lg_2_fo_2_a_quorum_that_refuses_stops_publication_and_goes_before_the_f
     assert_eq!(publisher.publish(stage.plane()).await.unwrap(), before);
     let facts = stage.escalations().await;
     assert_eq!(facts.len(), 1);
-    for part in ["2 of 3", "witness.example/0: 422 no", "witness.example/2: 409 no"] {
+    for part in ["2 of 3", "witness.example/0: 422, it is not", "witness.example/2: 409, it has"] {
         assert!(facts[0].contains(part), "{facts:?}");
     }
+    assert!(!facts[0].contains("stranger"), "nobody else writes into the ledger: {facts:?}");
     // They are let be for a while, also when the log has grown.
     let asked = stage.fakes.asked.load(Ordering::SeqCst);
     stage.world.enrol().await;
