@@ -251,12 +251,13 @@ impl<S: Store> Plane<S> {
             Err(error) => return Ok(Err(error)),
         };
         // Files that do not answer do not hinder the rest of the challenge.
-        let other_ledger = answer.ledger.as_ref().and_then(|seen| {
-            self.other_ledger(files, seen).unwrap_or_else(|error| {
+        let other_ledger = match &answer.ledger {
+            Some(seen) => self.other_ledger(files, seen).await.unwrap_or_else(|error| {
                 tracing::error!(%error, instance = %before.id, "what it saw of the ledger was not looked at");
                 None
-            })
-        });
+            }),
+            None => None,
+        };
         let now = self.asked(before.id).await?;
         let known = vec![asked, before.head, now.head];
         let recorded: Vec<StatementHead> = known.iter().flatten().copied().collect();

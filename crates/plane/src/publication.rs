@@ -173,7 +173,12 @@ pub(crate) fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<Not
     std::iter::once(Ok(own.clone())).chain(named).collect()
 }
 
-fn resume(files: &impl Files, signed: &SignedCheckpoint, keys: &[NoteKey]) -> Result<Edge, PlaneError> {
+/// The edge of the tree that a stored checkpoint shows, from the stored tiles; one of these keys signed it.
+pub(crate) fn resume(
+    files: &impl Files,
+    signed: &SignedCheckpoint,
+    keys: &[NoteKey],
+) -> Result<Edge, PlaneError> {
     let own = keys.first().ok_or_else(|| unavailable("no key verifies checkpoints"))?;
     // Of several that do not verify it, the plane's own says why.
     let verified = keys.iter().find_map(|key| signed.verify(key).ok());

@@ -2,6 +2,7 @@
 //!
 //! Never believes an instance about the ledger: what counts is signed by the ledger's key.
 
+use ledger::edge::Edge;
 use ledger::history::{Relation, relate, tiles};
 use ledger::note::{KeyName, NoteKey};
 use ledger::tile::tiles_of;
@@ -10,30 +11,32 @@ use ledger::{SignedCheckpoint, TileSet, TreeHead};
 use proof::Sign as _;
 use proof::challenge::LedgerSeen;
 
-use crate::ports::Store;
-use crate::publication::{CHECKPOINT, Files, known};
+use crate::ports::{PAGE_MAX, Store};
+use crate::proofs::hashes;
+use crate::publication::{CHECKPOINT, Files, known, resume};
 use crate::{Plane, PlaneError};
+
+/// Entries beyond the published ones that are hashed at most to hold one checkpoint against them.
+const AHEAD_MAX: u64 = 100_000;
 
 impl<S: Store> Plane<S> {
     /// What an instance saw that this ledger's key signed and that is not of this ledger, in words; none where all of it is.
     /// What no key of the ledger signed counts for nothing.
     ///
     /// # Errors
-    /// When the files do not answer.
-    pub(crate) fn other_ledger(
+    /// When the files or the store do not answer.
+    pub(crate) async fn other_ledger(
         &self,
         files: &impl Files,
         seen: &LedgerSeen,
     ) -> Result<Option<String>, PlaneError> {
-        let Some(own) = files.read(CHECKPOINT).map_err(broken)? else { return Ok(None) };
-        let own = *SignedCheckpoint::parse(&own).map_err(broken)?.unverified().head();
         let origin = KeyName::parse(&self.federation().keys.ledger_origin).map_err(broken)?;
         let key = NoteKey::new(origin, self.federation().ledger.public_key().as_bytes()).map_err(broken)?;
         let keys = known(self, &key)?;
         for text in seen.all() {
             let Ok(signed) = SignedCheckpoint::parse(text.as_bytes()) else { continue };
             let Some(bare) = keys.iter().find_map(|key| signed.bare(key).ok()) else { continue };
-            if let Some(here) = differs(files, &own, bare.unverified().head())? {
+            if let Some(here) = self.differs(files, &keys, bare.unverified().head()).await? {
                 let TreeHead { size, root } = bare.unverified().head();
                 let signature = bare.signatures().first().map(ToString::to_string).unwrap_or_default();
                 return Ok(Some(format!(
@@ -43,14 +46,60 @@ impl<S: Store> Plane<S> {
         }
         Ok(None)
     }
+
+    /// What stands in this ledger where the shown one ends; none where they are one.
+    async fn differs(
+        &self,
+        files: &impl Files,
+        keys: &[NoteKey],
+        shown: &TreeHead,
+    ) -> Result<Option<String>, PlaneError> {
+        let edge = match files.read(CHECKPOINT).map_err(broken)? {
+            None => Edge::new(),
+            Some(bytes) => {
+                let own = SignedCheckpoint::parse(&bytes).map_err(broken)?;
+                let head = own.unverified().head();
+                if shown.size <= head.size {
+                    return published(files, head, shown);
+                }
+                resume(files, &own, keys)?
+            }
+        };
+        let count = self.store.entry_count().await?;
+        if shown.size > count {
+            return Ok(Some(format!("this one has {count} entries")));
+        }
+        // A checkpoint is signed, and seen by witnesses, before it is published: its tiles are stored by then.
+        let tiles = hashes(files, root_nodes(shown.size).collect(), shown.size);
+        if tiles.is_ok_and(|tiles| head(shown.size, &tiles).is_ok_and(|own| own == *shown)) {
+            return Ok(None);
+        }
+        self.committed(edge, shown).await
+    }
+
+    /// The same beyond what is published, by the entries themselves: whoever has the key signs sizes that were never stored.
+    async fn committed(&self, mut edge: Edge, shown: &TreeHead) -> Result<Option<String>, PlaneError> {
+        if shown.size - edge.size() > AHEAD_MAX {
+            return Err(broken(format!("more than {AHEAD_MAX} entries are not published yet")));
+        }
+        while edge.size() < shown.size {
+            let left = usize::try_from(shown.size - edge.size()).unwrap_or(PAGE_MAX);
+            let entries = self.store.entry_page(edge.size(), left.min(PAGE_MAX)).await?;
+            if entries.is_empty() {
+                return Err(broken(format!("entry {} is missing", edge.size())));
+            }
+            for entry in &entries {
+                edge.append(entry).map_err(broken)?;
+            }
+            edge.take();
+        }
+        let TreeHead { root, .. } = edge.head();
+        Ok((root != shown.root).then(|| format!("this one has root {root} there")))
+    }
 }
 
-/// What stands in this ledger where the shown one ends; none where they are one.
-fn differs(files: &impl Files, own: &TreeHead, shown: &TreeHead) -> Result<Option<String>, PlaneError> {
-    if shown.size > own.size {
-        // A checkpoint is stored here before anyone is shown it.
-        return Ok(Some(format!("this one has {} entries", own.size)));
-    }
+/// The same within what is published, by its tiles.
+fn published(files: &impl Files, own: &TreeHead, shown: &TreeHead) -> Result<Option<String>, PlaneError> {
     let mut set = TileSet::new();
     for id in tiles(shown, own).into_iter().chain(tiles_of(root_nodes(shown.size), own.size)) {
         let path = id.to_string();

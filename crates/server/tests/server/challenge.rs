@@ -12,7 +12,7 @@ use governance::{InstanceId, Span};
 use ledger::checkpoint::Checkpoint;
 use ledger::history::{self, Relation};
 use ledger::memory::MemoryLog;
-use ledger::{KeyName, NoteKey};
+use ledger::{KeyName, NoteKey, TreeHead};
 use listener::Limits;
 use plane::ports::{Answering, Challenger, Question, Unanswered};
 use proof::challenge::{ANSWER_BYTES_MAX, Answer, Challenge, LedgerSeen, Nonce};
@@ -285,9 +285,14 @@ fn other_log(size: u64, key: &SigningKey) -> String {
     for number in 0..size {
         log.append(&number.to_be_bytes()).unwrap();
     }
+    checkpoint_of(log.publish().unwrap(), key)
+}
+
+/// This head, signed by this key in the ledger's name.
+pub(crate) fn checkpoint_of(head: TreeHead, key: &SigningKey) -> String {
     let origin = KeyName::parse(&format!("{DOMAIN}/ledger")).unwrap();
     let named = NoteKey::new(origin.clone(), key.public_key().as_bytes()).unwrap();
-    let checkpoint = Checkpoint::new(origin, log.publish().unwrap()).unwrap();
+    let checkpoint = Checkpoint::new(origin, head).unwrap();
     checkpoint.sign(&named, |message| key.sign(message)).unwrap().to_string()
 }
 

@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ledger::memory::MemoryLog;
 use ledger::witness::AddCheckpoint;
 use ledger::{NoteKey, SignedCheckpoint, TreeHead, WitnessKey};
-use plane::ports::{Cosigner, Cosigning, Unanswered, WitnessAnswer};
+use plane::ports::{Answering, Challenger, Cosigner, Cosigning, Question, Unanswered, WitnessAnswer};
 use plane::publication::{CHECKPOINT, Files, Publisher};
 use plane::witnesses::{Witness, Witnesses};
+use proof::challenge::{Answer, LedgerSeen};
 use proof::{SeedKey, Sign as _};
 use server::Plane;
+use trust::SigningKey;
+use wire::ChallengeOutcome;
 
-use crate::common::{Answered, World};
+use crate::challenge::checkpoint_of;
+use crate::common::{Answered, World, now};
 
 /// How a witness of a test behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,11 @@ impl Fakes {
         for (fake, mood) in self.all.lock().unwrap().values_mut().zip(moods) {
             fake.mood = mood;
         }
+    }
+
+    /// What the first of them cosigned last.
+    fn head(&self) -> TreeHead {
+        self.all.lock().unwrap()["https://w0"].head
     }
 
     fn heads(&self) -> Vec<u64> {
@@ -269,6 +279,61 @@ async fn lg_2_while_witnesses_are_away_nothing_new_is_shown_and_decisions_go_on(
     let size = publisher.publish(stage.plane()).await.unwrap();
     assert_eq!((stage.files.shown(&stage.key), stage.fakes.heads()), ((size, 3), vec![size; 3]));
     stage.proved().await;
+}
+
+/// An instance that saw one checkpoint.
+struct Saw(Arc<SigningKey>, String);
+
+impl Challenger for Saw {
+    fn ask(&self, question: Question) -> Answering<'_> {
+        let Question { instance, nonce, .. } = question;
+        let ledger = Some(LedgerSeen { checkpoints: vec![self.1.clone()], split_view: None });
+        let answer = Answer { nonce, instance, at: now(), statement: None, ledger };
+        Box::pin(std::future::ready(Ok(answer.sign(&*self.0).unwrap())))
+    }
+}
+
+/// A witness tells its instances what it cosigned: it may be signed, and not published.
+#[tokio::test]
+async fn hs_8_lg_2_a_checkpoint_that_waits_for_witnesses_is_not_of_another_ledger() {
+    let stage = Stage::set().await;
+    let key = SigningKey::load(&stage.world.path("keys/federation/ledger.key")).unwrap();
+    let (id, who) = stage.world.active().await;
+    let mut publisher = stage.publisher(2);
+    let before = publisher.publish(stage.plane()).await.unwrap();
+    stage.fakes.behave([Mood::Honest, Mood::Away, Mood::Away]);
+    for _ in 0..300 {
+        stage.world.enrol().await;
+    }
+    assert_eq!(publisher.publish(stage.plane()).await.unwrap(), before);
+    let waits = stage.fakes.head();
+    assert!(waits.size >= before + 300);
+    // A size that this plane never signed.
+    let mut log = MemoryLog::new();
+    for entry in plane::Store::entry_page(stage.plane().store(), 0, waits.size as usize - 7).await.unwrap() {
+        log.append(&entry).unwrap();
+    }
+    let between = log.publish().unwrap();
+    let root = ledger::Hash::new([7; 32]);
+    let unpublished = Memory::default();
+    for (files, head, words) in [
+        (&stage.files, waits, None),
+        (&stage.files, between, None),
+        (&unpublished, between, None),
+        (&stage.files, TreeHead { root, ..waits }, Some("this one has root")),
+        (&stage.files, TreeHead { root, ..between }, Some("this one has root")),
+        (&unpublished, TreeHead { root, ..between }, Some("this one has root")),
+        (&stage.files, TreeHead { size: waits.size + 1_000, root }, Some("entries")),
+        (&stage.files, TreeHead { size: before - 1, root }, Some("this one has root")),
+    ] {
+        let saw = Saw(Arc::clone(&who.key), checkpoint_of(head, &key));
+        let view = stage.plane().challenge(id, Some(&saw), files).await.unwrap();
+        let expected = words.map_or(ChallengeOutcome::Confirmed, |_| ChallengeOutcome::OtherLedger);
+        assert_eq!(view.outcome, expected, "{head:?} {view:?}");
+        let detail = view.detail.unwrap_or_default();
+        assert!(words.is_none_or(|words| detail.contains(words)), "{head:?} {detail}");
+        assert_eq!(stage.escalations().await.len(), usize::from(words.is_some()), "{head:?}");
+    }
 }
 
 #[tokio::test]
