@@ -21,7 +21,7 @@ use crate::{Plane, PlaneError};
 
 /// Where the ledger's static files go: a folder, or anything that serves bytes by path.
 pub trait Files: Send + Sync + 'static {
-    /// The file's bytes, none where there is no such file.
+    /// The file's bytes, none where there is no such file. It blocks: whoever reads on a task reads aside.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -9,6 +9,7 @@ use wire::{
 };
 
 use crate::app::App;
+use crate::aside::Aside;
 use crate::gate::Call;
 use crate::problem::Answer;
 
@@ -74,7 +75,8 @@ pub(crate) async fn module_deactivate(State(app): State<App>, call: Call) -> Ans
 
 pub(crate) async fn answer(State(app): State<App>, call: Call) -> Answer<Standing> {
     let body: ChallengeAnswer = call.json()?;
-    let (view, standing) = app.plane.answer(&call.signed()?, &body.answer, &app.ledger).await?;
+    let ledger = Aside(app.ledger.clone());
+    let (view, standing) = app.plane.answer(&call.signed()?, &body.answer, &ledger).await?;
     app.metrics.challenged(&view);
     Ok(Json(standing))
 }

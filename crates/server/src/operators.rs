@@ -28,6 +28,7 @@ use wire::{
 };
 
 use crate::app::App;
+use crate::aside::Aside;
 use crate::gate::Call;
 use crate::problem::{Answer, Failure};
 
@@ -112,7 +113,8 @@ pub(crate) async fn explain(State(app): State<App>, call: Call) -> Answer<Explan
 
 pub(crate) async fn challenge(State(app): State<App>, call: Call) -> Answer<ChallengeView> {
     call.nothing()?;
-    let mut view = app.plane.challenge(call.param("id")?, app.challenger.as_deref(), &app.ledger).await?;
+    let ledger = Aside(app.ledger.clone());
+    let mut view = app.plane.challenge(call.param("id")?, app.challenger.as_deref(), &ledger).await?;
     app.metrics.challenged(&view);
     let is_unheard = matches!(view.outcome, ChallengeOutcome::Waiting | ChallengeOutcome::Unanswered);
     // Who names the endpoint does not learn by it what this plane's resolver and network say of any address.

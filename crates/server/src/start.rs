@@ -27,6 +27,7 @@ use trust::{RootCa, Signer};
 use wire::ExpiryView;
 
 use crate::app::{App, Plane, router};
+use crate::aside::Aside;
 use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
 use crate::metrics::Metrics;
@@ -518,7 +519,7 @@ impl Loop {
                 && let Some(id) = self.plane.challenge_next()
             {
                 let (plane, challenger, ledger) =
-                    (Arc::clone(&self.plane), challenger.clone(), ledger.clone());
+                    (Arc::clone(&self.plane), challenger.clone(), Aside(ledger.clone()));
                 calls.spawn(async move { plane.challenge(id, challenger.as_deref(), &ledger).await });
             }
             tokio::select! {
