@@ -172,3 +172,21 @@ async fn lg_2_only_the_ledger_s_key_is_believed_and_an_older_plane_is_answered()
     plane.heard("an answer that it cannot read").await;
     assert!(!instance.log().contains("the answer to the challenge was refused"));
 }
+
+/// Whoever serves files holds back the checkpoint: what is offered is installed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn lg_2_a_checkpoint_that_never_comes_holds_up_no_release() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    let one = plane.publish(1, b"0.1.1");
+    plane.book().stalls_checkpoint = true;
+    instance.start();
+    plane.heard("ready").await;
+    plane.offer(1, OfferAction::Update, one);
+    plane.heard("succeeded 0.1.1").await;
+    assert!(instance.log().contains("no answer within 10 s"), "{}", instance.log());
+    plane.book().challenge = Some(proof::challenge::Nonce::from_random([7; 16]));
+    plane.until("it answers all the same", |book| book.challenge.is_none()).await;
+    assert!(instance.stop());
+}

@@ -241,10 +241,18 @@ impl Agent {
         self.drive().await?;
         certified?;
         self.call().await?;
-        self.watch(self.challenge().is_some()).await;
-        self.answer().await?;
-        self.take_in().await?;
-        self.weigh().await?;
+        if self.challenge().is_some() {
+            self.watch(true).await;
+        }
+        let weighed = async {
+            self.answer().await?;
+            self.take_in().await?;
+            self.weigh().await
+        };
+        let weighed = weighed.await;
+        // What is offered does not wait for the ledger, and a plane that offers nothing sound is looked at all the same.
+        self.watch(false).await;
+        weighed?;
         self.drive().await?;
         // What the plane said at the end of an upgrade may hold the next offer.
         self.take_in().await

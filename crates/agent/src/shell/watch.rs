@@ -43,7 +43,9 @@ const LOOK_EVERY: Span = Span::hours(1);
 /// The same after a look that failed.
 const LOOK_AGAIN: Span = Span::from_millis(5 * 60_000);
 /// From the first byte of a look to the last.
-const LOOK_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// The same where the owner asks for it, and nothing waits.
+const COMPARED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Two checkpoints that are not of one log, and wait for the owner.
 #[derive(Clone, Debug)]
@@ -368,7 +370,7 @@ pub async fn checkpoints(config: &Config, wanted: &Checkpoints) -> Result<(Strin
             let keys = ledger_keys(&trust.keys)?;
             let other = signed(parse(file)?, &keys)?;
             let against = against(folder, &trust, &keys, &other);
-            let kept = tokio::time::timeout(LOOK_WITHIN, against).await;
+            let kept = tokio::time::timeout(COMPARED_WITHIN, against).await;
             let late = |_| ShellError::System(format!("{} did not answer in time", config.public));
             match kept.map_err(late)?? {
                 None => {

@@ -83,6 +83,8 @@ pub struct Book {
     pub challenge: Option<Nonce>,
     /// What the last answer said of the ledger.
     pub seen: Option<LedgerSeen>,
+    /// Whether whoever asks for the checkpoint gets no answer.
+    pub stalls_checkpoint: bool,
     /// Whether the plane is from before there was anything of the ledger in an answer.
     pub reads_no_ledger: bool,
     pub handshake_required: bool,
@@ -150,6 +152,7 @@ impl Plane {
             renewals: 0,
             challenge: None,
             seen: None,
+            stalls_checkpoint: false,
             reads_no_ledger: false,
             handshake_required: false,
             down: false,
@@ -351,6 +354,9 @@ fn repository(folder: &Path, founder: &KeySet) -> Repository {
 async fn file(State(plane): State<Arc<Plane>>, request: Request) -> Response {
     if plane.book().down {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if plane.book().stalls_checkpoint && request.uri().path() == "/checkpoint" {
+        return std::future::pending().await;
     }
     let path = plane.folder.join(request.uri().path().trim_start_matches('/'));
     std::fs::read(path).map_or(StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
