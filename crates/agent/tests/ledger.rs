@@ -190,3 +190,25 @@ async fn lg_2_a_checkpoint_that_never_comes_holds_up_no_release() {
     plane.until("it answers all the same", |book| book.challenge.is_none()).await;
     assert!(instance.stop());
 }
+
+/// A stolen key is replaced: what it signed stays evidence, and is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn lg_2_a_split_view_is_told_also_after_the_ledger_s_key_was_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    let mut instance = Instance::new(&plane, "");
+    plane.withhold_checkpoint();
+    instance.start();
+    plane.heard("ready").await;
+    show(&plane, 100, 500).await;
+    // The log goes on under another key, and it is another log than the thief showed here.
+    plane.publish_ledger_key(2, 66);
+    let (other, head) = log(120, 50);
+    plane.publish_ledger(&other, head);
+    plane.publish_checkpoint(&checkpoint(head, 66));
+    instance.kill();
+    instance.start();
+    let pair = [checkpoint(log(100, 500).1, LEDGER), checkpoint(head, 66)].map(|one| one.to_string());
+    assert_eq!(plane.challenge().await.unwrap().split_view, Some(pair));
+    assert!(instance.stop());
+}

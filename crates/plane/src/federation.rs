@@ -16,7 +16,7 @@ use crate::rollouts::CONSTITUTION;
 use crate::{Federation, Keys, Plane, PlaneError, Rejection};
 
 /// The kind under which keys documents are kept; each by its serial.
-const KEYS: &str = "keys";
+pub(crate) const KEYS: &str = "keys";
 /// The kind under which TUF roots are kept; each by its version.
 const ROOT: &str = "tuf-root";
 
@@ -83,7 +83,13 @@ impl<S: Store> Plane<S> {
             bytes: signed.to_json().into_bytes(),
         };
         let mut commands = vec![accept, WorldCommand::PublishKeys { serial, digest }];
-        let mut documents = vec![order, kept];
+        // The one before too: the first of all lies in the folder alone, until another takes its place there.
+        let before = Document {
+            kind: KEYS.to_owned(),
+            name: current.document.serial.to_string(),
+            bytes: current.signed.to_json().into_bytes(),
+        };
+        let mut documents = vec![order, before, kept];
         let version = self.check_root(root.as_ref(), &document)?;
         if let Some(root) = root {
             commands.push(WorldCommand::PublishRoot { version, digest: root.digest() });

@@ -8,9 +8,10 @@ use ledger::note::{KeyName, NoteKey};
 use ledger::tile::tiles_of;
 use ledger::tree::{head, root_nodes};
 use ledger::{SignedCheckpoint, TileSet, TreeHead};
-use proof::Sign as _;
 use proof::challenge::LedgerSeen;
+use proof::{Jws, KeysDocument, Purpose, Sign as _};
 
+use crate::federation::KEYS;
 use crate::ports::{PAGE_MAX, Store};
 use crate::proofs::hashes;
 use crate::publication::{CHECKPOINT, Files, known, resume};
@@ -18,6 +19,8 @@ use crate::{Plane, PlaneError};
 
 /// Entries beyond the published ones that are hashed at most to hold one checkpoint against them.
 const AHEAD_MAX: u64 = 100_000;
+/// Keys documents before the one in force that are looked at for a key.
+const DOCUMENTS_MAX: u64 = 32;
 
 impl<S: Store> Plane<S> {
     /// What an instance saw that this ledger's key signed and that is not of this ledger, in words; none where all of it is.
@@ -32,9 +35,13 @@ impl<S: Store> Plane<S> {
     ) -> Result<Option<String>, PlaneError> {
         let origin = KeyName::parse(&self.federation().keys.ledger_origin).map_err(broken)?;
         let key = NoteKey::new(origin, self.federation().ledger.public_key().as_bytes()).map_err(broken)?;
-        let keys = known(self, &key)?;
-        for text in seen.all() {
-            let Ok(signed) = SignedCheckpoint::parse(text.as_bytes()) else { continue };
+        let mut keys = known(self, &key)?;
+        let seen: Vec<_> =
+            seen.all().filter_map(|text| SignedCheckpoint::parse(text.as_bytes()).ok()).collect();
+        if !seen.iter().all(|signed| keys.iter().any(|key| signed.verify(key).is_ok())) {
+            keys.extend(self.replaced(key.name()).await?);
+        }
+        for signed in seen {
             let Some(bare) = keys.iter().find_map(|key| signed.bare(key).ok()) else { continue };
             if let Some(here) = self.differs(files, &keys, bare.unverified().head()).await? {
                 let TreeHead { size, root } = bare.unverified().head();
@@ -45,6 +52,23 @@ impl<S: Store> Plane<S> {
             }
         }
         Ok(None)
+    }
+
+    /// The keys of this ledger that earlier keys documents named (AU-4): one that was stolen is replaced, and what it signed
+    /// is what tells of the thief.
+    async fn replaced(&self, origin: &KeyName) -> Result<Vec<NoteKey>, PlaneError> {
+        let now = self.keys().document.serial;
+        let mut keys = Vec::new();
+        for serial in now.saturating_sub(DOCUMENTS_MAX)..now {
+            let Some(kept) = self.store.document_load(KEYS, &serial.to_string()).await? else { continue };
+            // Verified before it was kept.
+            let document: KeysDocument =
+                Jws::parse(&kept).and_then(|kept| kept.parse_unverified()).map_err(broken)?;
+            for named in document.online.iter().filter(|named| named.purpose == Purpose::Ledger) {
+                keys.push(NoteKey::new(origin.clone(), named.key.as_bytes()).map_err(broken)?);
+            }
+        }
+        Ok(keys)
     }
 
     /// What stands in this ledger where the shown one ends; none where they are one.

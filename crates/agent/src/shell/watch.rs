@@ -38,6 +38,10 @@ pub(super) const SPLIT_VIEW: &str = "split-view";
 const KEPT: &str = "kept.checkpoint";
 const SHOWN: &str = "shown.checkpoint";
 const FOUND: &str = "found.json";
+/// The keys that checkpoints were verified with.
+const KEYS: &str = "ledger-keys.json";
+/// Of them, the newest are kept.
+const KEYS_MAX: usize = 8;
 /// How often the checkpoint is looked at.
 const LOOK_EVERY: Span = Span::hours(1);
 /// The same after a look that failed.
@@ -195,7 +199,7 @@ impl Agent {
             tracing::warn!(%error, "the evidence of a split view cannot be read");
             None
         });
-        let seen = ledger_seen(folder, &self.trust.keys, split.as_ref());
+        let seen = ledger_seen(folder, split.as_ref());
         self.face.update(|facts| {
             facts.split_view = split.map(|split| split.found.at);
             facts.ledger = seen;
@@ -206,13 +210,14 @@ impl Agent {
     pub(super) fn ledger_seen(&self) -> Option<LedgerSeen> {
         let folder = self.folder.path();
         let split = SplitView::open(folder).ok().flatten();
-        ledger_seen(folder, &self.trust.keys, split.as_ref())
+        ledger_seen(folder, split.as_ref())
     }
 }
 
-/// What is shown of it: with the signature of a key in force alone, which is what the plane can check.
-fn ledger_seen(folder: &Path, keys: &KeysDocument, split: Option<&SplitView>) -> Option<LedgerSeen> {
-    let keys = ledger_keys(keys).ok()?;
+/// What is shown of it: with the signature of the ledger's key alone, which is what the plane can check. The key may have
+/// been replaced since: a stolen one is, and what it signed is the evidence.
+fn ledger_seen(folder: &Path, split: Option<&SplitView>) -> Option<LedgerSeen> {
+    let keys = keys_kept(folder).ok()?;
     let memory = memory(folder).ok()?;
     let bare = |checkpoint: &SignedCheckpoint| {
         keys.iter().find_map(|key| checkpoint.bare(key).ok()).map(|bare| bare.to_string())
@@ -226,11 +231,12 @@ fn ledger_seen(folder: &Path, keys: &KeysDocument, split: Option<&SplitView>) ->
 
 /// One look: what is published is verified, held against what is kept, and kept.
 async fn look(folder: &Folder, trust: &Trust, now: Timestamp) -> Result<(), ShellError> {
+    let keys = ledger_keys(&trust.keys)?;
+    keep_keys(folder, &keys)?;
     // Until the owner has seen it, nothing takes the place of what was kept.
     if let Some(split) = SplitView::open(folder.path())? {
         return Err(split.error());
     }
-    let keys = ledger_keys(&trust.keys)?;
     let checkpoint = published(&trust.public, &keys).await?;
     let mut memory = memory(folder.path())?;
     let new = Seen { at: now, checkpoint };
@@ -309,6 +315,26 @@ fn ledger_keys(keys: &KeysDocument) -> Result<Vec<NoteKey>, ShellError> {
     let named = keys.online.iter().filter(|named| named.purpose == Purpose::Ledger);
     let keys = named.map(|named| NoteKey::new(origin.clone(), named.key.as_bytes()));
     keys.collect::<Result<_, _>>().map_err(|error| untrusted(&error))
+}
+
+/// The keys that the Founder named for the ledger as long as checkpoints are looked at, the newest last.
+fn keys_kept(folder: &Path) -> Result<Vec<NoteKey>, ShellError> {
+    let corrupt = |why: String| ShellError::Corrupt { path: folder.join(KEYS), why };
+    let kept = read_json::<Vec<String>>(folder, KEYS)?.unwrap_or_default();
+    let keys = kept.iter().map(|key| key.parse::<NoteKey>());
+    keys.collect::<Result<_, _>>().map_err(|error| corrupt(error.to_string()))
+}
+
+/// Keeps those that are in force, before anything is believed by them.
+fn keep_keys(folder: &Folder, keys: &[NoteKey]) -> Result<(), ShellError> {
+    let before = keys_kept(folder.path())?;
+    let earlier = before.iter().filter(|key| !keys.contains(key));
+    let mut all: Vec<String> = earlier.chain(keys).map(ToString::to_string).collect();
+    all.drain(..all.len().saturating_sub(KEYS_MAX));
+    if all != before.iter().map(ToString::to_string).collect::<Vec<_>>() {
+        folder.write_json(KEYS, &all)?;
+    }
+    Ok(())
 }
 
 fn memory(folder: &Path) -> Result<Memory, ShellError> {

@@ -222,6 +222,15 @@ impl Plane {
         self.repository.publish(&draft.to_bytes().unwrap(), now()).unwrap();
     }
 
+    /// The same with another key for the ledger.
+    pub fn publish_ledger_key(&self, serial: u64, key: u8) {
+        let mut document: KeysDocument = self.keys_document(serial, &[5]).parse_unverified().unwrap();
+        let named = document.online.iter_mut().filter(|named| named.purpose == Purpose::Ledger);
+        named.for_each(|named| named.key = *seed(key).public_key());
+        let signed = Jws::sign_json(Typ::Keys, &document, &seed(1)).unwrap();
+        std::fs::write(self.folder.join("keys.json"), signed.to_json()).unwrap();
+    }
+
     fn keys_document(&self, serial: u64, directives: &[u8]) -> Jws {
         let founder = KeySet::single(*seed(1).public_key());
         let online = |purpose, n| OnlineKey {

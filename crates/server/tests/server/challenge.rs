@@ -16,14 +16,14 @@ use ledger::{KeyName, NoteKey, TreeHead};
 use listener::Limits;
 use plane::ports::{Answering, Challenger, Question, Unanswered};
 use proof::challenge::{ANSWER_BYTES_MAX, Answer, Challenge, LedgerSeen, Nonce};
-use proof::{Jws, OrderAction, Sign as _};
+use proof::{Jws, KeysDocument, OrderAction, Purpose, Sign as _, Typ};
 use server::Caller;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
 use wire::ChallengeOutcome;
 
-use crate::common::{DOMAIN, Raw, Who, World, certified, now, refused, registration, statement};
+use crate::common::{DOMAIN, Raw, Who, World, bytes_of, certified, now, refused, registration, statement};
 use crate::orders::signed;
 
 struct Outgoing(Endpoints);
@@ -368,6 +368,35 @@ async fn hs_8_lg_2_an_instance_that_was_shown_another_ledger_goes_before_the_fou
     own.answer(two.id, answer.sign(&*two.who.key).unwrap()).await.unwrap();
     let rules: Vec<_> = operator.escalations().await.unwrap().items.into_iter().map(|one| one.rule).collect();
     assert_eq!(rules, ["LG-2", "LG-2"]);
+    world.lawful().await;
+}
+
+/// A key that was stolen is replaced: what it signed counts as before.
+#[tokio::test]
+async fn hs_8_lg_2_what_a_replaced_key_of_the_ledger_signed_goes_before_the_founder_too() {
+    let world = calling_world(&["127.0.0.0/8"]).await;
+    let operator = world.client(&world.operator());
+    let [stolen, stranger] = [(); 2].map(|()| SigningKey::generate().unwrap());
+    let first = Jws::parse(&bytes_of(&world.path("keys.json"))).unwrap();
+    let mut keys: KeysDocument = first.parse_unverified().unwrap();
+    let mut beside = keys.online.iter().find(|named| named.purpose == Purpose::Ledger).unwrap().clone();
+    beside.key = *stolen.public_key();
+    let without = keys.online.clone();
+    let with = without.iter().cloned().chain([beside]).collect();
+    for (serial, online) in [(2, with), (3, without)] {
+        (keys.serial, keys.online) = (serial, online);
+        let document = Jws::sign_json(Typ::Keys, &keys, &world.founder).unwrap();
+        let order = signed(&world, serial - 1, OrderAction::Keys { document, root: None });
+        operator.order_submit(order).await.unwrap();
+    }
+    let one = Reached::new(&world).await;
+    for (key, outcome) in [(&stranger, ChallengeOutcome::Confirmed), (&stolen, ChallengeOutcome::OtherLedger)]
+    {
+        one.saw(LedgerSeen { checkpoints: vec![other_log(2, key)], split_view: None });
+        let view = operator.instance_challenge(one.id).await.unwrap();
+        assert_eq!(view.outcome, outcome, "{view:?}");
+    }
+    assert_eq!(operator.escalations().await.unwrap().items[0].rule, "LG-2");
     world.lawful().await;
 }
 
