@@ -239,6 +239,7 @@ async fn look(folder: &Folder, trust: &Trust, now: Timestamp) -> Result<(), Shel
     }
     let checkpoint = published(&trust.public, &keys).await?;
     let mut memory = memory(folder.path())?;
+    same_ledger(&memory, &checkpoint)?;
     let new = Seen { at: now, checkpoint };
     let head = *new.head();
     let told = hold(&trust.public, &memory, &head).await;
@@ -285,6 +286,19 @@ fn signed(checkpoint: SignedCheckpoint, keys: &[NoteKey]) -> Result<SignedCheckp
         }
     }
     Err(last.map_or_else(|| untrusted(&"nobody may sign it"), |error| untrusted(&error)))
+}
+
+/// Two ledgers of different names say nothing of each other: that is no split view.
+fn same_ledger(memory: &Memory, checkpoint: &SignedCheckpoint) -> Result<(), ShellError> {
+    let origin = checkpoint.unverified().origin();
+    let mut kept =
+        memory.seen.iter().chain(&memory.unproved).map(|seen| seen.checkpoint.unverified().origin());
+    match kept.find(|kept| *kept != origin) {
+        None => Ok(()),
+        Some(kept) => {
+            Err(untrusted(&format!("it is of the ledger {origin}, and what was seen here is of {kept}")))
+        }
+    }
 }
 
 /// How a checkpoint stands to those kept, as far as the public tiles tell.
@@ -424,6 +438,7 @@ async fn against(
     other: &SignedCheckpoint,
 ) -> Result<Option<SignedCheckpoint>, ShellError> {
     let memory = memory(folder)?;
+    same_ledger(&memory, other)?;
     let head = other.unverified().head();
     let told = hold(&trust.public, &memory, head).await;
     match memory.judge(head, &told) {
@@ -465,6 +480,19 @@ mod tests {
     fn note(size: u64) -> SignedCheckpoint {
         let root = "JYxe35Hn+LmZgTRim7bl4EPemHfa8C9lu5e1+Jr+Vbg=";
         format!("fed.example/ledger\n{size}\n{root}\n\n— fed.example/ledger AAAAAAAA\n").parse().unwrap()
+    }
+
+    #[test]
+    fn lg_2_a_ledger_of_another_name_is_held_against_nothing() {
+        let seen = Seen { at: Timestamp::from_millis(1), checkpoint: note(3) };
+        let other = note(9).to_string().replace("fed.example/ledger", "fed.example/other").parse().unwrap();
+        let memory = Memory { seen: vec![seen.clone()], ..Memory::default() };
+        assert!(same_ledger(&memory, &note(9)).is_ok());
+        assert!(same_ledger(&Memory::default(), &other).is_ok());
+        for memory in [memory, Memory { unproved: Some(seen), ..Memory::default() }] {
+            let error = same_ledger(&memory, &other).unwrap_err().to_string();
+            assert!(error.contains("fed.example/other") && error.contains("fed.example/ledger"), "{error}");
+        }
     }
 
     #[test]

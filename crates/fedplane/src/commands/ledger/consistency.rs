@@ -73,6 +73,17 @@ impl CheckConsistencyArgs {
             None => source.checkpoint().await?,
         };
         let new = signed(new, &keys)?;
+        let [one, other] = [&old, &new].map(|signed| signed.unverified().origin());
+        if one != other {
+            return Err(Failure::new(
+                "checkpoint-untrusted",
+                "LG-2",
+                format!(
+                    "one checkpoint is of the ledger {one}, the other of {other}: they say nothing of each other"
+                ),
+                "give two checkpoints of one ledger: the first line of each names it",
+            ));
+        }
         let heads @ (one, other) = (*old.unverified().head(), *new.unverified().head());
         let hashes = source.tiles(tiles(&one, &other)).await?;
         match relate(&one, &other, &hashes) {
@@ -223,18 +234,18 @@ mod tests {
         args: CheckConsistencyArgs,
     }
 
-    /// A folder with root keys, a keys document, and the files of a log of so many entries.
+    /// A folder with root keys, two keys documents of which the other names another ledger, and the files of a log of so many entries.
     fn federation(folder: &Path, log: &MemoryLog) {
         let seed = |n| SeedKey::new([n; 32]);
         let founder = KeySet::single(*seed(1).public_key());
         fs::write(folder.join("founder.json"), serde_json::to_vec(&founder).unwrap()).unwrap();
         let (issued, key) = (Timestamp::from_millis(0), *seed(6).public_key());
-        let document = KeysDocument {
+        let named = |ledger: &str| KeysDocument {
             serial: 1,
             trust_domain: "fed.example".parse().unwrap(),
             issued,
             organism: KeySet::single(*seed(2).public_key()),
-            founder,
+            founder: founder.clone(),
             online: vec![OnlineKey {
                 purpose: Purpose::Ledger,
                 key,
@@ -242,10 +253,12 @@ mod tests {
                 not_after: issued + Span::hours(9),
             }],
             root_ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n".to_owned(),
-            ledger_origin: "fed.example/ledger".to_owned(),
+            ledger_origin: format!("fed.example/{ledger}"),
         };
-        let document = Jws::sign_json(Typ::Keys, &document, &seed(1)).unwrap();
-        fs::write(folder.join("keys.json"), document.to_json()).unwrap();
+        for (name, ledger) in [("keys.json", "ledger"), ("other-keys.json", "other")] {
+            let document = Jws::sign_json(Typ::Keys, &named(ledger), &seed(1)).unwrap();
+            fs::write(folder.join(name), document.to_json()).unwrap();
+        }
         for (id, bytes) in log.files() {
             let path = folder.join("ledger").join(id.to_string());
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -264,7 +277,11 @@ mod tests {
     }
 
     fn write(path: &Path, head: TreeHead, by: u8) {
-        let (origin, signer) = (KeyName::parse("fed.example/ledger").unwrap(), SeedKey::new([by; 32]));
+        write_of("fed.example/ledger", path, head, by);
+    }
+
+    fn write_of(origin: &str, path: &Path, head: TreeHead, by: u8) {
+        let (origin, signer) = (KeyName::parse(origin).unwrap(), SeedKey::new([by; 32]));
         let key = NoteKey::new(origin.clone(), signer.public_key().as_bytes()).unwrap();
         let checkpoint = Checkpoint::new(origin, head).unwrap();
         let signed = checkpoint.sign(&key, |message| signer.sign(message)).unwrap();
@@ -275,6 +292,28 @@ mod tests {
         let files = files.iter().map(|name| folder.join(name).into_os_string());
         let line = ["check-consistency", "--federation"].map(Into::into).into_iter();
         Line::parse_from(line.chain([folder.as_os_str().to_owned()]).chain(files)).args.check().await
+    }
+
+    #[tokio::test]
+    async fn lg_2_two_ledgers_by_name_are_no_split_view() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        let path = |name: &str| folder.join(name).into_os_string();
+        federation(folder, &log(40, 900).0);
+        write(&folder.join("ours"), log(40, 900).1, 6);
+        write_of("fed.example/other", &folder.join("theirs"), log(40, 0).1, 6);
+        for (old, new) in [("ours", "theirs"), ("theirs", "ours")] {
+            let mut line = vec!["check-consistency".into(), "--federation".into(), folder.into()];
+            for keys in ["keys.json", "other-keys.json"] {
+                line.extend(["--keys-document".into(), path(keys)]);
+            }
+            line.extend([path(old), path(new)]);
+            let failure = Line::parse_from(line).args.check().await.unwrap_err();
+            assert_eq!((failure.code(), failure.exit_code()), ("checkpoint-untrusted", 1), "{failure}");
+            for words in ["fed.example/ledger", "fed.example/other", "nothing of each other"] {
+                assert!(failure.to_string().contains(words), "{failure}");
+            }
+        }
     }
 
     #[tokio::test]
