@@ -8,7 +8,7 @@
 
 mod federation;
 
-use federation::scenario::{fleet, keys_rotated, reports};
+use federation::scenario::{drifting, fleet, keys_rotated, reports};
 use federation::{Federation, id_of, v};
 use governance::decide::{Command, WorldCommand};
 use governance::{
@@ -211,22 +211,7 @@ fn co_7_an_outage_is_lawful_where_nothing_was_decided_inside() {
 
 #[test]
 fn co_2_co_13_drift_that_no_standing_order_takes_is_lawfully_escalated_once_and_not_before() {
-    let mut f = fleet();
-    let replaces = f.world.constitution_digest.unwrap();
-    let day = Span::hours(24);
-    let parameters = Constitution {
-        standing_orders: Vec::new(),
-        drift_threshold: day,
-        drift_freeze: day.times(2),
-        minor_window: day,
-        ..Constitution::default()
-    };
-    let (constitution, _) = f.constitution(parameters);
-    let effective = f.at;
-    f.order(OrderAction::Amend { constitution, replaces, effective });
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    let drifting = f.offered()[0];
+    let (mut f, drifting) = drifting();
     let told = |f: &Federation| {
         let open = &f.instances[&id_of(drifting)].escalations;
         open.iter().filter(|open| open.rule == "CO-2").count()

@@ -8,9 +8,11 @@
 
 mod federation;
 
-use federation::scenario::{amendment, everything, fleet, halted, keys_rotated, reports, rolled_out};
+use federation::scenario::{
+    amendment, everything, fleet, halted, keys_rotated, reports, rolled_out, steered, superseded,
+};
 use federation::{Federation, OPERATOR, id_of, instance_key, key_of, next_key_of, v};
-use governance::decide::{Command, WorldCommand};
+use governance::decide::Command;
 use governance::{
     Class, FindingCode, InstanceEvent, Opening, Restriction, Span, State, SubscriptionStatus, Tier,
 };
@@ -202,24 +204,7 @@ fn lc_17_a_restored_instance_shakes_hands_afresh_by_a_renewal() {
 
 #[test]
 fn ro_6_operators_pause_resume_abort_freeze_and_turn_the_red_switch() {
-    let mut f = fleet();
-    let release = v("0.1.1");
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    for command in [
-        WorldCommand::Pause { release },
-        WorldCommand::Resume { release, by: governance::Authority::Federation },
-        WorldCommand::RedSwitch { on: true },
-        WorldCommand::RedSwitch { on: false },
-        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
-        WorldCommand::Abort { release },
-        WorldCommand::Withdraw { release, by: governance::Authority::Federation },
-    ] {
-        f.world_command(&command);
-        f.sweep();
-        f.wait(Span::hours(1));
-    }
-    assert_eq!(lawful(&f).rollouts[1].status, "aborted");
+    assert_eq!(lawful(&steered()).rollouts[1].status, "aborted");
 }
 
 #[test]
@@ -264,18 +249,7 @@ fn co_10_a_lapse_suspends() {
 
 #[test]
 fn ro_8_a_newer_release_supersedes() {
-    let mut f = fleet();
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    f.publish("0.1.2", Class::Minor);
-    f.sweep();
-    f.publish("0.1.3", Class::Security);
-    f.sweep();
-    for n in f.offered() {
-        f.upgrade(n);
-    }
-    f.sweep();
-    let report = lawful(&f);
+    let report = lawful(&superseded());
     assert_eq!(
         report.rollouts.iter().map(|r| r.status).collect::<Vec<_>>(),
         ["done", "superseded", "superseded", "ga"]

@@ -1,7 +1,7 @@
 //! Stories that logs tell in the tests.
 
-use governance::decide::Command;
-use governance::{Class, Constitution, Span, State, SubscriptionStatus, Tier};
+use governance::decide::{Command, WorldCommand};
+use governance::{Authority, Class, Constitution, Span, State, SubscriptionStatus, Tier};
 use proof::{OnlineKey, OrderAction, Purpose, SeedKey, Sign};
 
 use super::{Federation, id_of, next_key_of, v};
@@ -130,5 +130,66 @@ pub fn everything() -> Federation {
     f.sweep();
     f.order(OrderAction::Withdraw { release: v("0.1.2"), reason: reason() });
     f.sweep();
+    f
+}
+
+/// Under a law of short windows without standing orders, 0.1.1 on offer to one that drifts: its number.
+pub fn drifting() -> (Federation, u8) {
+    let mut f = fleet();
+    let replaces = f.world.constitution_digest.unwrap();
+    let day = Span::hours(24);
+    let parameters = Constitution {
+        standing_orders: Vec::new(),
+        drift_threshold: day,
+        drift_freeze: day.times(2),
+        minor_window: day,
+        ..Constitution::default()
+    };
+    let (constitution, _) = f.constitution(parameters);
+    let effective = f.at;
+    f.order(OrderAction::Amend { constitution, replaces, effective });
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    let drifting = f.offered()[0];
+    (f, drifting)
+}
+
+/// Releases that take each other's place; the last reaches everybody.
+pub fn superseded() -> Federation {
+    let mut f = fleet();
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    f.publish("0.1.2", Class::Minor);
+    f.sweep();
+    f.publish("0.1.3", Class::Security);
+    f.sweep();
+    for n in f.offered() {
+        f.upgrade(n);
+    }
+    f.sweep();
+    f
+}
+
+/// What operators may do about a rollout, to its end.
+pub fn steered() -> Federation {
+    let mut f = fleet();
+    let release = v("0.1.1");
+    f.publish("0.1.1", Class::Minor);
+    f.sweep();
+    for command in [
+        WorldCommand::Pause { release },
+        WorldCommand::Resume { release, by: Authority::Federation },
+        WorldCommand::RedSwitch { on: true },
+        WorldCommand::Acknowledge { release: None, rule: "RO-6".into() },
+        WorldCommand::RedSwitch { on: false },
+        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
+        WorldCommand::RevokePerson { person: "operator/eve".into(), serial: "0a".into() },
+        WorldCommand::Abort { release },
+        WorldCommand::Withdraw { release, by: Authority::Federation },
+    ] {
+        f.world_command(&command);
+        f.sweep();
+        f.wait(Span::hours(1));
+    }
     f
 }

@@ -3,7 +3,7 @@
 use governance::decide::{Command, WorldCommand};
 use governance::rollout::Phase;
 use governance::{
-    Authority, Catalogue, Class, Constitution, FindingCode, InstanceEvent, Kind, Matrix, Restriction, Span,
+    Catalogue, Class, Constitution, FindingCode, InstanceEvent, Kind, Matrix, Restriction, Span,
     SubscriptionStatus, Tier, WorldEvent,
 };
 use proof::order::SignedRoot;
@@ -11,7 +11,9 @@ use proof::tuf::{canonical, hex_encode, sha256_hex};
 use proof::{OrderAction, SeedKey, Sign};
 use serde_json::json;
 
-use super::scenario::{amendment, everything, fleet, keys_rotated, reports, rolled_out};
+use super::scenario::{
+    amendment, drifting, everything, fleet, keys_rotated, reports, rolled_out, steered, superseded,
+};
 use super::{Federation, id_of, instance_key, v};
 
 /// Every story, with its name.
@@ -20,7 +22,7 @@ pub fn all() -> Vec<(&'static str, Federation)> {
         ("everything", everything()),
         ("keys and law", keys_and_law()),
         ("operators", operators()),
-        ("superseded", superseded()),
+        ("superseded", a_day_after()),
         ("modules", modules()),
         ("wishes", wishes()),
         ("standing orders", standing_orders()),
@@ -68,25 +70,7 @@ fn tuf_root(key: &SeedKey, version: u64) -> Vec<u8> {
 
 /// What operators may do about rollouts, people and instances.
 fn operators() -> Federation {
-    let mut f = fleet();
-    let release = v("0.1.1");
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    for command in [
-        WorldCommand::Pause { release },
-        WorldCommand::Resume { release, by: Authority::Federation },
-        WorldCommand::RedSwitch { on: true },
-        WorldCommand::Acknowledge { release: None, rule: "RO-6".into() },
-        WorldCommand::RedSwitch { on: false },
-        WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
-        WorldCommand::RevokePerson { person: "operator/eve".into(), serial: "0a".into() },
-        WorldCommand::Abort { release },
-        WorldCommand::Withdraw { release, by: Authority::Federation },
-    ] {
-        f.world_command(&command);
-        f.sweep();
-        f.wait(Span::hours(1));
-    }
+    let mut f = steered();
     let facts = "2 of 3 witnesses refuse to cosign".to_owned();
     f.federation_command(&WorldCommand::EscalateRefusal { facts });
     f.world_command(&WorldCommand::Acknowledge { release: None, rule: "LG-2".into() });
@@ -117,18 +101,9 @@ fn operators() -> Federation {
     f
 }
 
-/// Releases that take each other's place.
-fn superseded() -> Federation {
-    let mut f = fleet();
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    f.publish("0.1.2", Class::Minor);
-    f.sweep();
-    f.publish("0.1.3", Class::Security);
-    f.sweep();
-    for n in f.offered() {
-        f.upgrade(n);
-    }
+/// Releases that take each other's place, and a day after.
+fn a_day_after() -> Federation {
+    let mut f = superseded();
     f.wait(Span::hours(25));
     reports(&mut f);
     f.sweep();
@@ -205,22 +180,7 @@ fn standing_orders() -> Federation {
 
 /// Drift to its freeze, warned of; a finding silenced by the Founder.
 fn drift() -> Federation {
-    let mut f = fleet();
-    let replaces = f.world.constitution_digest.unwrap();
-    let day = Span::hours(24);
-    let parameters = Constitution {
-        standing_orders: Vec::new(),
-        drift_threshold: day,
-        drift_freeze: day.times(2),
-        minor_window: day,
-        ..Constitution::default()
-    };
-    let (constitution, _) = f.constitution(parameters);
-    let effective = f.at;
-    f.order(OrderAction::Amend { constitution, replaces, effective });
-    f.publish("0.1.1", Class::Minor);
-    f.sweep();
-    let drifting = f.offered()[0];
+    let (mut f, drifting) = drifting();
     for hours in [13, 12, 20] {
         f.wait(Span::hours(hours));
         reports(&mut f);
