@@ -65,6 +65,12 @@ impl Person {
         self.provider.as_ref()
     }
 
+    /// Whether instances of this provider, or of none, are his to see and manage: a provider's people have its own alone (ID-3).
+    #[must_use]
+    pub fn has(&self, provider: Option<&ProviderId>) -> bool {
+        self.provider.as_ref().is_none_or(|own| Some(own) == provider)
+    }
+
     /// What he is called.
     #[must_use]
     pub const fn name(&self) -> &OperatorName {

@@ -29,6 +29,7 @@ mod world;
 pub use report::{Report, RolloutReport};
 pub use share::{Share, ShareFound, join};
 
+pub use replay::CROSSING_MAX;
 use replay::Replay;
 
 /// What was expected and found is shown up to so many characters.

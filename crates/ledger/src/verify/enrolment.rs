@@ -34,7 +34,7 @@ impl Replay {
                 match instance {
                     None => {
                         check_enrolment(*kind, *tier, provider.is_some(), &self.world)?;
-                        self.check_own(entry, provider.as_ref())?;
+                        Self::check_own(entry, provider.as_ref())?;
                     }
                     Some(id) => {
                         let instance = self.instances.get(id);
@@ -98,18 +98,13 @@ impl Replay {
     }
 
     /// Whoever operates for a provider enrols that provider's instances alone (ID-3).
-    fn check_own(&self, entry: &Entry, provider: Option<&ProviderId>) -> Result<(), Fault> {
+    fn check_own(entry: &Entry, provider: Option<&ProviderId>) -> Result<(), Fault> {
         let asked = entry.actor.as_deref().and_then(Person::from_path);
-        match asked.as_ref().and_then(Person::provider) {
-            Some(own) if Some(own) != provider => {
-                let message =
-                    "the enrolment is not for an instance of the provider whose operator asked for it";
-                Err(Fault::new("ID-3", message)
-                    .expected(own)
-                    .found(provider.map_or("nobody", ProviderId::as_str)))
-            }
-            _ => Ok(()),
+        if asked.is_none_or(|person| person.has(provider)) {
+            return Ok(());
         }
+        let message = "the enrolment is not for an instance of the provider whose operator asked for it";
+        Err(Fault::new("ID-3", message).found(provider.map_or("nobody", ProviderId::as_str)))
     }
 
     fn enrolment(&self, digest: Digest) -> Result<&Enrolment, Fault> {

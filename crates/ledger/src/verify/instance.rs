@@ -191,11 +191,8 @@ pub(super) fn asked_by(entry: &Entry, roles: &[PersonRole], of: Option<&Instance
             .expected(words.join(" or "))
             .found(entry.actor.as_deref().unwrap_or("nobody"))
     })?;
-    match (person.provider(), of) {
-        (Some(own), Some(instance)) if instance.provider.as_ref() != Some(own) => {
-            Err(Fault::new("ID-3", "the instance is not of the provider whose operator asked for it")
-                .found(person))
-        }
-        _ => Ok(person),
+    if of.is_none_or(|instance| person.has(instance.provider.as_ref())) {
+        return Ok(person);
     }
+    Err(Fault::new("ID-3", "the instance is not of the provider whose operator asked for it").found(person))
 }

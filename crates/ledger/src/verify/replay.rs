@@ -22,7 +22,7 @@ use crate::entry::{Entry, Evidence};
 use crate::tree::TreeHead;
 
 /// Decisions about different instances are taken side by side: the later one may be written first, by so much.
-const CROSSING_MAX: Span = Span::from_millis(60_000);
+pub const CROSSING_MAX: Span = Span::from_millis(60_000);
 
 /// Decisions are signs of life: of the last ones, so many are remembered (CO-7).
 const SIGNS_MAX: usize = 4_096;

@@ -4,15 +4,13 @@
 
 use clap::{Args, ValueEnum};
 use client::Client;
-use governance::{Event, InstanceId, Span, Timestamp};
+use governance::{Event, InstanceId, Timestamp};
+use ledger::verify::CROSSING_MAX;
 use serde::Serialize;
 
 use super::{PAGE, Placed, page};
 use crate::connect::ConnectArgs;
 use crate::{Failure, Output, values};
-
-/// Decisions about different instances may cross by so much: the later one may stand first.
-const CROSSING_MAX: Span = Span::from_millis(60_000);
 
 /// What to export, and how.
 #[derive(Args, Clone, Debug)]
