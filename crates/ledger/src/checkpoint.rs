@@ -11,6 +11,7 @@ use core::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use proof::{KeysDocument, OnlineKey, Purpose};
 
 use crate::hash::Hash;
 use crate::note::{KeyName, Note, NoteError, NoteKey, NoteSignature};
@@ -227,4 +228,17 @@ pub(crate) fn parse_root(text: &str) -> Option<Hash> {
         return None;
     }
     Hash::try_from(BASE64.decode(text).ok()?.as_slice()).ok()
+}
+
+/// The keys that a keys document names for signing checkpoints, in its order: those that count (AU-4).
+///
+/// # Errors
+/// When the ledger's name is none.
+pub fn ledger_keys(
+    document: &KeysDocument,
+    counts: impl Fn(&OnlineKey) -> bool,
+) -> Result<Vec<NoteKey>, NoteError> {
+    let origin = KeyName::parse(&document.ledger_origin)?;
+    let named = document.online.iter().filter(|named| named.purpose == Purpose::Ledger && counts(named));
+    named.map(|named| NoteKey::new(origin.clone(), named.key.as_bytes())).collect()
 }

@@ -9,12 +9,11 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use governance::{Digest, Opening, Refusal, TrustDomain};
-use proof::{Purpose, RootKeys};
+use proof::RootKeys;
 use serde::Serialize;
 
-use crate::checkpoint::SignedCheckpoint;
+use crate::checkpoint::{SignedCheckpoint, ledger_keys};
 use crate::entry::Entry;
-use crate::note::{KeyName, NoteKey};
 use crate::tree::{Frontier, TreeHead, leaf_hash};
 
 mod decision;
@@ -222,14 +221,11 @@ impl Verifier {
         let fault = |why: &dyn fmt::Display| Fault::new("LG-2", alloc::format!("the checkpoint: {why}"));
         let keys =
             self.replay.keys().ok_or_else(|| Fault::new("AU-4", "the log is empty: it names no keys"))?;
-        let origin = KeyName::parse(&keys.ledger_origin).map_err(|error| fault(&error))?;
         // A checkpoint bears no time: it is signed after the last entry, by a key still good then.
         let latest = self.replay.latest();
-        let ledger =
-            keys.online.iter().filter(|key| key.purpose == Purpose::Ledger && key.not_after >= latest);
+        let ledger = ledger_keys(keys, |key| key.not_after >= latest).map_err(|error| fault(&error))?;
         let mut verdict = Err(fault(&"the keys document in force names no key for the ledger"));
-        for online in ledger {
-            let key = NoteKey::new(origin.clone(), online.key.as_bytes()).map_err(|error| fault(&error))?;
+        for key in ledger {
             match checkpoint.verify(&key) {
                 Ok(_) => {
                     verdict = Ok(());

@@ -7,12 +7,12 @@ use std::fmt::Display;
 
 use governance::{Span, Timestamp};
 use ledger::Hash;
-use ledger::checkpoint::{Checkpoint, SignError, SignedCheckpoint};
+use ledger::checkpoint::{Checkpoint, SignError, SignedCheckpoint, ledger_keys};
 use ledger::edge::Edge;
 use ledger::note::{KeyName, NoteKey};
 use ledger::tile::Tile;
 use ledger::tree::{TreeHead, consistency_nodes, prove_consistency};
-use proof::{Purpose, Sign};
+use proof::Sign;
 
 use crate::ports::{PAGE_MAX, Store};
 use crate::proofs::hashes;
@@ -166,11 +166,9 @@ fn consistency(files: &impl Files, old: u64, new: u64) -> Result<Vec<Hash>, Plan
 /// The keys that a checkpoint of this log may be signed with: this plane's own, and those that the keys document names beside
 /// it while one gives way to the other (AU-4).
 pub(crate) fn known<S: Store>(plane: &Plane<S>, own: &NoteKey) -> Result<Vec<NoteKey>, PlaneError> {
-    let keys = plane.keys();
-    let named = keys.document.online.iter().filter(|named| named.purpose == Purpose::Ledger);
-    let named =
-        named.map(|named| NoteKey::new(own.name().clone(), named.key.as_bytes()).map_err(unavailable));
-    std::iter::once(Ok(own.clone())).chain(named).collect()
+    let mut keys = vec![own.clone()];
+    keys.extend(ledger_keys(&plane.keys().document, |_| true).map_err(unavailable)?);
+    Ok(keys)
 }
 
 /// The edge of the tree that a stored checkpoint shows, from the stored tiles; one of these keys signed it.

@@ -2,6 +2,7 @@
 //!
 //! Never believes an instance about the ledger: what counts is signed by the ledger's key.
 
+use ledger::checkpoint::ledger_keys;
 use ledger::edge::Edge;
 use ledger::history::{Relation, relate, tiles};
 use ledger::note::{KeyName, NoteKey};
@@ -9,7 +10,7 @@ use ledger::tile::tiles_of;
 use ledger::tree::{head, root_nodes};
 use ledger::{SignedCheckpoint, TileSet, TreeHead};
 use proof::challenge::LedgerSeen;
-use proof::{Jws, KeysDocument, Purpose, Sign as _};
+use proof::{Jws, KeysDocument, Sign as _};
 
 use crate::federation::KEYS;
 use crate::ports::{PAGE_MAX, Store};
@@ -39,7 +40,7 @@ impl<S: Store> Plane<S> {
         let seen: Vec<_> =
             seen.all().filter_map(|text| SignedCheckpoint::parse(text.as_bytes()).ok()).collect();
         if !seen.iter().all(|signed| keys.iter().any(|key| signed.verify(key).is_ok())) {
-            keys.extend(self.replaced(key.name()).await?);
+            keys.extend(self.replaced().await?);
         }
         for signed in seen {
             let Some(bare) = keys.iter().find_map(|key| signed.bare(key).ok()) else { continue };
@@ -56,7 +57,7 @@ impl<S: Store> Plane<S> {
 
     /// The keys of this ledger that earlier keys documents named (AU-4): one that was stolen is replaced, and what it signed
     /// is what tells of the thief.
-    async fn replaced(&self, origin: &KeyName) -> Result<Vec<NoteKey>, PlaneError> {
+    async fn replaced(&self) -> Result<Vec<NoteKey>, PlaneError> {
         let now = self.keys().document.serial;
         let mut keys = Vec::new();
         for serial in now.saturating_sub(DOCUMENTS_MAX)..now {
@@ -64,9 +65,7 @@ impl<S: Store> Plane<S> {
             // Verified before it was kept.
             let document: KeysDocument =
                 Jws::parse(&kept).and_then(|kept| kept.parse_unverified()).map_err(broken)?;
-            for named in document.online.iter().filter(|named| named.purpose == Purpose::Ledger) {
-                keys.push(NoteKey::new(origin.clone(), named.key.as_bytes()).map_err(broken)?);
-            }
+            keys.extend(ledger_keys(&document, |_| true).map_err(broken)?);
         }
         Ok(keys)
     }

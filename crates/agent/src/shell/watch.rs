@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use client::{CHECKPOINT_BYTES_MAX, Public, Source as _, SystemSource};
 use governance::{Span, Timestamp};
+use ledger::checkpoint;
 use ledger::history::{Relation, relate, tiles};
-use ledger::{KeyName, NoteKey, SignedCheckpoint, TreeHead};
+use ledger::{NoteKey, SignedCheckpoint, TreeHead};
+use proof::KeysDocument;
 use proof::challenge::LedgerSeen;
-use proof::{KeysDocument, Purpose};
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
@@ -325,10 +326,7 @@ fn untrusted(why: &dyn std::fmt::Display) -> ShellError {
 fn ledger_keys(keys: &KeysDocument) -> Result<Vec<NoteKey>, ShellError> {
     let untrusted =
         |why: &dyn std::fmt::Display| ShellError::untrusted("the ledger's keys in the keys document")(why);
-    let origin = KeyName::parse(&keys.ledger_origin).map_err(|error| untrusted(&error))?;
-    let named = keys.online.iter().filter(|named| named.purpose == Purpose::Ledger);
-    let keys = named.map(|named| NoteKey::new(origin.clone(), named.key.as_bytes()));
-    keys.collect::<Result<_, _>>().map_err(|error| untrusted(&error))
+    checkpoint::ledger_keys(keys, |_| true).map_err(|error| untrusted(&error))
 }
 
 /// The keys that the Founder named for the ledger as long as checkpoints are looked at, the newest last.

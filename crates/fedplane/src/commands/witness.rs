@@ -12,10 +12,11 @@ use std::time::Duration;
 use clap::Args;
 use client::Public;
 use governance::Timestamp;
+use ledger::checkpoint::ledger_keys;
 use ledger::{KeyName, NoteKey};
 use plane::Clock as _;
 use plane::publication::Files as _;
-use proof::{Jws, KeysDocument, Purpose, RootKeys};
+use proof::{Jws, KeysDocument, RootKeys};
 use serde::Serialize;
 use server::SystemClock;
 use server::witness::Witness;
@@ -347,9 +348,7 @@ impl Federation {
     /// The keys that may sign its log now.
     fn log_keys(&self, now: Timestamp) -> Vec<NoteKey> {
         let Some(keys) = &self.keys else { return Vec::new() };
-        let Ok(origin) = KeyName::parse(&keys.ledger_origin) else { return Vec::new() };
-        let named = keys.online(Purpose::Ledger, now);
-        named.filter_map(|named| NoteKey::new(origin.clone(), named.key.as_bytes()).ok()).collect()
+        ledger_keys(keys, |named| named.is_valid_at(now)).unwrap_or_default()
     }
 }
 
@@ -359,7 +358,7 @@ mod tests {
 
     use super::*;
     use governance::Span;
-    use proof::{KeySet, OnlineKey, SeedKey, Sign as _, Typ};
+    use proof::{KeySet, OnlineKey, Purpose, SeedKey, Sign as _, Typ};
 
     fn secret(n: u8) -> SeedKey {
         SeedKey::new([n; 32])

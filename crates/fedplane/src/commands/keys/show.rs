@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use governance::Timestamp;
-use ledger::{KeyName, NoteKey};
+use ledger::checkpoint::ledger_keys;
+use proof::KeysDocument;
 use proof::tuf::{Document, Root};
-use proof::{KeysDocument, OnlineKey, Purpose};
 use serde::Serialize;
 
 use super::sign::{changes, must_fit, of, part, read_root, signatures, untrusted};
@@ -104,11 +104,8 @@ fn candidate(folder: &Path, federation: Option<&Folder>) -> Result<Shown, Failur
 }
 
 /// The ledger's keys as verifier keys (C2SP signed-note).
-fn ledger_keys(keys: &KeysDocument) -> Vec<String> {
-    let Ok(origin) = KeyName::parse(&keys.ledger_origin) else { return Vec::new() };
-    let named = keys.online.iter().filter(|named| named.purpose == Purpose::Ledger);
-    let key = |named: &OnlineKey| NoteKey::new(origin.clone(), named.key.as_bytes()).ok();
-    named.filter_map(key).map(|key| key.to_string()).collect()
+fn verifier_keys(keys: &KeysDocument) -> Vec<String> {
+    ledger_keys(keys, |_| true).unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 impl Shown {
@@ -120,7 +117,7 @@ impl Shown {
             founder_threshold: keys.founder.threshold(),
             organism_threshold: keys.organism.threshold(),
             keys: listed(keys),
-            ledger: ledger_keys(keys),
+            ledger: verifier_keys(keys),
             candidate,
         }
     }

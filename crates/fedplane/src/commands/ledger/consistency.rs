@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::{CHECKPOINT_BYTES_MAX, Public};
+use ledger::checkpoint::ledger_keys;
 use ledger::history::{Relation, relate, tiles};
 use ledger::tile::{HASH_TILE_BYTES_MAX, TILE_WIDTH};
-use ledger::{KeyName, NoteKey, SignedCheckpoint, TileId, TileSet, TreeHead};
-use proof::{KeysDocument, Purpose, RootKeys};
+use ledger::{NoteKey, SignedCheckpoint, TileId, TileSet, TreeHead};
+use proof::{KeysDocument, RootKeys};
 use serde::Serialize;
 
 use super::read;
@@ -143,11 +144,7 @@ impl CheckConsistencyArgs {
         };
         let mut keys = Vec::new();
         for document in &named {
-            let origin = KeyName::parse(&document.ledger_origin).map_err(|error| untrusted(&error))?;
-            for named in document.online.iter().filter(|named| named.purpose == Purpose::Ledger) {
-                let key = NoteKey::new(origin.clone(), named.key.as_bytes());
-                keys.push(key.map_err(|error| untrusted(&error))?);
-            }
+            keys.extend(ledger_keys(document, |_| true).map_err(|error| untrusted(&error))?);
         }
         Ok(keys)
     }
@@ -222,9 +219,10 @@ mod tests {
     use super::*;
     use clap::Parser;
     use governance::{Span, Timestamp};
+    use ledger::KeyName;
     use ledger::checkpoint::Checkpoint;
     use ledger::memory::MemoryLog;
-    use proof::{Jws, KeySet, OnlineKey, SeedKey, Sign as _, Typ};
+    use proof::{Jws, KeySet, OnlineKey, Purpose, SeedKey, Sign as _, Typ};
     use std::fs;
     use std::path::Path;
 

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use governance::InstanceId;
+use ledger::checkpoint::ledger_keys;
 use ledger::log_proof::PROOF_BYTES_MAX;
-use ledger::{Entry, Hash, KeyName, LogProof, NoteKey};
-use proof::{KeysDocument, Purpose};
+use ledger::{Entry, Hash, LogProof};
+use proof::KeysDocument;
 use serde::Serialize;
 
 use super::witnessed::{self, WitnessArgs, Witnessed};
@@ -126,10 +127,8 @@ fn proven(
         Failure::new("proof-broken", "LG-2", error.to_string(), hint)
     };
     let proof = LogProof::parse(bytes).map_err(|error| breach(&error))?;
-    let origin = KeyName::parse(&keys.ledger_origin).map_err(|error| breach(&error))?;
     let mut last = None;
-    for named in keys.online.iter().filter(|named| named.purpose == Purpose::Ledger) {
-        let key = NoteKey::new(origin.clone(), named.key.as_bytes()).map_err(|error| breach(&error))?;
+    for key in ledger_keys(keys, |_| true).map_err(|error| breach(&error))? {
         match proof.verify(&key) {
             Ok(proven) => {
                 let entry = Entry::decode(proven.entry).map_err(|error| breach(&error))?;
