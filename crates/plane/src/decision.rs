@@ -200,6 +200,7 @@ impl<S: Store> Plane<S> {
             nonce: extra.nonce.clone(),
             enrolment: extra.enrolment.clone(),
             documents,
+            fence: None,
         };
         let committed = self.commit(commit).await?;
         if let Some(world) = world {

@@ -169,6 +169,40 @@ pub struct Commit {
     pub enrolment: Option<EnrolmentWrite>,
     /// Signed documents to keep: kind, name, bytes. The same kind and name are overwritten.
     pub documents: Vec<Document>,
+    /// The lease under which it is done; one that was taken over by now is a conflict.
+    pub fence: Option<Fence>,
+}
+
+/// A lease by its name, as it was when somebody held it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Which lease.
+    pub lease: String,
+    /// Its fence then.
+    pub fence: u64,
+}
+
+/// Who does what only one server may do at a time. Nobody's clock is in it: a lease is over when its beat stood still for long
+/// enough by the clock of whoever watches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What is done under it.
+    pub name: String,
+    /// Which server holds it; empty: it was given back.
+    pub holder: String,
+    /// Rises with each new holder, so that what an earlier one still writes is refused.
+    pub fence: u64,
+    /// Rises each time that its holder shows that he lives.
+    pub beat: u64,
+}
+
+/// The gate of the world, while it is closed: nothing is committed but by whoever closed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Which server closed it.
+    pub holder: String,
+    /// The world's revision since then.
+    pub world_revision: Revision,
 }
 
 /// A signed document as it was received.
@@ -246,6 +280,12 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(Instance, Revision)>, StoreError>> + Send;
 
+    /// These instances, those that there are, in the order of their ids; at most [`PAGE_MAX`] of them.
+    fn instance_load_all(
+        &self,
+        ids: &[InstanceId],
+    ) -> impl Future<Output = Result<Vec<(Instance, Revision)>, StoreError>> + Send;
+
     /// Number of instances per state.
     fn instance_count(&self) -> impl Future<Output = Result<Vec<(State, u64)>, StoreError>> + Send;
 
@@ -289,6 +329,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(u64, Vec<u8>)>, StoreError>> + Send;
 
+    /// Which instance each of the ledger's entries from position `from` on is about, at most `limit` ([`PAGE_MAX`]) of them,
+    /// without gaps: whoever reads on from where he stopped learns of every change.
+    fn change_page(
+        &self,
+        from: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Option<InstanceId>>, StoreError>> + Send;
+
     /// Ledger entries in all.
     fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
@@ -297,6 +345,46 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes that a server lives.
     fn pulse_save(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes when instances were last heard; an earlier instant never replaces a later one. At most [`PAGE_MAX`] of them.
+    fn seen_save(
+        &self,
+        seen: &[(InstanceId, Timestamp)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// When instances were last heard, in the order of their ids, behind `after`, `limit` (at most [`PAGE_MAX`]) of them.
+    fn seen_page(
+        &self,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(InstanceId, Timestamp)>, StoreError>> + Send;
+
+    /// A lease, if anybody ever took it.
+    fn lease_load(&self, name: &str) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
+
+    /// Writes a lease where it still is as it was `before` (none: nobody ever took it); `false` where it is not.
+    fn lease_save(
+        &self,
+        before: Option<&Lease>,
+        lease: &Lease,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Closes the gate on the world of this revision, whoever closed it before; gives the revision that `holder` alone may commit
+    /// on. Another revision by now, or a federation that was not founded yet, is a conflict.
+    fn gate_close(
+        &self,
+        holder: &str,
+        world_revision: Revision,
+    ) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+
+    /// Opens the gate that was closed at this revision; gives the world's new one. A commit that writes the world opens it too.
+    fn gate_open(
+        &self,
+        world_revision: Revision,
+    ) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+
+    /// The gate, while it is closed.
+    fn gate_load(&self) -> impl Future<Output = Result<Option<Gate>, StoreError>> + Send;
 
     /// Forgets the words that commits left in the outbox for whoever publishes the ledger, up to the entry at
     /// `position`; gives how many.

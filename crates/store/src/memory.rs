@@ -2,12 +2,13 @@
 //!
 //! Never durable, never asynchronous: each call is done when it returns, in the order of the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
 use plane::ports::{
-    Commit, Committed, Enrolment, EnrolmentWrite, InstanceFilter, PAGE_MAX, Revision, Store, StoreError,
+    Commit, Committed, Enrolment, EnrolmentWrite, Gate, InstanceFilter, Lease, PAGE_MAX, Revision, Store,
+    StoreError,
 };
 
 use crate::limits;
@@ -29,6 +30,11 @@ struct Tables {
     nonces: BTreeMap<(String, String), Timestamp>,
     enrolments: BTreeMap<Digest, Enrolment>,
     documents: BTreeMap<(String, String), Vec<u8>>,
+    /// Of each entry, the instance that it is about.
+    changes: Vec<Option<InstanceId>>,
+    seen: BTreeMap<InstanceId, Timestamp>,
+    leases: BTreeMap<String, Lease>,
+    gate: Option<String>,
     pulse: Option<Timestamp>,
 }
 
@@ -67,6 +73,11 @@ impl Tables {
                 Some(_) => {}
             },
         }
+        if let Some(fence) = &commit.fence
+            && self.leases.get(&fence.lease).is_none_or(|lease| lease.fence != fence.fence)
+        {
+            return Err(StoreError::Conflict("lease"));
+        }
         if commit.world_revision != self.world_revision {
             return Err(StoreError::Conflict("world"));
         }
@@ -77,6 +88,15 @@ impl Tables {
             }
             _ => Ok(()),
         }
+    }
+
+    fn gate_turn(&mut self, gate: Option<String>, decided_on: Revision) -> Result<Revision, StoreError> {
+        if decided_on == 0 || decided_on != self.world_revision {
+            return Err(StoreError::Conflict("world"));
+        }
+        self.world_revision += 1;
+        self.gate = gate;
+        Ok(self.world_revision)
     }
 
     /// What was checked, written; cannot fail.
@@ -103,6 +123,7 @@ impl Tables {
         if let Some(world) = commit.world {
             self.world = *world;
             self.world_revision += 1;
+            self.gate = None;
         }
         let mut instance_revision = 0;
         let about = commit.instance.as_ref().map(|(instance, _)| instance.id);
@@ -114,6 +135,8 @@ impl Tables {
             self.documents.insert((document.kind, document.name), document.bytes);
         }
         let first = self.entries.len();
+        let of = |index| about.filter(|_| commit.about_instance.contains(&index));
+        self.changes.extend((0..commit.entries.len()).map(of));
         if let Some(id) = about {
             let positions = commit.about_instance.iter().map(|index| (first + index) as u64);
             self.decisions.entry(id).or_default().extend(positions);
@@ -158,6 +181,12 @@ impl Store for MemoryStore {
         let behind = tables.instances.range((after.map_or(Unbounded, Excluded), Unbounded));
         let shown = behind.map(|(_, row)| row).filter(|(instance, _)| shows(filter, instance));
         Ok(shown.take(limit.min(PAGE_MAX)).cloned().collect())
+    }
+
+    async fn instance_load_all(&self, ids: &[InstanceId]) -> Result<Vec<(Instance, Revision)>, StoreError> {
+        let tables = self.tables();
+        let asked: BTreeSet<&InstanceId> = ids.iter().take(PAGE_MAX).collect();
+        Ok(asked.into_iter().filter_map(|id| tables.instances.get(id)).cloned().collect())
     }
 
     async fn instance_count(&self) -> Result<Vec<(State, u64)>, StoreError> {
@@ -215,6 +244,11 @@ impl Store for MemoryStore {
         Ok(positions.filter_map(entry).collect())
     }
 
+    async fn change_page(&self, from: u64, limit: usize) -> Result<Vec<Option<InstanceId>>, StoreError> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok(self.tables().changes.iter().skip(from).take(limit.min(PAGE_MAX)).copied().collect())
+    }
+
     async fn entry_count(&self) -> Result<u64, StoreError> {
         Ok(self.tables().entries.len() as u64)
     }
@@ -226,6 +260,53 @@ impl Store for MemoryStore {
     async fn pulse_save(&self, now: Timestamp) -> Result<(), StoreError> {
         self.tables().pulse = Some(now);
         Ok(())
+    }
+
+    async fn seen_save(&self, seen: &[(InstanceId, Timestamp)]) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        for (id, at) in seen.iter().take(PAGE_MAX) {
+            let kept = tables.seen.entry(*id).or_insert(*at);
+            *kept = (*kept).max(*at);
+        }
+        Ok(())
+    }
+
+    async fn seen_page(
+        &self,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let tables = self.tables();
+        let behind = tables.seen.range((after.map_or(Unbounded, Excluded), Unbounded));
+        Ok(behind.take(limit.min(PAGE_MAX)).map(|(id, at)| (*id, *at)).collect())
+    }
+
+    async fn lease_load(&self, name: &str) -> Result<Option<Lease>, StoreError> {
+        Ok(self.tables().leases.get(name).cloned())
+    }
+
+    async fn lease_save(&self, before: Option<&Lease>, lease: &Lease) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        if tables.leases.get(&lease.name) != before {
+            return Ok(false);
+        }
+        tables.leases.insert(lease.name.clone(), lease.clone());
+        Ok(true)
+    }
+
+    async fn gate_close(&self, holder: &str, world_revision: Revision) -> Result<Revision, StoreError> {
+        self.tables().gate_turn(Some(holder.to_owned()), world_revision)
+    }
+
+    async fn gate_open(&self, world_revision: Revision) -> Result<Revision, StoreError> {
+        self.tables().gate_turn(None, world_revision)
+    }
+
+    async fn gate_load(&self) -> Result<Option<Gate>, StoreError> {
+        let tables = self.tables();
+        let world_revision = tables.world_revision;
+        Ok(tables.gate.clone().map(|holder| Gate { holder, world_revision }))
     }
 
     async fn outbox_forget(&self, _position: u64) -> Result<u64, StoreError> {

@@ -28,6 +28,7 @@ fn everything(number: u64, world_revision: Revision) -> Commit {
         nonce: Some(nonce(number)),
         enrolment: Some(EnrolmentWrite::Create(enrolment(number))),
         documents: vec![document(&[0, 159, 146, 150])],
+        fence: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod commits;
 mod concurrency;
 pub mod fixture;
 mod reads;
+mod servers;
 
 use plane::ports::Store;
 
@@ -32,6 +33,12 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
     reads::instances_come_in_pages_by_id(&fresh().await).await;
     reads::a_filter_shows_what_it_names(&fresh().await).await;
     reads::a_page_has_a_limit(&fresh().await).await;
+    servers::a_lease_is_written_only_over_what_was_read(&fresh().await).await;
+    servers::what_is_done_under_a_lost_lease_is_refused(&fresh().await).await;
+    servers::a_closed_gate_lets_nobody_by_who_decided_before(&fresh().await).await;
+    servers::changes_are_read_on_from_where_one_stopped(&fresh().await).await;
+    servers::instances_are_found_by_their_ids(&fresh().await).await;
+    servers::an_instance_was_heard_when_it_last_was(&fresh().await).await;
     concurrency::positions_have_no_gaps(fresh().await).await;
     concurrency::a_refused_commit_harms_no_other(fresh().await).await;
     concurrency::one_of_many_wins(fresh().await).await;

@@ -25,8 +25,13 @@ macro_rules! migrations {
 }
 
 /// Every migration, oldest first. One that was released never changes: its checksum stands in every file.
-const MIGRATIONS: &[Migration] =
-    migrations![1 "0001_federation", 2 "0002_pulse", 3 "0003_re_enrolment", 4 "0004_decisions"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_federation",
+    2 "0002_pulse",
+    3 "0003_re_enrolment",
+    4 "0004_decisions",
+    5 "0005_servers",
+];
 
 /// Brings the schema up to date, or refuses the file as it is.
 pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
-use plane::ports::{Commit, Committed, Enrolment, InstanceFilter, PAGE_MAX, Revision, Store, StoreError};
+use plane::ports::{
+    Commit, Committed, Enrolment, Gate, InstanceFilter, Lease, PAGE_MAX, Revision, Store, StoreError,
+};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
@@ -126,7 +128,21 @@ impl SqliteStore {
     async fn forget(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Done::Forgotten(rows) => Ok(rows),
-            Done::Committed(_) | Done::Noted => Err(mistaken()),
+            _ => Err(mistaken()),
+        }
+    }
+
+    async fn note(&self, work: Work) -> Result<(), StoreError> {
+        match self.writer.ask(work).await? {
+            Done::Noted => Ok(()),
+            _ => Err(mistaken()),
+        }
+    }
+
+    async fn gate_turn(&self, holder: Option<String>, revision: Revision) -> Result<Revision, StoreError> {
+        match self.writer.ask(Work::GateTurn(holder, revision)).await? {
+            Done::Turned(revision) => Ok(revision),
+            _ => Err(mistaken()),
         }
     }
 }
@@ -152,6 +168,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn instance_load_all(&self, ids: &[InstanceId]) -> Result<Vec<(Instance, Revision)>, StoreError> {
+        let ids: Vec<InstanceId> = ids.iter().take(PAGE_MAX).copied().collect();
+        self.readers.read(move |connection| read::instances_of(connection, &ids)).await
+    }
+
     async fn instance_count(&self) -> Result<Vec<(State, u64)>, StoreError> {
         self.readers.read(read::instance_count).await
     }
@@ -159,7 +180,7 @@ impl Store for SqliteStore {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         match self.writer.ask(Work::Commit(Box::new(Writing::new(commit)?))).await? {
             Done::Committed(committed) => Ok(committed),
-            Done::Forgotten(_) | Done::Noted => Err(mistaken()),
+            _ => Err(mistaken()),
         }
     }
 
@@ -191,6 +212,10 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| read::decisions(connection, instance, skip, limit)).await
     }
 
+    async fn change_page(&self, from: u64, limit: usize) -> Result<Vec<Option<InstanceId>>, StoreError> {
+        self.readers.read(move |connection| read::changes(connection, from, limit.min(PAGE_MAX))).await
+    }
+
     async fn entry_count(&self) -> Result<u64, StoreError> {
         self.readers.read(read::entry_count).await
     }
@@ -200,10 +225,44 @@ impl Store for SqliteStore {
     }
 
     async fn pulse_save(&self, now: Timestamp) -> Result<(), StoreError> {
-        match self.writer.ask(Work::PulseSave(now)).await? {
-            Done::Noted => Ok(()),
-            Done::Committed(_) | Done::Forgotten(_) => Err(mistaken()),
+        self.note(Work::PulseSave(now)).await
+    }
+
+    async fn seen_save(&self, seen: &[(InstanceId, Timestamp)]) -> Result<(), StoreError> {
+        let row = |(id, at): &(InstanceId, Timestamp)| (id.to_string(), at.as_millis());
+        self.note(Work::SeenSave(seen.iter().take(PAGE_MAX).map(row).collect())).await
+    }
+
+    async fn seen_page(
+        &self,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        self.readers.read(move |connection| read::seen(connection, after, limit.min(PAGE_MAX))).await
+    }
+
+    async fn lease_load(&self, name: &str) -> Result<Option<Lease>, StoreError> {
+        let name = name.to_owned();
+        self.readers.read(move |connection| read::lease(connection, name)).await
+    }
+
+    async fn lease_save(&self, before: Option<&Lease>, lease: &Lease) -> Result<bool, StoreError> {
+        match self.writer.ask(Work::LeaseSave(before.cloned(), lease.clone())).await? {
+            Done::Leased(written) => Ok(written),
+            _ => Err(mistaken()),
         }
+    }
+
+    async fn gate_close(&self, holder: &str, world_revision: Revision) -> Result<Revision, StoreError> {
+        self.gate_turn(Some(holder.to_owned()), world_revision).await
+    }
+
+    async fn gate_open(&self, world_revision: Revision) -> Result<Revision, StoreError> {
+        self.gate_turn(None, world_revision).await
+    }
+
+    async fn gate_load(&self) -> Result<Option<Gate>, StoreError> {
+        self.readers.read(read::gate).await
     }
 
     async fn outbox_forget(&self, position: u64) -> Result<u64, StoreError> {

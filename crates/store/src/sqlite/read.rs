@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
-use plane::ports::{Enrolment, InstanceFilter, Revision, StoreError};
+use plane::ports::{Enrolment, Gate, InstanceFilter, Lease, Revision, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -99,6 +99,17 @@ pub(super) fn instances(
     many(connection, &sql, values, body_and_revision)?.into_iter().map(parse_revised).collect()
 }
 
+pub(super) fn instances_of(
+    connection: &Connection,
+    ids: &[InstanceId],
+) -> Result<Vec<(Instance, Revision)>, StoreError> {
+    // One text however many they are: the ids travel as one value.
+    let sql = "SELECT body, revision FROM instance WHERE instance_id IN (SELECT value FROM json_each(?1))
+               ORDER BY instance_id";
+    let ids = serde_json::to_string(ids).map_err(|error| damaged("id", &error))?;
+    many(connection, sql, vec![Value::Text(ids)], body_and_revision)?.into_iter().map(parse_revised).collect()
+}
+
 pub(super) fn instance_count(connection: &Connection) -> Result<Vec<(State, u64)>, StoreError> {
     let sql = "SELECT state, COUNT(*) FROM instance GROUP BY state";
     let rows = many(connection, sql, vec![], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
@@ -164,6 +175,50 @@ pub(super) fn decisions(
     let values = vec![text(instance), integer(skip), integer(limit as u64)];
     let rows: Vec<(i64, Vec<u8>)> = many(connection, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.into_iter().map(|(position, body)| (position.unsigned_abs(), body)).collect())
+}
+
+pub(super) fn changes(
+    connection: &Connection,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<Option<InstanceId>>, StoreError> {
+    let sql = "SELECT instance_id FROM entry WHERE position >= ?1 ORDER BY position LIMIT ?2";
+    let rows: Vec<Option<String>> =
+        many(connection, sql, vec![integer(from), integer(limit as u64)], |row| row.get(0))?;
+    rows.into_iter().map(|id| id.map(|id| parse_id(&id)).transpose()).collect()
+}
+
+pub(super) fn seen(
+    connection: &Connection,
+    after: Option<InstanceId>,
+    limit: usize,
+) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+    let sql = "SELECT instance_id, at FROM seen WHERE instance_id > ?1 ORDER BY instance_id LIMIT ?2";
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let values = vec![Value::Text(after), integer(limit as u64)];
+    let rows: Vec<(String, i64)> = many(connection, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.into_iter().map(|(id, at)| Ok((parse_id(&id)?, Timestamp::from_millis(at)))).collect()
+}
+
+pub(super) fn lease(connection: &Connection, name: String) -> Result<Option<Lease>, StoreError> {
+    let sql = "SELECT name, holder, fence, beat FROM lease WHERE name = ?1";
+    one(connection, sql, vec![Value::Text(name)], |row| {
+        let (fence, beat): (i64, i64) = (row.get(2)?, row.get(3)?);
+        let (fence, beat) = (fence.unsigned_abs(), beat.unsigned_abs());
+        Ok(Lease { name: row.get(0)?, holder: row.get(1)?, fence, beat })
+    })
+}
+
+pub(super) fn gate(connection: &Connection) -> Result<Option<Gate>, StoreError> {
+    let sql = "SELECT gate, revision FROM world WHERE world_id = 1 AND gate IS NOT NULL";
+    one(connection, sql, vec![], |row| {
+        let revision: i64 = row.get(1)?;
+        Ok(Gate { holder: row.get(0)?, world_revision: revision.unsigned_abs() })
+    })
+}
+
+fn parse_id(id: &str) -> Result<InstanceId, StoreError> {
+    id.parse().map_err(|error| damaged("id", &error))
 }
 
 pub(super) fn entry_count(connection: &Connection) -> Result<u64, StoreError> {

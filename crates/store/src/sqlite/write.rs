@@ -3,7 +3,7 @@
 //! Never begins or ends a transaction: the writer does, around many of these.
 
 use governance::{Instance, Timestamp, World};
-use plane::ports::{Commit, Committed, EnrolmentWrite, Nonce, Revision, StoreError};
+use plane::ports::{Commit, Committed, EnrolmentWrite, Fence, Lease, Nonce, Revision, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Params, named_params};
 
 use super::{OUTBOX_TOPIC, unavailable};
@@ -15,6 +15,12 @@ pub(super) enum Work {
     Commit(Box<Writing>),
     /// Note that a server lives.
     PulseSave(Timestamp),
+    /// Note when instances were last heard: ids as text, instants in milliseconds.
+    SeenSave(Vec<(String, i64)>),
+    /// Write a lease where it still is as it was.
+    LeaseSave(Option<Lease>, Lease),
+    /// Close the gate for a holder, or open it, on the world of this revision.
+    GateTurn(Option<String>, Revision),
     /// Forget some of the nonces that expired before this instant.
     NonceForget(Timestamp),
     /// Forget the topic's outbox rows up to this position, this one included.
@@ -26,8 +32,12 @@ pub(super) enum Work {
 pub(super) enum Done {
     /// The commit.
     Committed(Committed),
-    /// The sign of life.
+    /// It is on record.
     Noted,
+    /// Whether the lease was written.
+    Leased(bool),
+    /// The gate; the world's revision now.
+    Turned(Revision),
     /// Rows forgotten.
     Forgotten(u64),
 }
@@ -45,6 +55,7 @@ pub(super) struct Writing {
     nonce: Option<Nonce>,
     enrolment: Option<EnrolmentRow>,
     documents: Vec<plane::ports::Document>,
+    fence: Option<Fence>,
 }
 
 /// An instance as its row.
@@ -114,6 +125,7 @@ impl Writing {
             nonce: commit.nonce,
             enrolment,
             documents: commit.documents,
+            fence: commit.fence,
         })
     }
 }
@@ -138,6 +150,23 @@ pub(super) fn perform(connection: &Connection, work: &Work) -> Result<Done, Stor
                        ON CONFLICT (pulse_id) DO UPDATE SET at = excluded.at";
             execute(connection, sql, (now.as_millis(),)).map(|_| Done::Noted)
         }
+        Work::SeenSave(seen) => {
+            let sql = "INSERT INTO seen (instance_id, at) VALUES (?1, ?2)
+                       ON CONFLICT (instance_id) DO UPDATE SET at = excluded.at WHERE at < excluded.at";
+            seen.iter().try_for_each(|row| execute(connection, sql, row.clone()).map(|_| ()))?;
+            Ok(Done::Noted)
+        }
+        Work::LeaseSave(before, lease) => lease_save(connection, before.as_ref(), lease).map(Done::Leased),
+        Work::GateTurn(holder, revision) => {
+            let conflict = StoreError::Conflict("world");
+            let decided_on = signed(*revision).ok_or(conflict.clone())?;
+            let sql =
+                "UPDATE world SET revision = revision + 1, gate = ?2 WHERE world_id = 1 AND revision = ?1";
+            match execute(connection, sql, (decided_on, holder))? {
+                0 => Err(conflict),
+                _ => Ok(Done::Turned(revision + 1)),
+            }
+        }
         Work::NonceForget(now) => {
             let sql = "DELETE FROM nonce WHERE (key_id, nonce) IN
                            (SELECT key_id, nonce FROM nonce WHERE expires < ?1 ORDER BY expires LIMIT ?2)";
@@ -161,6 +190,12 @@ fn commit(connection: &Connection, writing: &Writing) -> Result<Committed, Store
     }
     if let Some(enrolment) = &writing.enrolment {
         enrolment_write(connection, enrolment)?;
+    }
+    if let Some(fence) = &writing.fence {
+        let held = number(connection, "SELECT fence FROM lease WHERE name = ?1", [&fence.lease])?;
+        if held.is_none() || held != signed(fence.fence) {
+            return Err(StoreError::Conflict("lease"));
+        }
     }
     let world_revision = world_write(connection, writing)?;
     let instance_revision = match &writing.instance {
@@ -229,7 +264,8 @@ fn world_write(connection: &Connection, writing: &Writing) -> Result<Revision, S
                    ON CONFLICT (world_id) DO NOTHING";
         execute(connection, sql, [body])?
     } else {
-        let sql = "UPDATE world SET revision = revision + 1, body = ?2 WHERE world_id = 1 AND revision = ?1";
+        let sql = "UPDATE world SET revision = revision + 1, body = ?2, gate = NULL
+                   WHERE world_id = 1 AND revision = ?1";
         execute(connection, sql, (decided_on, body))?
     };
     if written == 0 { Err(conflict) } else { Ok(writing.world_revision + 1) }
@@ -280,6 +316,25 @@ fn entries_append(connection: &Connection, writing: &Writing) -> Result<u64, Sto
         execute(connection, sql, (OUTBOX_TOPIC, first, position - first))?;
     }
     Ok(position.unsigned_abs())
+}
+
+fn lease_save(connection: &Connection, before: Option<&Lease>, lease: &Lease) -> Result<bool, StoreError> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (fence, beat) = (number(lease.fence), number(lease.beat));
+    let rows = match before {
+        None => {
+            let sql = "INSERT INTO lease (name, holder, fence, beat) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (name) DO NOTHING";
+            execute(connection, sql, (&lease.name, &lease.holder, fence, beat))?
+        }
+        Some(before) => {
+            let sql = "UPDATE lease SET holder = ?2, fence = ?3, beat = ?4
+                       WHERE name = ?1 AND holder = ?5 AND fence = ?6 AND beat = ?7";
+            let was = (number(before.fence), number(before.beat));
+            execute(connection, sql, (&lease.name, &lease.holder, fence, beat, &before.holder, was.0, was.1))?
+        }
+    };
+    Ok(rows > 0)
 }
 
 /// A revision as the database counts; none for one it never gave.
