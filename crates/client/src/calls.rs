@@ -15,11 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, ChallengeAnswer, ChallengeView, DecisionView, EnrolmentCreated, EnrolmentRequest,
-    EnrolmentView, EntryPage, EscalationView, Explanation, Federation, Freeze, InstanceView, ModuleCall,
-    Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView, Renew, RenewTargets, Renewed,
-    Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView, Standing, Status, SubmitOrder,
-    SubscriptionChange, TargetPut, TargetsView, Token, UpgradeBegin, UpgradeFinish,
+    Acknowledge, ChallengeAnswer, ChallengeView, CheckIn, CheckedIn, DecisionView, EnrolmentCreated,
+    EnrolmentRequest, EnrolmentView, EntryPage, EscalationView, Explanation, Federation, Freeze,
+    InstanceView, Mark, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView,
+    Renew, RenewTargets, Renewed, Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView,
+    Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, TargetsView, Token, UpgradeBegin,
+    UpgradeFinish,
 };
 
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
@@ -122,6 +123,14 @@ impl Client {
     /// As every call.
     pub async fn check_in(&self, id: InstanceId) -> Called<Standing> {
         self.post(&format!("/v1/instances/{id}/check-in"), &Nothing {}).await
+    }
+
+    /// The same, of an instance that has a standing with this mark: where it stands there still, the answer is short.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn check_in_having(&self, id: InstanceId, mark: Mark) -> Called<CheckedIn> {
+        self.post(&format!("/v1/instances/{id}/check-in"), &CheckIn { have: Some(mark) }).await
     }
 
     /// Asks for the entitlement token (HS-4).

@@ -83,6 +83,43 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
     next
 }
 
+/// Whether two worlds ask the same of every instance for which nothing is due in either: then what was learnt by looking at one
+/// in the one world holds in the other. What only puts an end off (outages), what only those look at that wait for room (the
+/// brake), and what is no instance's business may differ.
+#[must_use]
+pub fn is_alike(one: &World, other: &World) -> bool {
+    let World {
+        constitution,
+        constitution_digest,
+        amendments: _,
+        keys_serial: _,
+        root_version: _,
+        order_serial: _,
+        matrix,
+        catalogue,
+        deprecations,
+        removals,
+        brake: _,
+        releases,
+        rollouts,
+        freezes,
+        outages: _,
+        revoked_people: _,
+        red_switch,
+        escalations: _,
+    } = one;
+    *constitution == other.constitution
+        && *constitution_digest == other.constitution_digest
+        && *matrix == other.matrix
+        && *catalogue == other.catalogue
+        && *deprecations == other.deprecations
+        && *removals == other.removals
+        && *releases == other.releases
+        && *rollouts == other.rollouts
+        && *freezes == other.freezes
+        && *red_switch == other.red_switch
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

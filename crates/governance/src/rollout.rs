@@ -244,7 +244,7 @@ pub struct Census {
 }
 
 /// The counts of a census: sums over instances, so that whoever knows which instance changed can keep them up to date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counts {
     /// The counts of RO-3 and RO-4, in the order of the phases.
     phases: [PhaseCount; Phase::ALL.len()],
@@ -255,7 +255,7 @@ pub struct Counts {
 }
 
 /// The counts of one phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhaseCount {
     /// Instances the phase added that are still eligible and had, or have, something to install.
@@ -364,7 +364,7 @@ impl Census {
     pub fn add(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
         let counts = Counts::of(rollout, world, instance);
         if counts.eligible > 0 {
-            self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
+            self.enter_as(rollout, instance.stratum(), instance.id);
         }
         self.counts = self.counts.with(counts);
     }
@@ -378,8 +378,13 @@ impl Census {
     /// Enters the place of an instance that the sums have already, if it is eligible. Its attempts do not matter.
     pub fn enter(&mut self, rollout: &Rollout, world: &World, instance: &Instance) {
         if world.is_eligible(rollout, instance) {
-            self.places.entry(instance.stratum()).or_default().push(rollout.place_of(instance.id));
+            self.enter_as(rollout, instance.stratum(), instance.id);
         }
+    }
+
+    /// As [`enter`](Self::enter), of an instance that is known to be eligible.
+    pub fn enter_as(&mut self, rollout: &Rollout, stratum: Stratum, id: InstanceId) {
+        self.places.entry(stratum).or_default().push(rollout.place_of(id));
     }
 
     /// Whether everybody who is eligible by the sums has a place.

@@ -14,7 +14,7 @@ use proof::challenge::{Answer, AnswerError, Nonce};
 use proof::{Jws, PublicKey};
 use wire::{ChallengeOutcome, ChallengeView};
 
-use crate::decision::{By, Extra};
+use crate::decision::{By, Extra, Recorded};
 use crate::instances::SignedCall;
 use crate::ports::{Challenger, Question, Store};
 use crate::publication::Files;
@@ -66,11 +66,11 @@ impl Challenges {
     }
 
     /// Puts an instance in the queue if its turn lies in that time.
-    pub(crate) fn deal(&self, instance: &Instance, every: Span, (from, to): (Timestamp, Timestamp)) {
-        if instance.state != State::Revoked && is_due(instance.id, every, from, to) {
+    pub(crate) fn deal(&self, id: InstanceId, state: State, every: Span, (from, to): (Timestamp, Timestamp)) {
+        if state != State::Revoked && is_due(id, every, from, to) {
             let mut inner = self.inner();
             if inner.queue.len() < QUEUE_MAX {
-                inner.queue.push_back(instance.id);
+                inner.queue.push_back(id);
             } else if !std::mem::replace(&mut inner.passed_over, true) {
                 tracing::warn!(
                     "instances are challenged more slowly than their turns come: some are passed over"
@@ -114,6 +114,11 @@ impl Challenges {
     /// What the answer to a check-in carries.
     pub(crate) fn riding(&self, id: InstanceId, now: Timestamp) -> Option<Nonce> {
         self.waiting(id, now).map(|waiting| waiting.nonce)
+    }
+
+    /// Whether one does.
+    pub(crate) fn rides(&self, id: InstanceId, now: Timestamp) -> bool {
+        self.inner().waiting.get(&id).is_some_and(|waiting| now <= waiting.until)
     }
 }
 
@@ -227,12 +232,13 @@ impl<S: Store> Plane<S> {
             self.challenges.done(call.id, &waiting.nonce);
         }
         let view = view?;
-        let instance = self.asked(call.id).await?;
+        let recorded = self.asked_recorded(call.id).await?;
+        let instance = &recorded.instance;
         if overtaken {
             let again = Waiting { nonce: self.fresh_nonce(), asked: instance.head, ..waiting };
             self.challenges.wait(call.id, again, self.now());
         }
-        Ok((view, self.standing(&instance)?))
+        Ok((view, self.standing(&recorded)?))
     }
 
     /// Verifies an answer and holds it against the record.
@@ -299,12 +305,16 @@ impl<S: Store> Plane<S> {
 
     /// The instance, if it may be asked anything.
     async fn asked(&self, id: InstanceId) -> Result<Instance, PlaneError> {
-        let instance = self.instance(id).await?;
-        let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+        Ok(self.asked_recorded(id).await?.instance)
+    }
+
+    async fn asked_recorded(&self, id: InstanceId) -> Result<Recorded, PlaneError> {
+        let found = self.store.instance_load(id).await?;
+        let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
         if instance.state == State::Revoked {
             return Err(PlaneError::Refused(Reason::InstanceRevoked { since: instance.since }.into()));
         }
-        Ok(instance)
+        Ok(Recorded { instance, revision })
     }
 
     fn fresh_nonce(&self) -> Nonce {

@@ -130,6 +130,19 @@ impl<'a> Record<'a> {
     }
 }
 
+/// An instance as it is on record.
+pub(crate) struct Recorded {
+    pub(crate) instance: Instance,
+    pub(crate) revision: Revision,
+}
+
+impl std::ops::Deref for Recorded {
+    type Target = Instance;
+    fn deref(&self) -> &Instance {
+        &self.instance
+    }
+}
+
 /// What else a commit about an instance carries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
@@ -146,7 +159,7 @@ impl<S: Store> Plane<S> {
         by: &By,
         extra: &Extra,
         judge: impl Fn(&Instance, &World, Timestamp) -> Result<Vec<InstanceEvent>, Refusal> + Send + Sync,
-    ) -> Result<Instance, PlaneError> {
+    ) -> Result<Recorded, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
             let (seen, now) = self.law_of_the_day().await?;
@@ -160,7 +173,7 @@ impl<S: Store> Plane<S> {
                 Err(refusal) => (refusal.record.clone(), Some(refusal)),
             };
             match self.settle(&seen, instance, Some(revision), events, by, extra, now).await {
-                Ok(instance) => return refusal.map_or(Ok(instance), |refusal| Err(refusal.into())),
+                Ok(recorded) => return refusal.map_or(Ok(recorded), |refusal| Err(refusal.into())),
                 Err(SettleError::Again) => self.look_again().await?,
                 Err(SettleError::Failed(error)) => return Err(error),
             }
@@ -179,7 +192,7 @@ impl<S: Store> Plane<S> {
         by: &By,
         extra: &Extra,
         now: Timestamp,
-    ) -> Result<Instance, SettleError> {
+    ) -> Result<Recorded, SettleError> {
         let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
         let id = instance.id;
         for event in events {
@@ -189,7 +202,10 @@ impl<S: Store> Plane<S> {
         let world = self.reconcile(&mut instance, &seen.world, &mut record, now)?;
         let (entries, about_instance, documents) = record.into_parts();
         if entries.is_empty() {
-            return Ok(instance);
+            if let Some(revision) = revision {
+                self.fleet.put(seen, &instance, revision, None, now);
+            }
+            return Ok(Recorded { instance, revision: revision.unwrap_or_default() });
         }
         let commit = Commit {
             instance: Some((Box::new(instance.clone()), revision)),
@@ -203,10 +219,18 @@ impl<S: Store> Plane<S> {
             fence: None,
         };
         let committed = self.commit(commit).await?;
+        self.took(world, &instance, committed, now);
+        Ok(Recorded { instance, revision: committed.instance_revision })
+    }
+
+    /// Takes in what was committed about an instance, and of the world where that changed too.
+    fn took(&self, world: Option<World>, instance: &Instance, committed: Committed, now: Timestamp) {
         if let Some(world) = world {
             self.see(world, committed.world_revision);
+            self.fleet.world_seen(committed.ledger_size);
         }
-        Ok(instance)
+        let size = Some(committed.ledger_size);
+        self.fleet.put(&self.seen(), instance, committed.instance_revision, size, now);
     }
 
     /// Adds what is due for the instance; gives the world where that changes it too (CO-14).
@@ -303,6 +327,7 @@ impl<S: Store> Plane<S> {
         match self.commit(commit).await {
             Ok(committed) => {
                 self.see(world, committed.world_revision);
+                self.fleet.world_seen(committed.ledger_size);
                 Ok(true)
             }
             Err(SettleError::Again) => {
@@ -356,7 +381,7 @@ impl<S: Store> Plane<S> {
             };
             match self.commit(commit).await {
                 Ok(committed) => {
-                    self.see(world, committed.world_revision);
+                    self.took(Some(world), &instance, committed, now);
                     return Ok(instance);
                 }
                 Err(SettleError::Again) => self.look_again().await?,

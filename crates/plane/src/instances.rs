@@ -12,13 +12,32 @@ use proof::{Jws, PublicKey, SignedRequest};
 use trust::Validity;
 use trust::ca::{Issued, read_csr};
 
-use crate::decision::{By, CONFLICTS_MAX, Extra};
+use std::sync::atomic::Ordering;
+
+use wire::{CheckedIn, Mark};
+
+use crate::decision::{By, CONFLICTS_MAX, Extra, Recorded};
 use crate::enrolments::Found;
-use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Store};
+use crate::fleet::Known;
+use crate::pace::Pace;
+use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Revision, Store};
 use crate::{Plane, PlaneError, Rejection};
 
 /// How far back a new certificate counts, for clocks that are a little behind.
 const CERTIFICATE_LEEWAY: Span = Span::from_millis(60_000);
+
+/// Who an instance is, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its key.
+    pub key: InstanceKey,
+    /// The one it renewed away from, until it makes a statement under the new one (HS-2).
+    pub previous_key: Option<InstanceKey>,
+    /// Its state.
+    pub state: governance::State,
+    /// Since when.
+    pub since: Timestamp,
+}
 
 /// A request of an instance whose signature was verified.
 #[derive(Clone, Debug)]
@@ -160,7 +179,7 @@ impl<S: Store> Plane<S> {
             certificate: used.certificate,
             bundle: self.federation.bundle.clone(),
             renew_at: used.renew_at,
-            interval_ms: interval_ms(self.settings.check_in_every),
+            interval_ms: self.wait(used.instance),
             keys: self.keys().signed.clone(),
         }
     }
@@ -234,19 +253,72 @@ impl<S: Store> Plane<S> {
         self.call(call, Command::Report(statement)).await
     }
 
-    /// Nothing new to say. Writes only when something is due.
+    /// Nothing new to say. Writes only when something is due; where nothing is, and the instance knows where it stands
+    /// (`have`), nothing is read either: the fleet's row answers.
     ///
     /// # Errors
     /// When the instance is revoked.
-    pub async fn check_in(&self, id: InstanceId) -> Result<wire::Standing, PlaneError> {
+    pub async fn check_in(&self, id: InstanceId, have: Option<Mark>) -> Result<CheckedIn, PlaneError> {
         let nothing = |instance: &Instance, _: &World, _| {
             if instance.state == governance::State::Revoked {
                 return Err(Reason::InstanceRevoked { since: instance.since }.into());
             }
             Ok(Vec::new())
         };
-        let instance = self.decide_instance(id, &By::Federation, &Extra::default(), nothing).await?;
-        self.standing(&instance)
+        if let Some((known, mark)) = self.quiet(id) {
+            if known.state == governance::State::Revoked {
+                let revoked = Reason::InstanceRevoked { since: known.since };
+                return Err(PlaneError::Refused(revoked.into()));
+            }
+            if have == Some(mark) && !self.challenges.rides(id, self.now()) {
+                return Ok(CheckedIn::Unchanged { unchanged: mark, interval_ms: self.wait(id) });
+            }
+        }
+        let recorded = self.decide_instance(id, &By::Federation, &Extra::default(), nothing).await?;
+        Ok(CheckedIn::Standing(Box::new(self.standing(&recorded)?)))
+    }
+
+    /// What is known of an instance for which nothing is due, and the mark of where it stands.
+    fn quiet(&self, id: InstanceId) -> Option<(Known, Mark)> {
+        let (seen, now) = (self.world.load(), self.now());
+        let known = self.fleet.hear(id, seen.epoch, now)?;
+        // A law whose date has come changes everything.
+        seen.world.due(now).is_empty().then(|| (known, mark(known.revision, &seen)))
+    }
+
+    /// How long an instance is told to wait, in milliseconds.
+    fn wait(&self, id: InstanceId) -> u64 {
+        let pace = Pace {
+            every: self.settings.check_in_every,
+            per_second: self.settings.check_ins_per_second,
+            instances: self.fleet.len(),
+            busy_permille: self.busy_permille.load(Ordering::Relaxed),
+        };
+        interval_ms(pace.wait(id, self.now()))
+    }
+
+    /// Notes how much of what this server can do at once it does, in parts of a thousand: waits grow with it.
+    pub fn busy(&self, permille: u32) {
+        self.busy_permille.store(permille, Ordering::Relaxed);
+    }
+
+    /// Who an instance is and where it stands, for whoever authenticates its requests: as this server last saw it, which is
+    /// at most a second behind what another decided.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn identity(&self, id: InstanceId) -> Result<Option<Identity>, PlaneError> {
+        if let Some(known) = self.fleet.known(id).filter(|known| !known.is_renewing) {
+            let Known { key, state, since, .. } = known;
+            return Ok(Some(Identity { key, previous_key: None, state, since }));
+        }
+        let found = self.instance(id).await?;
+        Ok(found.map(|Instance { key, previous_key, state, since, .. }| Identity {
+            key,
+            previous_key,
+            state,
+            since,
+        }))
     }
 
     /// Forged or repeated requests of an instance, again and again: the matter goes before the Founder (CO-13). Of the
@@ -335,12 +407,12 @@ impl<S: Store> Plane<S> {
     }
 
     async fn call(&self, call: &SignedCall, command: Command) -> Result<wire::Standing, PlaneError> {
-        let instance = self.called(call, command).await?;
-        self.standing(&instance)
+        let recorded = self.called(call, command).await?;
+        self.standing(&recorded)
     }
 
     /// What an instance asked for, decided: the instance as it stands then.
-    pub(crate) async fn called(&self, call: &SignedCall, command: Command) -> Result<Instance, PlaneError> {
+    pub(crate) async fn called(&self, call: &SignedCall, command: Command) -> Result<Recorded, PlaneError> {
         let judge = |instance: &Instance, world: &World, now| {
             if instance.key != instance_key(&call.key) {
                 // It renewed its key since the request was let in: what the old key signed proves nothing any more.
@@ -348,7 +420,9 @@ impl<S: Store> Plane<S> {
             }
             decide::decide(instance, &command, world, now)
         };
-        self.decide_instance(call.id, &call.by(), &call.extra(), judge).await
+        let recorded = self.decide_instance(call.id, &call.by(), &call.extra(), judge).await?;
+        self.fleet.hear(call.id, 0, self.now());
+        Ok(recorded)
     }
 
     /// A domain was switched off (EN-7). May be repeated while it is on record.
@@ -388,8 +462,8 @@ impl<S: Store> Plane<S> {
     }
 
     /// Where the instance stands and what is asked of it, signed (RL-3).
-    pub(crate) fn standing(&self, instance: &Instance) -> Result<wire::Standing, PlaneError> {
-        let seen = self.seen();
+    pub(crate) fn standing(&self, recorded: &Recorded) -> Result<wire::Standing, PlaneError> {
+        let (seen, instance) = (self.seen(), &recorded.instance);
         let at = self.now();
         let offered = instance.offer.map(|offer| {
             let Some(release) = seen.world.release(offer.release) else {
@@ -429,7 +503,8 @@ impl<S: Store> Plane<S> {
             handshake_required: instance.handshake_required,
             directive,
             challenge: self.challenges.riding(instance.id, at),
-            interval_ms: interval_ms(self.settings.check_in_every),
+            mark: mark(recorded.revision, &seen),
+            interval_ms: self.wait(instance.id),
         })
     }
 }
@@ -488,6 +563,12 @@ pub(crate) fn instance_key(key: &PublicKey) -> InstanceKey {
 /// Half-life (HS-2).
 fn renew_at(now: Timestamp, world: &World) -> Timestamp {
     now + Span::from_millis(world.constitution.identity_certificate_lifetime.as_millis() / 2)
+}
+
+/// The mark of where an instance stands: it rises with the record, and another law reads the same record otherwise.
+fn mark(revision: Revision, seen: &crate::Seen) -> Mark {
+    let law = seen.constitution();
+    Mark::new(revision, law.as_ref().map(Digest::as_bytes))
 }
 
 fn interval_ms(span: Span) -> u64 {

@@ -9,7 +9,9 @@ mod enrolments;
 mod expiry;
 mod explain;
 pub mod federation;
+mod fleet;
 pub mod instances;
+mod pace;
 mod people;
 pub mod ports;
 mod proofs;
@@ -18,6 +20,7 @@ pub mod pulse;
 pub mod rejection;
 pub mod revocations;
 pub mod rollouts;
+pub mod servers;
 mod split;
 pub mod sweep;
 mod tokens;
@@ -25,13 +28,13 @@ pub mod views;
 pub mod witnesses;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use governance::{Digest, Span, Timestamp, World};
 use proof::Jws;
 use proof::keys::KeysDocument;
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 use trust::{Issuer, Signer};
 
 pub use decision::By;
@@ -41,8 +44,12 @@ pub use rejection::{PlaneError, Rejection};
 /// What the operator sets that is no law.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How often an instance should check in, before jitter.
+    /// What this server is called among those on the same store: no other is called so at the same time.
+    pub server: String,
+    /// How often an instance should check in.
     pub check_in_every: Span,
+    /// Check-ins a second that all servers together may be asked to hear: a larger fleet checks in less often.
+    pub check_ins_per_second: u32,
     /// How long a directive may be followed.
     pub directive_lifetime: Span,
     /// How often a living plane notes that it lives.
@@ -97,6 +104,8 @@ pub struct Keys {
 pub(crate) struct Seen {
     pub(crate) world: World,
     pub(crate) revision: ports::Revision,
+    /// Rises when the world asks something else of instances than before, so that each must be looked at anew.
+    pub(crate) epoch: u32,
 }
 
 impl Seen {
@@ -113,10 +122,17 @@ pub struct Plane<S> {
     pub(crate) federation: Federation,
     pub(crate) settings: Settings,
     pub(crate) repository: trust::tuf::Repository,
-    world: ArcSwap<Seen>,
+    pub(crate) world: ArcSwap<Seen>,
     keys: ArcSwap<Keys>,
     latest: AtomicI64,
     pub(crate) challenges: challenges::Challenges,
+    pub(crate) fleet: fleet::Fleet,
+    pub(crate) leases: servers::Leases,
+    /// When every instance was last looked at anew, in milliseconds.
+    audited: AtomicI64,
+    busy_permille: AtomicU32,
+    /// Told when a sweep is wanted at once.
+    pub(crate) nudge: Notify,
     /// Held to read by whoever decides about an instance, and to write by whoever counts them all: so a rollout is
     /// judged on exactly what the ledger says at that point.
     pub(crate) gate: RwLock<()>,
@@ -144,13 +160,19 @@ impl<S: Store> Plane<S> {
             federation,
             settings,
             repository,
-            world: ArcSwap::from_pointee(Seen { world, revision }),
+            world: ArcSwap::from_pointee(Seen { world, revision, epoch: 1 }),
             keys: ArcSwap::from_pointee(keys),
             latest: AtomicI64::new(0),
             challenges: challenges::Challenges::default(),
+            fleet: fleet::Fleet::default(),
+            leases: servers::Leases::default(),
+            audited: AtomicI64::new(i64::MIN),
+            busy_permille: AtomicU32::new(0),
+            nudge: Notify::new(),
             gate: RwLock::new(()),
         };
         plane.take_up_time().await?;
+        plane.gate_recover().await?;
         if revision == 0 {
             plane.found().await?;
         }
@@ -197,16 +219,15 @@ impl<S: Store> Plane<S> {
     }
 
     pub(crate) fn see(&self, world: World, revision: ports::Revision) {
-        let seen = Arc::new(Seen { world, revision });
-        // Whoever was slow to look does not hide what others saw meanwhile.
-        self.world.rcu(|current| if current.revision < revision { seen.clone() } else { current.clone() });
-    }
-
-    /// Reads the world again, after somebody else changed it.
-    pub(crate) async fn look_again(&self) -> Result<(), PlaneError> {
-        let (world, revision) = self.store.world_load().await?;
-        self.see(world, revision);
-        Ok(())
+        self.world.rcu(|current| {
+            if current.revision >= revision {
+                // Whoever was slow to look does not hide what others saw meanwhile.
+                return Arc::clone(current);
+            }
+            let asks_anew = !governance::horizon::is_alike(&current.world, &world);
+            let epoch = current.epoch + u32::from(asks_anew);
+            Arc::new(Seen { world: world.clone(), revision, epoch })
+        });
     }
 
     /// Reads the constitution in force.

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use governance::{
-    Digest, Endpoint, Instance, InstanceId, InstanceKey, Kind, Label, ProviderId, State, Tier, Timestamp,
-    Version, World,
+    Digest, Endpoint, Instance, InstanceId, InstanceKey, Kind, Label, ProviderId, Span, State, Tier,
+    Timestamp, Version, World,
 };
 use proof::challenge::Nonce as ChallengeNonce;
 use proof::{Jws, PublicKey};
@@ -19,11 +19,16 @@ pub type Revision = u64;
 /// Rows that one page of a listing holds at most.
 pub const PAGE_MAX: usize = 1_000;
 
-/// Reads the time. The only place a clock is read.
+/// Reads the time, and waits. The only place a clock is read.
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+    /// Lets so much time go by.
+    fn pause(&self, span: Span) -> Pausing<'_>;
 }
+
+/// Time going by.
+pub type Pausing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Gives randomness fit for secrets and ids.
 pub trait Entropy: Send + Sync + 'static {

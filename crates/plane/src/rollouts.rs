@@ -85,7 +85,7 @@ impl<S: Store> Plane<S> {
             bytes: request.release.to_json().into_bytes(),
         };
         self.decide_world(&[command], &by, vec![document]).await?;
-        self.sweep().await?;
+        self.sweep_soon().await?;
         self.release_view(release.version).await
     }
 
@@ -100,7 +100,7 @@ impl<S: Store> Plane<S> {
             Vec::new(),
         )
         .await?;
-        self.sweep().await?;
+        self.sweep_soon().await?;
         self.release_view(release).await
     }
 
@@ -121,7 +121,7 @@ impl<S: Store> Plane<S> {
             RolloutVerb::Approve => WorldCommand::Approve { release },
         };
         self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await?;
-        self.sweep().await?;
+        self.sweep_soon().await?;
         self.rollout_view(release).await
     }
 
@@ -133,7 +133,7 @@ impl<S: Store> Plane<S> {
         let wire::Freeze { from, until } = freeze;
         self.decide_world(&[WorldCommand::Freeze { from, until }], &By::Person(person.clone()), Vec::new())
             .await?;
-        self.sweep().await
+        self.sweep_soon().await
     }
 
     /// The red switch: stops every offer at once, or lets them go on (RO-6).
@@ -142,7 +142,7 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn red_switch(&self, person: &Person, on: bool) -> Result<(), PlaneError> {
         self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Person(person.clone()), Vec::new()).await?;
-        self.sweep().await
+        self.sweep_soon().await
     }
 
     /// A person says that somebody has in hand what lies before the Founder (FO-2).
@@ -206,7 +206,7 @@ impl<S: Store> Plane<S> {
                     });
                 }
                 self.decide_world(&[accept, command], &by, documents).await?;
-                self.sweep().await
+                self.sweep_soon().await
             }
             Asks::Keys(signed, root) => self.keys_publish(accept, &by, document, *signed, root).await,
         }

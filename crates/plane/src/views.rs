@@ -31,7 +31,12 @@ pub(crate) fn notice_views(instance: &Instance, law: &Constitution) -> Vec<wire:
 }
 
 /// An instance as operators see it.
-pub(crate) fn instance_view(instance: &Instance, law: &Constitution, now: Timestamp) -> wire::InstanceView {
+fn instance_view(
+    instance: &Instance,
+    law: &Constitution,
+    heard: Option<Timestamp>,
+    now: Timestamp,
+) -> wire::InstanceView {
     let subject = instance.id.to_string();
     wire::InstanceView {
         id: instance.id,
@@ -48,6 +53,7 @@ pub(crate) fn instance_view(instance: &Instance, law: &Constitution, now: Timest
         runtime: instance.running.runtime,
         endpoint: instance.endpoint.clone(),
         reported: instance.reported,
+        heard,
         offer: instance.offer.map(|offer| wire::OfferView {
             release: offer.release,
             action: offer.action.to_string(),
@@ -162,7 +168,8 @@ impl<S: Store> Plane<S> {
 
     /// An instance as operators see it now.
     pub(crate) fn instance_as_seen(&self, instance: &Instance) -> wire::InstanceView {
-        instance_view(instance, &self.seen().world.constitution, self.now())
+        let heard = self.fleet.heard(instance.id);
+        instance_view(instance, &self.seen().world.constitution, heard, self.now())
     }
 
     /// A page of instances, at most [`PAGE_MAX`].
@@ -275,8 +282,10 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn overview(&self) -> Result<wire::Federation, PlaneError> {
         let seen = self.seen();
-        let states: std::collections::BTreeMap<State, u64> =
-            self.store.instance_count().await?.into_iter().collect();
+        let states: std::collections::BTreeMap<State, u64> = match self.fleet.states() {
+            Some(states) => states,
+            None => self.store.instance_count().await?.into_iter().collect(),
+        };
         Ok(wire::Federation {
             trust_domain: self.federation.keys.trust_domain.to_string(),
             states,

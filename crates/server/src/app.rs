@@ -96,6 +96,15 @@ impl App {
     }
 }
 
+impl Shared {
+    /// How many of the places for requests are taken, in parts of a thousand.
+    pub(crate) fn busy_permille(&self) -> u32 {
+        let all = self.settings.limits.requests.clamp(1, Semaphore::MAX_PERMITS);
+        let taken = all.saturating_sub(self.places.available_permits());
+        u32::try_from(taken.saturating_mul(1_000) / all).unwrap_or(u32::MAX)
+    }
+}
+
 /// The router of the instances' listener. What it serves to whom stands in [`crate::table`].
 pub(crate) fn router(app: &App) -> Router {
     Router::new()

@@ -140,6 +140,11 @@ impl Call {
         }
     }
 
+    /// The same; an empty body is one that says nothing.
+    pub(crate) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
     /// That there is nothing in the body but an empty object, or nothing.
     pub(crate) fn nothing(&self) -> Result<(), Failure> {
         #[derive(serde::Deserialize)]
@@ -441,7 +446,7 @@ fn check_clock(created: Timestamp, skew: Span, now: Timestamp) -> Result<(), Fai
 /// What is on record about the instance: the key in force, and whether it is revoked (HS-1, HS-2, LC-19).
 async fn check_record(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Result<(), Failure> {
     let Peer::Instance { id, key, not_after, expired, .. } = peer else { return Ok(()) };
-    let instance = app.plane.instance(*id).await?.ok_or_else(|| {
+    let instance = app.plane.identity(*id).await?.ok_or_else(|| {
         let hint = "the record of this plane may have been lost: ask its operator, then register anew";
         Failure::unauthorised(
             "instance-unknown",

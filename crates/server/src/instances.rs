@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use plane::PlaneError;
 use wire::{
-    ChallengeAnswer, ModuleCall, Register, Registered, Renew, Renewed, Report, Retry, Rollback, Standing,
-    Status, Token, UpgradeBegin, UpgradeFinish,
+    ChallengeAnswer, CheckIn, CheckedIn, ModuleCall, Register, Registered, Renew, Renewed, Report, Retry,
+    Rollback, Standing, Status, Token, UpgradeBegin, UpgradeFinish,
 };
 
 use crate::app::App;
@@ -33,9 +33,10 @@ pub(crate) async fn report(State(app): State<App>, call: Call) -> Answer<Standin
     Ok(Json(app.plane.report(&call.signed()?, &body.statement).await?))
 }
 
-pub(crate) async fn check_in(State(app): State<App>, call: Call) -> Answer<Standing> {
-    call.nothing()?;
-    Ok(Json(app.plane.check_in(call.instance()?).await?))
+pub(crate) async fn check_in(State(app): State<App>, call: Call) -> Answer<CheckedIn> {
+    let CheckIn { have } = call.json_or_default()?;
+    app.plane.busy(app.busy_permille());
+    Ok(Json(app.plane.check_in(call.instance()?, have).await?))
 }
 
 pub(crate) async fn upgrade_begin(State(app): State<App>, call: Call) -> Answer<Standing> {
@@ -83,7 +84,7 @@ pub(crate) async fn answer(State(app): State<App>, call: Call) -> Answer<Standin
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {
     let id = call.instance()?;
-    let instance = app.plane.instance(id).await?;
+    let instance = app.plane.identity(id).await?;
     let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
     Ok(Json(Status { state: instance.state, since: instance.since }))
 }

@@ -92,6 +92,8 @@ struct Counts {
     waiting: Gauge<i64, AtomicI64>,
     /// When the ledger was last found published, in milliseconds.
     published_at: AtomicU64,
+    /// Whether the fleet was taken up and swept since the start.
+    is_swept: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -150,6 +152,7 @@ impl Metrics {
             witnesses,
             waiting,
             published_at: AtomicU64::new(0),
+            is_swept: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }))
     }
@@ -205,6 +208,7 @@ impl Metrics {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.0.entries.set(i64::try_from(view.ledger).unwrap_or(i64::MAX));
+        self.0.is_swept.store(true, Ordering::Release);
     }
 
     /// From now on the server is not ready: it is coming to its end.
@@ -275,7 +279,7 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// The server can do its work: the store answers, the ledger is being written, nobody asked it to stop. That witnesses let a
+/// The server can do its work: the store answers, the fleet is taken up, the ledger is being written, nobody asked it to stop. That witnesses let a
 /// checkpoint wait is said too, and does not count: decisions go on.
 async fn ready(State(health): State<Health>) -> Response {
     let counts = &health.metrics.0;
@@ -285,6 +289,7 @@ async fn ready(State(health): State<Health>) -> Response {
         ("running", !counts.stopping.load(Ordering::Acquire)),
         ("ledger", health.plane.now().since(published_at) <= PUBLISHED_WITHIN),
         ("store", health.plane.store().entry_count().await.is_ok()),
+        ("fleet", counts.is_swept.load(Ordering::Acquire)),
     ];
     let witnessed = if counts.waiting.get() == 0 { "witnesses: ok\n" } else { "witnesses: awaited\n" };
     let status =

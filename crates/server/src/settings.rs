@@ -23,6 +23,8 @@ pub use ledger::{Ledger, Witness};
 pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 /// The longest pause between two publications of the ledger.
 pub const PUBLISH_EVERY_MAX: Span = Span::from_millis(1_000);
+/// The longest pause between two looks at what other servers decided: what they know of the fleet converges within a second.
+const FOLLOW_EVERY_MAX: Span = Span::from_millis(1_000);
 /// The shortest pause of any loop.
 pub const PAUSE_MIN: Span = Span::from_millis(10);
 
@@ -238,8 +240,12 @@ mod unless_empty {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
-    /// How often an instance should check in, before jitter.
+    /// How often an instance should check in.
     pub check_in_every: Span,
+    /// Pause between two saves of when instances were last heard.
+    pub heard_every: Span,
+    /// Pause between two looks at what other servers decided.
+    pub follow_every: Span,
     /// How long a directive may be followed.
     pub directive_lifetime: Span,
     /// Pause between two notes that the server lives; three missing in a row are an outage (CO-7).
@@ -267,6 +273,8 @@ impl Default for Pace {
         let seconds = |seconds: i64| Span::from_millis(seconds * 1_000);
         Self {
             check_in_every: seconds(60),
+            heard_every: seconds(300),
+            follow_every: Span::from_millis(250),
             directive_lifetime: seconds(600),
             pulse_every: seconds(5),
             sweep_every: seconds(30),
@@ -291,6 +299,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Requests worked on at once by the instances' listener.
     pub requests: usize,
+    /// Check-ins a second that all servers together may be asked to hear.
+    pub check_ins_per_second: u32,
     /// Registrations at once whose body is still on its way.
     pub registrations: usize,
     /// Uploads at once.
@@ -319,6 +329,7 @@ impl Default for Limits {
             connections: 16_384,
             connections_per_address: 256,
             requests: 1_024,
+            check_ins_per_second: 20_000,
             registrations: 128,
             uploads: 4,
             unlisted_bytes: 8 * wire::PACKAGE_BYTES_MAX,
@@ -427,6 +438,8 @@ impl Settings {
         }
         for (key, span) in [
             ("pace.check_in_every", pace.check_in_every),
+            ("pace.heard_every", pace.heard_every),
+            ("pace.follow_every", pace.follow_every),
             ("pace.directive_lifetime", pace.directive_lifetime),
             ("pace.pulse_every", pace.pulse_every),
             ("pace.sweep_every", pace.sweep_every),
@@ -444,6 +457,10 @@ impl Settings {
                 return Err((key, format!("{span} is too short: at least {PAUSE_MIN}")));
             }
         }
+        if pace.follow_every > FOLLOW_EVERY_MAX {
+            let why = format!("{} is too long: at most {FOLLOW_EVERY_MAX}", pace.follow_every);
+            return Err(("pace.follow_every", why));
+        }
         if pace.publish_every > PUBLISH_EVERY_MAX {
             let why = format!("{} is too long: at most {PUBLISH_EVERY_MAX}", pace.publish_every);
             return Err(("pace.publish_every", why));
@@ -456,6 +473,10 @@ impl Settings {
             ("limits.connections", limits.connections),
             ("limits.connections_per_address", limits.connections_per_address),
             ("limits.requests", limits.requests),
+            (
+                "limits.check_ins_per_second",
+                usize::try_from(limits.check_ins_per_second).unwrap_or(usize::MAX),
+            ),
             ("limits.registrations", limits.registrations),
             ("limits.uploads", limits.uploads),
             ("limits.unlisted_bytes", usize::try_from(limits.unlisted_bytes).unwrap_or(usize::MAX)),
@@ -526,6 +547,8 @@ impl Settings {
             key_server = key("server"),
             passphrase_file = file(&keys.passphrase_file),
             check_in_every = text(&pace.check_in_every),
+            heard_every = text(&pace.heard_every),
+            follow_every = text(&pace.follow_every),
             directive_lifetime = text(&pace.directive_lifetime),
             pulse_every = text(&pace.pulse_every),
             sweep_every = text(&pace.sweep_every),
@@ -545,6 +568,7 @@ impl Settings {
             connections = limits.connections,
             connections_per_address = limits.connections_per_address,
             requests = limits.requests,
+            check_ins_per_second = limits.check_ins_per_second,
             registrations = limits.registrations,
             uploads = limits.uploads,
             unlisted_bytes = limits.unlisted_bytes,

@@ -13,6 +13,7 @@ use axum::Router;
 use governance::{Span, Timestamp};
 use plane::ports::{Challenger, Cosigner, Store as _};
 use plane::publication::Publisher;
+use plane::servers;
 use plane::witnesses::{Witness, Witnesses};
 use plane::{Clock as _, PlaneError};
 use rustls::ServerConfig;
@@ -41,6 +42,9 @@ const LOOPS_WITHIN: Duration = Duration::from_secs(10);
 const WARN_EVERY: Span = Span::hours(24);
 /// Pause between two looks at whose turn to be challenged has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the one server on a folder is called.
+const SOLE: &str = "sole";
 
 /// Where a running server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,8 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     // Before the plane: the port may be any that is free, and tokens name it.
     let sockets = Sockets::bind(&settings).await?;
     let pace = plane::Settings {
+        server: SOLE.to_owned(),
+        check_ins_per_second: settings.limits.check_ins_per_second,
         check_in_every: settings.pace.check_in_every,
         directive_lifetime: settings.pace.directive_lifetime,
         pulse_every: settings.pace.pulse_every,
@@ -424,6 +430,9 @@ fn begin_loops(
     let pace = settings.pace.clone();
     let mut loops = JoinSet::new();
     loops.spawn(shared("pulse").pulse(duration(pace.pulse_every)));
+    loops.spawn(shared("beat").beat(duration(servers::BEAT_EVERY)));
+    loops.spawn(shared("follow").follow(duration(pace.follow_every)));
+    loops.spawn(shared("heard").heard(duration(pace.heard_every)));
     loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
@@ -463,6 +472,38 @@ impl Loop {
         self.task
     }
 
+    /// Shows that this server lives, and gives back what it held at the end.
+    async fn beat(self, every: Duration) -> &'static str {
+        while self.pause(every).await {
+            let beaten = self.plane.beat().await;
+            self.turned(beaten);
+        }
+        let given_back = self.plane.give_back().await;
+        self.turned(given_back);
+        self.task
+    }
+
+    /// Takes in what other servers decided.
+    async fn follow(self, every: Duration) -> &'static str {
+        while self.pause(every).await {
+            let followed = self.plane.follow().await;
+            self.turned(followed);
+        }
+        self.task
+    }
+
+    /// Saves when instances were last heard, at the end too.
+    async fn heard(self, every: Duration) -> &'static str {
+        loop {
+            let more = self.pause(every).await;
+            let saved = self.plane.heard_save().await;
+            self.turned(saved);
+            if !more {
+                return self.task;
+            }
+        }
+    }
+
     async fn sweep(self, every: Duration, rolling: Duration) -> &'static str {
         loop {
             let swept = self.plane.sweep().await;
@@ -474,7 +515,11 @@ impl Loop {
             let mut waited = Duration::ZERO;
             while waited < every {
                 let step = rolling.min(every.saturating_sub(waited));
-                if !self.pause(step).await {
+                let more = tokio::select! {
+                    more = self.pause(step) => more,
+                    () = self.plane.nudged() => break,
+                };
+                if !more {
                     return self.task;
                 }
                 waited = waited.saturating_add(step);

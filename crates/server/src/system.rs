@@ -1,6 +1,7 @@
 //! The system's clock and random numbers, as the plane's ports want them. The one place of the server that reads a clock.
 
-use governance::Timestamp;
+use governance::{Span, Timestamp};
+use plane::ports::Pausing;
 use plane::{Clock, Entropy};
 
 /// The system's clock.
@@ -12,6 +13,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn pause(&self, span: Span) -> Pausing<'_> {
+        Box::pin(tokio::time::sleep(crate::settings::duration(span)))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Never validates by hand: fields are governance types, parsed once.
 
+mod mark;
+
 pub use governance::Explanation;
 use governance::warning::Warning;
 use governance::{
@@ -9,6 +11,7 @@ use governance::{
     LayerContent, Opening, Package, Phase, ProviderId, RolloutId, State, SubscriptionStatus, Tier, Timestamp,
     Version,
 };
+pub use mark::Mark;
 use proof::challenge::Nonce;
 use proof::jws::Jws;
 use serde::{Deserialize, Serialize};
@@ -248,8 +251,35 @@ pub struct Standing {
     /// A challenge to be answered (HS-8): `POST /v1/instances/{id}/answer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Nonce>,
-    /// How long to wait before the next check-in, before jitter.
+    /// What to say at the next check-in, to be told no more than what changed.
+    pub mark: Mark,
+    /// How long to wait before the next check-in.
     pub interval_ms: u64,
+}
+
+/// `POST /v1/instances/{id}/check-in` (HS-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckIn {
+    /// The mark of the last standing that the instance has, where its directive is good for long enough: if it stands there
+    /// still, the answer is short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub have: Option<Mark>,
+}
+
+/// Answer to a check-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CheckedIn {
+    /// Nothing changed: the standing with this mark holds on.
+    Unchanged {
+        /// Which.
+        unchanged: Mark,
+        /// How long to wait before the next check-in.
+        interval_ms: u64,
+    },
+    /// Where it stands.
+    Standing(Box<Standing>),
 }
 
 /// A finding as its owner reads it.
@@ -391,6 +421,9 @@ pub struct InstanceView {
     pub endpoint: Option<Endpoint>,
     /// Its last statement or handshake.
     pub reported: Timestamp,
+    /// When it last called, as far as the server that answers knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Timestamp>,
     /// What it is offered.
     pub offer: Option<OfferView>,
     /// What it is installing.

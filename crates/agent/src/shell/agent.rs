@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust::SigningKey;
-use wire::{Metadata, Standing};
+use wire::{CheckedIn, Mark, Metadata, Standing};
 
 use super::check::load_root;
 use super::effects::{duration, told};
@@ -54,6 +54,8 @@ pub struct Agent {
     pub(super) busy: Arc<Mutex<()>>,
     /// The plane's last answer, until it was taken in.
     pub(super) standing: Option<Standing>,
+    /// Where nothing was asked of it: the mark of that, and from when it wants to be told in full again.
+    pub(super) rests: Option<(Mark, Timestamp)>,
     /// The last challenge that was answered (HS-8).
     answered: Option<Nonce>,
     pub(super) key: Arc<SigningKey>,
@@ -170,6 +172,7 @@ impl Agent {
             timing: config.timing,
             busy: Arc::new(Mutex::new(())),
             standing: None,
+            rests: None,
             answered: None,
             state: None,
             interval: Span::from_millis(i64::try_from(identity.interval_ms).unwrap_or(i64::MAX)),
@@ -339,8 +342,19 @@ impl Agent {
                 Err(error) => return Err(error),
             }
         }
-        self.standing = Some(self.client.check_in(self.identity.instance).await?);
-        self.hear();
+        let have = self.rests.filter(|(_, until)| self.source.now() < *until).map(|(mark, _)| mark);
+        let id = self.identity.instance;
+        let told = match have {
+            Some(mark) => self.client.check_in_having(id, mark).await?,
+            None => CheckedIn::Standing(Box::new(self.client.check_in(id).await?)),
+        };
+        match told {
+            CheckedIn::Standing(standing) => {
+                self.standing = Some(*standing);
+                self.hear();
+            }
+            CheckedIn::Unchanged { interval_ms, .. } => self.wait_for(interval_ms),
+        }
         self.deploy().await
     }
 

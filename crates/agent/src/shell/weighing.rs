@@ -26,7 +26,7 @@ impl Agent {
             tracing::info!(state = %standing.state, "the plane says");
             self.state = Some(standing.state);
         }
-        self.interval = Span::from_millis(i64::try_from(standing.interval_ms).unwrap_or(i64::MAX));
+        self.wait_for(standing.interval_ms);
         let taken = match self.open(&standing) {
             // Perhaps signed with a key that is newer than our keys document.
             Err(Rejection::Directive(DirectiveError::Document(error))) => {
@@ -40,6 +40,11 @@ impl Agent {
         if let Some(event) = event {
             self.record(&event)?;
         }
+        let quiet = directive.offer.is_none() && standing.challenge.is_none() && !standing.handshake_required;
+        let life = directive.expires.since(directive.at);
+        // At half of its life a directive is asked for anew.
+        let until = directive.at + Span::from_millis(life.as_millis() / 2);
+        self.rests = quiet.then_some((standing.mark, until));
         self.directive = Some(directive);
         if standing.handshake_required {
             // Restored: nothing else is asked of us until we have shaken hands afresh (LC-17).
@@ -48,6 +53,11 @@ impl Agent {
             self.standing = None;
         }
         Ok(())
+    }
+
+    /// Takes in how long the plane wants it to wait.
+    pub(super) fn wait_for(&mut self, interval_ms: u64) {
+        self.interval = Span::from_millis(i64::try_from(interval_ms).unwrap_or(i64::MAX));
     }
 
     fn open(&self, standing: &Standing) -> Result<(Directive, Option<Event>), Rejection> {

@@ -36,8 +36,8 @@ use trust::tuf::draft::{root_first, targets_first, targets_next};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
 use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
 use wire::{
-    ChallengeAnswer, ModuleCall, Problem, Register, Registered, Renew, Renewed, Report, Retry, Rollback,
-    Standing, Token, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
+    ChallengeAnswer, Mark, ModuleCall, Problem, Register, Registered, Renew, Renewed, Report, Retry,
+    Rollback, Standing, Token, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
 };
 
 pub const DOMAIN: &str = "fed.example";
@@ -583,6 +583,7 @@ fn standing(book: &Book) -> Json<Standing> {
         handshake_required: book.handshake_required,
         directive,
         challenge: book.challenge.clone(),
+        mark: Mark::new(book.serial, None),
         interval_ms: 200,
     })
 }

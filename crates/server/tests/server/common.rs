@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Client, ClientError, Public, Source, SystemSource};
 use governance::{
@@ -10,6 +11,7 @@ use governance::{
     Timestamp, TrustDomain, Version,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use plane::Store as _;
 use proof::keys::{KeysDocument, OnlineKey, Purpose};
 use proof::statement::VersionStatement;
 use proof::{Jws, KeySet, Sign, Typ};
@@ -143,6 +145,10 @@ impl World {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Constitution, &mut Settings)) -> Self {
         let mut world = Self::make(change);
         world.run().await;
+        // Three entries found the federation, and the first sweep counts its fleet: then nothing comes by itself.
+        while world.plane().store().entry_count().await.unwrap() < 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         world
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::common::{Raw, Who, World, certified, refused, registration, statement};
 use governance::{Span, State};
+use wire::CheckedIn;
 
 #[tokio::test]
 async fn hs_1_an_instance_registers_reports_and_checks_in() {
@@ -19,8 +20,21 @@ async fn hs_1_an_instance_registers_reports_and_checks_in() {
     client.report(id, statement(id, &who.key, 2, Some(first.digest()))).await.unwrap();
     let before = world.ledger_size().await;
     let standing = client.check_in(id).await.unwrap();
-    assert_eq!((standing.state, standing.interval_ms), (State::Active, 60_000));
+    assert_eq!(standing.state, State::Active);
+    assert!((54_000..=66_000).contains(&standing.interval_ms), "{}", standing.interval_ms);
+    // Whoever knows where it stands is told no more than that; whoever thinks it stands elsewhere, all.
+    let having = async |mark| client.check_in_having(id, mark).await.unwrap();
+    let unchanged = having(standing.mark).await;
+    assert!(matches!(unchanged, CheckedIn::Unchanged { unchanged, .. } if unchanged == standing.mark));
+    let CheckedIn::Standing(whole) = having(wire::Mark::new(1, None)).await else { panic!("not told") };
+    assert_eq!((whole.mark, whole.state), (standing.mark, State::Active));
     assert_eq!(world.ledger_size().await, before, "a check-in writes nothing");
+    // Behind another head than the one on record: the chain is broken (ID-4, CO-9).
+    client.report(id, statement(id, &who.key, 3, Some(first.digest()))).await.unwrap_err();
+    let CheckedIn::Standing(told) = having(standing.mark).await else {
+        panic!("not told of the broken chain")
+    };
+    assert_eq!(told.state, State::OutOfCompliance, "{:?}", told.findings);
     let listed = world.client(&world.operator()).instances(&client::InstanceQuery::default()).await.unwrap();
     assert_eq!(listed.items.iter().map(|instance| instance.id).collect::<Vec<_>>(), [id]);
     let stopped = world.stop().await;

@@ -1,0 +1,244 @@
+//! Several servers on one store: who does what only one may do, who waits while another counts, and how each learns what the
+//! others decided.
+//!
+//! Never trusts a clock to agree with another: a lease is over when its beat stood still for long enough by the clock of
+//! whoever watches it, and what its holder still writes then is refused by the fence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use governance::{InstanceId, Span, Timestamp};
+
+use crate::ports::{Fence, Gate, Lease, PAGE_MAX, Revision, Store, StoreError};
+use crate::{Plane, PlaneError, Seen};
+
+/// How often whoever holds a lease shows that it lives.
+pub const BEAT_EVERY: Span = Span::from_millis(2_000);
+/// For how long a lease's beat must stand still before another server takes it.
+pub const LEASE_FOR: Span = Span::from_millis(10_000);
+/// For how long the gate stays closed at most: then another server opens it, and the verdict of whoever closed it is refused.
+pub const GATE_FOR: Span = Span::from_millis(10_000);
+/// Between two looks at a closed gate.
+const GATE_LOOK: Span = Span::from_millis(5);
+
+/// The leases that this server holds, and those that it watches others hold.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    held: BTreeMap<String, Lease>,
+    /// A lease of another's as it was first seen so, and when.
+    watched: BTreeMap<String, (Lease, Timestamp)>,
+}
+
+impl Leases {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self, name: &str) -> Option<Lease> {
+        self.inner().held.get(name).cloned()
+    }
+
+    fn hold(&self, lease: Lease) -> Fence {
+        let fence = Fence { lease: lease.name.clone(), fence: lease.fence };
+        let mut inner = self.inner();
+        inner.watched.remove(&lease.name);
+        inner.held.insert(lease.name.clone(), lease);
+        fence
+    }
+
+    fn lose(&self, name: &str) {
+        self.inner().held.remove(name);
+    }
+
+    /// Whether a lease of another's stood still for long enough, the looks at it until now included.
+    fn is_over(&self, lease: &Lease, now: Timestamp) -> bool {
+        let mut inner = self.inner();
+        match inner.watched.get(&lease.name) {
+            Some((before, since)) if before == lease => now.since(*since) > LEASE_FOR,
+            _ => {
+                inner.watched.insert(lease.name.clone(), (lease.clone(), now));
+                false
+            }
+        }
+    }
+}
+
+impl<S: Store> Plane<S> {
+    /// Takes a lease, or goes on holding it; none while another server does.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lease(&self, name: &str) -> Result<Option<Fence>, PlaneError> {
+        if let Some(held) = self.leases.held(name) {
+            return Ok(Some(Fence { lease: held.name, fence: held.fence }));
+        }
+        let before = self.store.lease_load(name).await?;
+        let own = &self.settings.server;
+        let free = before.as_ref().is_none_or(|lease| {
+            // What an earlier life of this server held, it holds again.
+            lease.holder.is_empty() || lease.holder == *own || self.leases.is_over(lease, self.now())
+        });
+        if !free {
+            return Ok(None);
+        }
+        let fence = before.as_ref().map_or(0, |lease| lease.fence) + 1;
+        let lease = Lease { name: name.to_owned(), holder: own.clone(), fence, beat: 0 };
+        let taken = self.store.lease_save(before.as_ref(), &lease).await?;
+        Ok(taken.then(|| self.leases.hold(lease)))
+    }
+
+    /// Shows of every lease held that this server lives; what another took meanwhile is held no more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn beat(&self) -> Result<(), PlaneError> {
+        let held: Vec<Lease> = self.leases.inner().held.values().cloned().collect();
+        for before in held {
+            let lease = Lease { beat: before.beat + 1, ..before.clone() };
+            if self.store.lease_save(Some(&before), &lease).await? {
+                self.leases.hold(lease);
+            } else {
+                tracing::warn!(lease = before.name, "another server has taken over");
+                self.leases.lose(&before.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every lease back, so that others need not wait: for a server that ends in order.
+    ///
+    /// # Errors
+    /// When the store does not answer: others take them a little later then.
+    pub async fn give_back(&self) -> Result<(), PlaneError> {
+        let held = std::mem::take(&mut self.leases.inner().held);
+        for before in held.into_values() {
+            let lease = Lease { holder: String::new(), ..before.clone() };
+            self.store.lease_save(Some(&before), &lease).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what other servers decided since the last time.
+    ///
+    /// # Errors
+    /// When the store does not answer: the next call goes on from there.
+    pub async fn follow(&self) -> Result<(), PlaneError> {
+        while self.fleet.is_loaded() {
+            let from = self.fleet.followed();
+            let page = self.store.change_page(from, PAGE_MAX).await?;
+            let end = from + page.len() as u64;
+            let mut others: BTreeSet<InstanceId> = BTreeSet::new();
+            let mut is_other_world = false;
+            for (position, about) in (from..).zip(&page) {
+                match about {
+                    Some(id) if !self.fleet.has(*id, position) => _ = others.insert(*id),
+                    None if !self.fleet.has_world(position) => is_other_world = true,
+                    _ => {}
+                }
+            }
+            if is_other_world {
+                self.look_again().await?;
+                self.fleet.world_seen(end);
+            }
+            if !others.is_empty() {
+                let ids: Vec<InstanceId> = others.into_iter().collect();
+                let (seen, now) = (self.seen(), self.now());
+                for (instance, revision) in self.store.instance_load_all(&ids).await? {
+                    self.fleet.put(&seen, &instance, revision, Some(end), now);
+                }
+            }
+            self.fleet.follow(end);
+            if page.len() < PAGE_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the world again, after somebody else changed it; waits while another server counts the fleet.
+    pub(crate) async fn look_again(&self) -> Result<(), PlaneError> {
+        let mut closed: Option<(Gate, Span)> = None;
+        loop {
+            let (world, revision) = self.store.world_load().await?;
+            let gate = self.store.gate_load().await?.filter(|gate| gate.holder != self.settings.server);
+            let Some(gate) = gate else {
+                self.see(world, revision);
+                return Ok(());
+            };
+            let waited = match closed.take() {
+                Some((before, waited)) if before == gate => waited + GATE_LOOK,
+                _ => Span::ZERO,
+            };
+            if waited > GATE_FOR {
+                tracing::warn!(holder = gate.holder, "a server left the gate closed: it is opened");
+                match self.store.gate_open(gate.world_revision).await {
+                    // Whoever was quicker opened it.
+                    Ok(_) | Err(StoreError::Conflict(_)) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.clock.pause(GATE_LOOK).await;
+            closed = Some((gate, waited));
+        }
+    }
+
+    /// Closes the gate: until [`Self::gate_open`] or a commit of the world no server decides anything, and the fleet as it
+    /// is known here is what the ledger says. None: somebody else changed the world first. The caller keeps this server's own decisions away.
+    pub(crate) async fn gate_close(&self) -> Result<Option<Revision>, PlaneError> {
+        let before = self.seen();
+        let closed = self.store.gate_close(&self.settings.server, before.revision).await;
+        let revision = match closed {
+            Ok(revision) => revision,
+            Err(StoreError::Conflict(_)) => {
+                self.look_again().await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.see(before.world.clone(), revision);
+        self.follow().await?;
+        Ok(Some(revision))
+    }
+
+    /// Opens the gate, if the commit that it was closed for did not.
+    pub(crate) async fn gate_open(&self, closed: Revision) -> Result<(), PlaneError> {
+        let seen = self.seen();
+        if seen.revision != closed {
+            return Ok(());
+        }
+        match self.store.gate_open(closed).await {
+            Ok(revision) => {
+                self.see(seen.world.clone(), revision);
+                Ok(())
+            }
+            Err(StoreError::Conflict(_)) => self.look_again().await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the gate that an earlier life of this server left closed.
+    pub(crate) async fn gate_recover(&self) -> Result<(), PlaneError> {
+        let gate = self.store.gate_load().await?;
+        if let Some(gate) = gate.filter(|gate| gate.holder == self.settings.server) {
+            match self.store.gate_open(gate.world_revision).await {
+                Ok(_) | Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Another's is waited for.
+        self.look_again().await
+    }
+
+    /// Looks at every instance anew from now on, whatever its row says: once an audit (§7).
+    pub(crate) fn outdate(&self) {
+        self.world.rcu(|current| {
+            let Seen { world, revision, epoch } = &**current;
+            Seen { world: world.clone(), revision: *revision, epoch: epoch + 1 }
+        });
+    }
+}
