@@ -1,6 +1,7 @@
 //! Accepting, shaking hands, serving, and coming to an end.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,10 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -25,12 +25,16 @@ use tower::ServiceExt as _;
 use crate::activity::{Activity, Found};
 use crate::body::{CountedBody, TimedBody};
 use crate::connection::{CHANNEL_KEY_BYTES, CHANNEL_LABEL, Channel};
+use crate::handshake::{Handshakes, shake};
+use crate::proxy::{self, Balancers, Told, Unheaded};
 use crate::stall::TimedWrites;
 use crate::turned_away::Why;
 use crate::{Connection, Limits, Protocol, Share, Shares};
 
 /// How long to wait after the kernel refused a connection (no file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that wait in the kernel until there is a place for them: as many as the system allows.
+const BACKLOG: u32 = 65_535;
 
 /// How a listener ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +45,33 @@ pub struct Outcome {
 
 /// What every connection of one listener shares.
 #[derive(Clone)]
-struct Shared {
-    tls: Option<TlsAcceptor>,
+pub(crate) struct Shared {
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     router: Router,
-    limits: Limits,
+    pub(crate) limits: Limits,
+    pub(crate) handshakes: Handshakes,
+    shares: Arc<Shares>,
     shutdown: CancellationToken,
-    count: Arc<dyn Fn(Why) + Send + Sync>,
+    pub(crate) count: Arc<dyn Fn(Why) + Send + Sync>,
 }
 
 /// What an open connection takes up. Fields fall in their order: whoever finds a place free finds the share free too.
 struct Place {
-    _share: Share,
+    /// None yet: a balancer has not said whose it is.
+    share: Option<Share>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Listens on an address, with as long a queue of connections not accepted yet as the system allows.
+///
+/// # Errors
+/// When the system refuses: the address is taken, or is not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of the server before do not keep its successor from the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves `router` on `listener` until `shutdown` is cancelled; then takes no more connections, lets requests in
@@ -78,10 +97,25 @@ pub async fn serve_counting(
     shutdown: CancellationToken,
     count: impl Fn(Why) + Send + Sync + 'static,
 ) -> Outcome {
-    let tls = tls.map(TlsAcceptor::from);
-    let shared = Shared { tls, router, limits, shutdown: shutdown.clone(), count: Arc::new(count) };
-    let places = Arc::new(Semaphore::new(limits.connections_max));
+    serve_behind(listener, tls, router, limits, Balancers::default(), shutdown, count).await
+}
+
+/// As [`serve_counting`]; connections of `balancers` begin with a header of the PROXY protocol, version 2, and count for
+/// the address that it names. All others are served as they come.
+pub async fn serve_behind(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: Limits,
+    balancers: Balancers,
+    shutdown: CancellationToken,
+    count: impl Fn(Why) + Send + Sync + 'static,
+) -> Outcome {
+    let handshakes = Handshakes::new(&limits);
     let shares = Shares::new(limits.connections_per_address_max);
+    let (stop, count) = (shutdown.clone(), Arc::new(count));
+    let shared = Shared { tls, router, limits, handshakes, shares, shutdown: stop, count };
+    let places = Arc::new(Semaphore::new(limits.connections_max));
     let tracker = TaskTracker::new();
     let kill = CancellationToken::new();
     loop {
@@ -95,17 +129,16 @@ pub async fn serve_counting(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(share) = shares.take(peer.ip()) else {
-                    tracing::debug!(%peer, "closed: the address has as many connections as it may");
-                    (shared.count)(Why::Address);
+                let mut place = Place { share: None, _permit: permit };
+                let behind = balancers.contains(peer.ip());
+                if !behind && !shared.take_share(&mut place, peer) {
                     continue;
-                };
-                let place = Place { _share: share, _permit: permit };
+                }
                 let (shared, kill) = (shared.clone(), kill.clone());
                 tracker.spawn(async move {
-                    let _place = place;
+                    let mut place = place;
                     tokio::select! {
-                        () = converse(shared, stream, peer) => {}
+                        () = converse(shared, stream, (peer, behind), &mut place) => {}
                         () = kill.cancelled() => {}
                     }
                 });
@@ -127,32 +160,69 @@ pub async fn serve_counting(
     Outcome { cut }
 }
 
+impl Shared {
+    /// Takes the share of an address for a connection; `false`, and told, when it has as many as it may.
+    fn take_share(&self, place: &mut Place, peer: SocketAddr) -> bool {
+        place.share = self.shares.take(peer.ip());
+        if place.share.is_none() {
+            tracing::debug!(%peer, "closed: the address has as many connections as it may");
+            (self.count)(Why::Address);
+        }
+        place.share.is_some()
+    }
+
+    /// Who is at the other end of a balancer's connection; nothing, and told, when it does not say so in time.
+    async fn head(&self, stream: &mut TcpStream, balancer: SocketAddr) -> Option<SocketAddr> {
+        let (why, error) = match timeout(self.limits.handshake, proxy::take(stream)).await {
+            Ok(Ok(Told::Client(peer))) => return Some(peer),
+            Ok(Ok(Told::Balancer)) => return Some(balancer),
+            Ok(Err(error @ (Unheaded::Gone | Unheaded::Cut(_)))) => {
+                tracing::debug!(%balancer, %error, "a balancer's connection ended early");
+                return None;
+            }
+            Ok(Err(error)) => (Why::Proxy, error.to_string()),
+            Err(_) => (Why::ProxyLate, "it did not come in time".to_owned()),
+        };
+        // Its operator's to mend: no client can cause it.
+        tracing::warn!(%balancer, why = error, "refused: a balancer's connection without a header of the PROXY protocol");
+        (self.count)(why);
+        None
+    }
+}
+
 /// One connection, from its handshake to its end.
-async fn converse(shared: Shared, stream: TcpStream, peer: SocketAddr) {
+async fn converse(
+    shared: Shared,
+    mut stream: TcpStream,
+    (mut peer, behind): (SocketAddr, bool),
+    place: &mut Place,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "could not turn off Nagle's algorithm");
     }
-    let Some(acceptor) = shared.tls.clone() else {
+    if behind {
+        let headed = tokio::select! {
+            headed = shared.head(&mut stream, peer) => headed,
+            () = shared.shutdown.cancelled() => None,
+        };
+        let Some(client) = headed else { return };
+        peer = client;
+        if !shared.take_share(place, peer) {
+            return;
+        }
+    }
+    let Some(tls) = shared.tls.clone() else {
         let protocol = Protocol::Http1;
         let connection =
             Connection { peer, certificates: Arc::from([]), protocol, tls: false, channel: None };
         return speak(shared, stream, connection).await;
     };
-    let handshake = timeout(shared.limits.handshake, acceptor.accept(stream));
-    let stream = tokio::select! {
+    let shaken = tokio::select! {
+        // In a box: what a handshake needs is not kept for the life of the connection.
+        shaken = Box::pin(shake(&shared, tls, stream, peer)) => shaken,
         () = shared.shutdown.cancelled() => return,
-        result = handshake => match result {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                (shared.count)(Why::Handshake);
-                return tracing::debug!(%peer, %error, "handshake refused");
-            }
-            Err(_) => {
-                (shared.count)(Why::HandshakeLate);
-                return tracing::debug!(%peer, "handshake not finished in time");
-            }
-        },
     };
+    let Some(stream) = shaken else { return };
     let session = stream.get_ref().1;
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,

@@ -7,8 +7,14 @@ pub enum Why {
     Address,
     /// The handshake failed: another version of TLS, no certificate, or none that the peer holds the key of.
     Handshake,
-    /// The handshake was not finished in time.
+    /// The handshake was not begun or not finished in time.
     HandshakeLate,
+    /// The handshake's turn did not come in time: too many wanted one at once.
+    HandshakeQueue,
+    /// A balancer's connection does not begin with a header of the PROXY protocol, version 2.
+    Proxy,
+    /// The same, and nothing came in time.
+    ProxyLate,
     /// The request's head is not HTTP.
     Malformed,
     /// The request's head has more fields, or more bytes, than it may.
@@ -25,6 +31,9 @@ impl Why {
         Self::Address,
         Self::Handshake,
         Self::HandshakeLate,
+        Self::HandshakeQueue,
+        Self::Proxy,
+        Self::ProxyLate,
         Self::Malformed,
         Self::HeadTooLarge,
         Self::HeadLate,
@@ -38,6 +47,9 @@ impl Why {
             Self::Address => "address",
             Self::Handshake => "handshake",
             Self::HandshakeLate => "handshake-late",
+            Self::HandshakeQueue => "handshake-queue",
+            Self::Proxy => "proxy",
+            Self::ProxyLate => "proxy-late",
             Self::Malformed => "malformed",
             Self::HeadTooLarge => "head-too-large",
             Self::HeadLate => "head-late",
