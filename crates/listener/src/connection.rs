@@ -1,5 +1,6 @@
 //! What a request may know about the connection that brought it.
 
+use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,32 @@ pub struct Connection {
     pub tls: bool,
     /// The channel that requests on it may be bound to; none without TLS.
     pub channel: Option<Arc<Channel>>,
+    /// What whoever serves its requests found out about it.
+    pub note: Note,
+}
+
+/// What whoever serves a connection's requests found out once, and keeps with it for the next: one value of any type.
+#[derive(Clone, Default)]
+pub struct Note(Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+
+impl Note {
+    /// What was kept, if it is of this type.
+    #[must_use]
+    pub fn read<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        kept?.downcast().ok()
+    }
+
+    /// Keeps a value in place of what was kept.
+    pub fn keep<T: Any + Send + Sync>(&self, value: Arc<T>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+}
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Note").finish_non_exhaustive()
+    }
 }
 
 /// The label under which both ends derive the key of their channel (RFC 8446 §7.5).

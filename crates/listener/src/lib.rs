@@ -23,7 +23,7 @@ mod shares;
 mod stall;
 mod turned_away;
 
-pub use connection::{CHANNEL_LABEL, Channel, Connection, Protocol};
+pub use connection::{CHANNEL_LABEL, Channel, Connection, Note, Protocol};
 pub use limits::{Limits, handshakes_by_cores};
 pub use proxy::Balancers;
 pub use serve::{Outcome, bind, serve, serve_behind, serve_counting};

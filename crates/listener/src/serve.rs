@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 
 use crate::activity::{Activity, Found};
 use crate::body::{CountedBody, TimedBody};
-use crate::connection::{CHANNEL_KEY_BYTES, CHANNEL_LABEL, Channel};
+use crate::connection::{CHANNEL_KEY_BYTES, CHANNEL_LABEL, Channel, Note};
 use crate::handshake::{Handshakes, shake};
 use crate::proxy::{self, Balancers, Told, Unheaded};
 use crate::stall::TimedWrites;
@@ -213,8 +213,14 @@ async fn converse(
     }
     let Some(tls) = shared.tls.clone() else {
         let protocol = Protocol::Http1;
-        let connection =
-            Connection { peer, certificates: Arc::from([]), protocol, tls: false, channel: None };
+        let connection = Connection {
+            peer,
+            certificates: Arc::from([]),
+            protocol,
+            tls: false,
+            channel: None,
+            note: Note::default(),
+        };
         return speak(shared, stream, connection).await;
     };
     let shaken = tokio::select! {
@@ -232,7 +238,7 @@ async fn converse(
         session.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
     let channel = session.export_keying_material([0; CHANNEL_KEY_BYTES], CHANNEL_LABEL, None).ok();
     let channel = channel.map(|key| Arc::new(Channel::new(key)));
-    let connection = Connection { peer, certificates, protocol, tls: true, channel };
+    let connection = Connection { peer, certificates, protocol, tls: true, channel, note: Note::default() };
     speak(shared, stream, connection).await;
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Takes up where the files end: entries are the truth, tiles follow. Never shows a checkpoint before its tiles are stored,
 //! nor one that fewer witnesses cosigned than must; decisions go on meanwhile.
+//!
+//! Of several servers one signs, under a lease; the others write the same tiles from the same entries, and show what it
+//! left them in the store.
 
 use std::fmt::Display;
 
@@ -14,7 +17,7 @@ use ledger::tile::Tile;
 use ledger::tree::{TreeHead, consistency_nodes, prove_consistency};
 use proof::Sign;
 
-use crate::ports::{PAGE_MAX, Store};
+use crate::ports::{Commit, Document, Fence, PAGE_MAX, Store, StoreError};
 use crate::proofs::hashes;
 use crate::witnesses::{Gathered, Stand, Witnesses};
 use crate::{Plane, PlaneError};
@@ -33,8 +36,12 @@ pub trait Files: Send + Sync + 'static {
     fn write(&self, path: &str, bytes: &[u8]) -> std::io::Result<()>;
 }
 
-/// The path of the newest checkpoint.
+/// The path of the newest checkpoint; the kind of the document too, as which the store keeps it.
 pub const CHECKPOINT: &str = "checkpoint";
+/// The name of that document.
+const LATEST: &str = "latest";
+/// The lease of whoever signs checkpoints.
+const SEQUENCER: &str = "sequencer";
 
 /// How long witnesses that refused are not asked again.
 pub const REFUSED_PAUSE: Span = Span::from_millis(60_000);
@@ -48,6 +55,8 @@ pub struct Publisher<F> {
     edge: Option<Edge>,
     /// The size that the checkpoint shows.
     shown: u64,
+    /// The size of the one that this server left the others in the store.
+    left: u64,
     /// Whether as many witnesses cosigned that one as must.
     witnessed: bool,
     /// Until when they are not asked, because they refused.
@@ -68,7 +77,7 @@ impl<F: Files> Publisher<F> {
         let origin = KeyName::parse(&federation.keys.ledger_origin).map_err(unavailable)?;
         let key = NoteKey::new(origin, federation.ledger.public_key().as_bytes()).map_err(unavailable)?;
         let mut publisher =
-            Self { files, key, witnesses, edge: None, shown: 0, witnessed: true, refused: None };
+            Self { files, key, witnesses, edge: None, shown: 0, left: 0, witnessed: true, refused: None };
         publisher.edge = Some(publisher.resume(plane)?);
         Ok(publisher)
     }
@@ -79,12 +88,32 @@ impl<F: Files> Publisher<F> {
     /// # Errors
     /// When the store or the files do not answer: the next call goes on from what was stored.
     pub async fn publish<S: Store>(&mut self, plane: &Plane<S>) -> Result<u64, PlaneError> {
+        match plane.lease(SEQUENCER).await? {
+            Some(fence) => {
+                let edge = self.extend(plane, u64::MAX).await?;
+                let head = edge.head();
+                self.edge = Some(edge);
+                if head.size > self.shown || !self.witnessed {
+                    self.show(plane, head).await?;
+                }
+                if self.shown > self.left {
+                    self.leave(plane, fence).await?;
+                }
+            }
+            None => self.take_over(plane).await?,
+        }
+        Ok(self.shown)
+    }
+
+    /// The edge with every entry up to this size, their tiles stored.
+    async fn extend<S: Store>(&mut self, plane: &Plane<S>, size: u64) -> Result<Edge, PlaneError> {
         let mut edge = match self.edge.take() {
             Some(edge) => edge,
             None => self.resume(plane)?,
         };
         loop {
-            let entries = plane.store().entry_page(edge.size(), PAGE_MAX).await?;
+            let left = usize::try_from(size.saturating_sub(edge.size())).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+            let entries = plane.store().entry_page(edge.size(), left).await?;
             for entry in &entries {
                 edge.append(entry).map_err(unavailable)?;
             }
@@ -95,11 +124,49 @@ impl<F: Files> Publisher<F> {
         for Tile { id, bytes } in edge.take() {
             self.files.write(&id.to_string(), &bytes).map_err(unavailable)?;
         }
-        if edge.size() > self.shown || !self.witnessed {
-            self.show(plane, edge.head()).await?;
+        Ok(edge)
+    }
+
+    /// Leaves the checkpoint that is shown to the other servers.
+    async fn leave<S: Store>(&mut self, plane: &Plane<S>, fence: Fence) -> Result<(), PlaneError> {
+        let Some(bytes) = self.files.read(CHECKPOINT).map_err(unavailable)? else { return Ok(()) };
+        let document = Document { kind: CHECKPOINT.to_owned(), name: LATEST.to_owned(), bytes };
+        let world_revision = plane.seen().revision;
+        let documents = vec![document];
+        let commit = Commit { world_revision, documents, fence: Some(fence), ..Commit::default() };
+        match plane.store().commit(commit).await {
+            Ok(_) => self.left = self.shown,
+            // Another signs by now, or the world moved on: the next call looks again.
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Shows the checkpoint that another server signed, once its tiles are stored here too.
+    async fn take_over<S: Store>(&mut self, plane: &Plane<S>) -> Result<(), PlaneError> {
+        let Some(bytes) = plane.store().document_load(CHECKPOINT, LATEST).await? else { return Ok(()) };
+        let signed = SignedCheckpoint::parse(&bytes).map_err(unavailable)?;
+        let keys = known(plane, &self.key)?;
+        let verified = keys.iter().find_map(|key| signed.verify(key).ok());
+        let head =
+            *verified.ok_or_else(|| unavailable("no key verifies the checkpoint in the store"))?.head();
+        let ahead = self.edge.as_ref().is_some_and(|edge| edge.size() > head.size);
+        if head.size <= self.shown || ahead {
+            return Ok(());
+        }
+        let edge = self.extend(plane, head.size).await?;
+        if edge.head() != head {
+            return Err(unavailable(format!(
+                "the checkpoint in the store is of another log at {}",
+                head.size
+            )));
         }
         self.edge = Some(edge);
-        Ok(self.shown)
+        self.files.write(CHECKPOINT, &bytes).map_err(unavailable)?;
+        (self.shown, self.left) = (head.size, head.size);
+        self.witnessed = self.witnesses.as_mut().is_none_or(|witnesses| witnesses.have_cosigned(&signed));
+        Ok(())
     }
 
     /// Entries whose tiles are stored and that no checkpoint shows yet.

@@ -3,6 +3,7 @@
 //! Decides nothing about instances: it lets a call through as a [`Call`] whose every field was proved, or refuses it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::RequestExt as _;
 use axum::body::Body;
@@ -31,18 +32,19 @@ use crate::table::{self, BodyKind, Budget, Role, Row};
 /// A call that was let through: who asks is proved, and so is what.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    peer: Peer,
+    peer: Arc<Peer>,
     head: SignedHead,
     body: Vec<u8>,
     digest: Digest,
-    nonce: Nonce,
+    nonce: [u8; 16],
+    nonce_expires: Timestamp,
     params: Vec<(String, String)>,
     query: String,
 }
 
 impl Call {
     /// The key of the peer.
-    pub(crate) const fn key(&self) -> &proof::PublicKey {
+    pub(crate) fn key(&self) -> &proof::PublicKey {
         self.peer.key()
     }
 
@@ -53,7 +55,7 @@ impl Call {
 
     /// The person who asks.
     pub(crate) fn person(&self) -> Result<&Person, Failure> {
-        match &self.peer {
+        match &*self.peer {
             Peer::Person { person, .. } => Ok(person),
             _ => Err(not_authorised(Role::People(PersonRole::ALL), &self.peer)),
         }
@@ -61,7 +63,7 @@ impl Call {
 
     /// The serial number of the certificate that the person showed.
     pub(crate) fn serial(&self) -> &str {
-        match &self.peer {
+        match &*self.peer {
             Peer::Person { serial, .. } | Peer::Instance { serial, .. } => serial,
             Peer::SelfSigned { .. } => "",
         }
@@ -83,7 +85,7 @@ impl Call {
 
     /// The instance that asks.
     pub(crate) fn instance(&self) -> Result<InstanceId, Failure> {
-        match &self.peer {
+        match &*self.peer {
             Peer::Instance { id, .. } => Ok(*id),
             _ => Err(not_authorised(Role::Instance, &self.peer)),
         }
@@ -91,13 +93,19 @@ impl Call {
 
     /// The call as the plane keeps it, of the instance that asks.
     pub(crate) fn signed(&self) -> Result<SignedCall, Failure> {
-        match &self.peer {
+        match &*self.peer {
             Peer::Instance { id, .. } => {
                 let unfit = || HeaderError::Request(RequestError::Algorithm(Algorithm::HmacSha256));
                 let request = self.head.clone().with_body(self.body.clone());
                 let request = Box::new(request.ok_or_else(unfit)?);
                 let key = *self.key();
-                Ok(SignedCall { id: *id, key, request, nonce: self.nonce.clone() })
+                let (nonce, expires) = (nonce_text(&self.nonce), self.nonce_expires);
+                Ok(SignedCall {
+                    id: *id,
+                    key,
+                    request,
+                    nonce: Nonce { key: key.id().to_string(), nonce, expires },
+                })
             }
             _ => Err(not_authorised(Role::Instance, &self.peer)),
         }
@@ -230,9 +238,9 @@ async fn admit(
     if let Err(failure) = &proved {
         note_bypass(app, &peer, failure, now).await;
     }
-    let Proved { mut request, head, body, digest, nonce } = proved?;
+    let Proved { mut request, head, body, digest, nonce, nonce_expires } = proved?;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let call = Call { peer, head, body, digest, nonce, params, query };
+    let call = Call { peer, head, body, digest, nonce, nonce_expires, params, query };
     request.extensions_mut().insert(call);
     Ok(request)
 }
@@ -243,7 +251,8 @@ struct Proved {
     head: SignedHead,
     body: Vec<u8>,
     digest: Digest,
-    nonce: Nonce,
+    nonce: [u8; 16],
+    nonce_expires: Timestamp,
 }
 
 async fn prove(
@@ -293,8 +302,7 @@ async fn prove(
         }
         _ => spend(app, row, key, &nonce, (life, now))?,
     }
-    let nonce = Nonce { key: key.to_string(), nonce: nonce_text(&nonce), expires: created + life };
-    Ok(Proved { request, head, body, digest, nonce })
+    Ok(Proved { request, head, body, digest, nonce, nonce_expires: created + life })
 }
 
 fn spend(
