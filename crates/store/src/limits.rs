@@ -1,4 +1,4 @@
-//! What one commit may carry, the same for every adapter.
+//! What one commit and one piece of work may carry, the same for every adapter.
 
 use plane::ports::{Commit, StoreError};
 
@@ -10,6 +10,14 @@ pub const ENTRY_BYTES_MAX: usize = 65_535;
 pub(crate) const DOCUMENTS_MAX: usize = 8;
 /// Bytes of one document: a TUF targets file and some air.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Works that wait for the writer at most, whatever the options say.
+pub const QUEUE_MAX: usize = 65_536;
+/// Works that share one transaction.
+pub const BATCH_MAX: usize = 256;
+/// Rows forgotten in one piece of work, so that commits never wait long behind it.
+pub const FORGET_MAX: usize = 5_000;
+/// Pieces in which `nonce_forget` works at most; the rest waits for the next call.
+pub(crate) const FORGET_PIECES_MAX: usize = 1_000;
 
 /// Refuses a commit beyond the limits; a decision never makes one, so there is no refusal of its own for it.
 pub(crate) fn check(commit: &Commit) -> Result<(), StoreError> {

@@ -1,9 +1,10 @@
-//! The suite over both adapters.
+//! The suite over every adapter.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use store::{MemoryStore, Options, SqliteStore, conformance};
+use store::conformance::postgres::Database;
+use store::{MemoryStore, Options, PostgresOptions, PostgresStore, SqliteStore, conformance};
 use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,5 +34,31 @@ async fn conforms(options: Options) {
     for number in 1..=opened.get() {
         let store = SqliteStore::open(folder.path().join(format!("{number}.db")), options).unwrap();
         assert_eq!(store.check().await, Ok(vec![]), "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms() {
+    conforms_on_postgres(PostgresOptions::default()).await;
+}
+
+#[tokio::test]
+async fn postgres_conforms_when_everything_waits() {
+    conforms_on_postgres(PostgresOptions { lines: 1, queue: 1, ..PostgresOptions::default() }).await;
+}
+
+async fn conforms_on_postgres(options: PostgresOptions) {
+    let databases = RefCell::new(Vec::new());
+    let Some(first) = Database::fresh().await else { return };
+    databases.borrow_mut().push(first);
+    let fresh = async || {
+        let database = Database::fresh().await.unwrap();
+        let store = PostgresStore::open(database.url(), options.clone()).await.unwrap();
+        databases.borrow_mut().push(database);
+        store
+    };
+    conformance::run(fresh).await;
+    for database in databases.take() {
+        assert_eq!(database.store().await.check().await, Ok(vec![]), "{}", database.name());
     }
 }

@@ -50,8 +50,9 @@ impl Secret {
         self.0.chars().count() >= PASSPHRASE_CHARS_MIN
     }
 
-    /// The text itself, for those who compute with it.
-    pub(crate) fn expose(&self) -> &str {
+    /// The text itself, for those who compute with it or must say it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -6,6 +6,7 @@
 mod commits;
 mod concurrency;
 pub mod fixture;
+pub mod postgres;
 mod reads;
 mod servers;
 

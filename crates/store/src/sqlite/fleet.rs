@@ -8,8 +8,9 @@ use governance::{Instance, Timestamp, World};
 use plane::ports::{InstanceFilter, PAGE_MAX, StoreError};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{APPLICATION_ID, OpenError, prepare};
+use super::open::{APPLICATION_ID, prepare};
 use super::{Options, migrate, read, unavailable};
+use crate::OpenError;
 
 /// What a store's file holds of a fleet.
 #[derive(Clone, Debug)]

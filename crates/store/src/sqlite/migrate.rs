@@ -2,54 +2,19 @@
 //!
 //! Never runs one backwards, and never touches a file that a newer program made.
 
-use governance::Digest;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::open::OpenError;
-
-/// A step of the schema.
-struct Migration {
-    number: i64,
-    name: &'static str,
-    sql: &'static str,
-}
-
-macro_rules! migrations {
-    ($($number:literal $name:literal),+ $(,)?) => {
-        &[$(Migration {
-            number: $number,
-            name: $name,
-            sql: include_str!(concat!("../../migrations/", $name, ".sql")),
-        }),+]
-    };
-}
-
-/// Every migration, oldest first. One that was released never changes: its checksum stands in every file.
-const MIGRATIONS: &[Migration] = migrations![
-    1 "0001_federation",
-    2 "0002_pulse",
-    3 "0003_re_enrolment",
-    4 "0004_decisions",
-    5 "0005_servers",
-];
+use crate::OpenError;
+use crate::migrations::{Applied, Migration, SQLITE, check, check_known, checksum};
 
 /// Brings the schema up to date, or refuses the file as it is.
 pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {
-    migrate_with(connection, MIGRATIONS)
+    migrate_with(connection, SQLITE)
 }
 
 /// Refuses a file that is not at the schema this program knows; changes nothing.
 pub(super) fn must_be_known(transaction: &Transaction<'_>) -> Result<(), OpenError> {
-    let applied = applied(transaction)?;
-    check(&applied, MIGRATIONS)?;
-    let known = MIGRATIONS.len();
-    if applied.len() < known {
-        let found = applied.len();
-        return Err(OpenError::Database(format!(
-            "the file is at schema {found}, this program knows {known}: start this version's server on it once"
-        )));
-    }
-    Ok(())
+    check_known(&applied(transaction)?, SQLITE)
 }
 
 fn migrate_with(connection: &Connection, migrations: &[Migration]) -> Result<(), OpenError> {
@@ -74,32 +39,11 @@ fn migrate_with(connection: &Connection, migrations: &[Migration]) -> Result<(),
     Ok(transaction.commit()?)
 }
 
-/// A migration as the file remembers it: number, name, checksum.
-type Applied = (i64, String, String);
-
 fn applied(transaction: &Transaction<'_>) -> Result<Vec<Applied>, OpenError> {
     let mut statement =
         transaction.prepare("SELECT number, name, checksum FROM migration ORDER BY number")?;
     let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// What was applied must be the beginning of what is known, text for text.
-fn check(applied: &[Applied], known: &[Migration]) -> Result<(), OpenError> {
-    let newest = known.last().map_or(0, |migration| migration.number);
-    if let Some((number, name, _)) = applied.last().filter(|(number, ..)| *number > newest) {
-        return Err(OpenError::SchemaNewer { found: *number, name: name.clone(), known: newest });
-    }
-    for ((number, name, checksum_found), migration) in applied.iter().zip(known) {
-        if *number != migration.number || *checksum_found != checksum(migration) {
-            return Err(OpenError::SchemaDiffers { number: *number, name: name.clone() });
-        }
-    }
-    Ok(())
-}
-
-fn checksum(migration: &Migration) -> String {
-    Digest::of(migration.sql.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -112,14 +56,6 @@ mod tests {
     fn tables(connection: &Connection) -> i64 {
         let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('a', 'b')";
         connection.query_row(sql, (), |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn the_numbers_rise_from_one_and_the_names_carry_them() {
-        for (index, migration) in MIGRATIONS.iter().enumerate() {
-            assert_eq!(migration.number, i64::try_from(index).unwrap() + 1);
-            assert!(migration.name.starts_with(&format!("{:04}_", migration.number)), "{}", migration.name);
-        }
     }
 
     #[test]

@@ -23,24 +23,19 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 pub use fleet::{Recorded, recorded};
-pub use open::{APPLICATION_ID, OpenError};
+pub use open::APPLICATION_ID;
 use read::Readers;
-pub use write::FORGET_MAX;
-use write::{Done, Work, Writing};
-pub use writer::BATCH_MAX;
+use write::{Done, Work};
 use writer::Writer;
 
-/// Works that wait for the writer at most, whatever the options say.
-pub const QUEUE_MAX: usize = 65_536;
+use crate::limits::{FORGET_MAX, FORGET_PIECES_MAX, QUEUE_MAX};
+use crate::rows::{OutboxItem, Writing};
+use crate::{OUTBOX_TOPIC, OpenError};
+
 /// Connections that read at once at most, whatever the options say.
 pub const READERS_MAX: usize = 64;
-/// Pieces in which [`Store::nonce_forget`] works at most; the rest waits for the next call.
-const FORGET_PIECES_MAX: usize = 1_000;
 /// Findings of one [`SqliteStore::check`].
 pub const PROBLEMS_MAX: usize = 100;
-/// The topic under which every commit with ledger entries leaves word in the outbox.
-pub const OUTBOX_TOPIC: &str = "ledger";
-
 /// How the file is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -56,15 +51,6 @@ impl Default for Options {
     fn default() -> Self {
         Self { readers: 4, queue: 1_024, busy: Duration::from_secs(5) }
     }
-}
-
-/// Entries somebody has yet to hear of: `entries` of them from `position` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboxItem {
-    /// Ledger position of the first.
-    pub position: u64,
-    /// How many; all of one commit.
-    pub entries: u64,
 }
 
 /// The store on one SQLite file. A commit that is [`StoreError::Unavailable`] was not acknowledged and, but for a disk that

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::migrate;
+use crate::OpenError;
 
 /// `WWFP` in the file's header: how `file`, and we, recognise it.
 pub const APPLICATION_ID: i32 = 0x5757_4650;
@@ -18,54 +19,6 @@ pub const APPLICATION_ID: i32 = 0x5757_4650;
 const STATEMENTS_MAX: usize = 64;
 /// The log file is cut back to this many bytes after a checkpoint, where a long read let it grow.
 const LOG_BYTES_MAX: i64 = 64 * 1024 * 1024;
-
-/// Why a file cannot serve as the store.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file or its folder cannot be made or read.
-    #[error("cannot open {path}: {source}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A database of another program.
-    #[error(
-        "{path} belongs to another program (application id {found:#010x}): name a file that is ours, or a new one"
-    )]
-    Foreign {
-        /// Which.
-        path: String,
-        /// Whose.
-        found: i32,
-    },
-    /// Written by a newer program.
-    #[error(
-        "the file is at schema {found} ({name}), this program knows {known}: start the newer program, or restore a backup"
-    )]
-    SchemaNewer {
-        /// The newest migration in the file.
-        found: i64,
-        /// Its name.
-        name: String,
-        /// The newest migration known here.
-        known: i64,
-    },
-    /// A migration in the file is not the one this program carries under that number.
-    #[error(
-        "migration {number} ({name}) in the file differs from this program's: it was made by another build"
-    )]
-    SchemaDiffers {
-        /// Which.
-        number: i64,
-        /// Its name in the file.
-        name: String,
-    },
-    /// The database refuses.
-    #[error("the database refuses: {0}")]
-    Database(String),
-}
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {

@@ -10,11 +10,11 @@ use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
 use plane::ports::{Enrolment, Gate, InstanceFilter, Lease, Revision, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
-use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::open::open_reader;
-use super::{OutboxItem, unavailable};
+use super::unavailable;
+use crate::rows::{EnrolmentTexts, OutboxItem, damaged, parse_enrolment, parse_id, parse_revised};
 
 /// A bounded pool of reading connections.
 pub(super) struct Readers {
@@ -138,17 +138,8 @@ pub(super) fn enrolments_waiting(
     many(connection, sql, values, enrolment_row)?.into_iter().map(parse_enrolment).collect()
 }
 
-/// Body, use, approval.
-type EnrolmentRow = (String, Option<String>, Option<String>);
-
-fn enrolment_row(row: &Row<'_>) -> rusqlite::Result<EnrolmentRow> {
+fn enrolment_row(row: &Row<'_>) -> rusqlite::Result<EnrolmentTexts> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-}
-
-fn parse_enrolment((body, used, approved): EnrolmentRow) -> Result<Enrolment, StoreError> {
-    let enrolment: Enrolment = parse("enrolment", &body)?;
-    let used = used.map(|used| parse("enrolment", &used)).transpose()?;
-    Ok(Enrolment { used, approved, ..enrolment })
 }
 
 pub(super) fn document(
@@ -217,10 +208,6 @@ pub(super) fn gate(connection: &Connection) -> Result<Option<Gate>, StoreError> 
     })
 }
 
-fn parse_id(id: &str) -> Result<InstanceId, StoreError> {
-    id.parse().map_err(|error| damaged("id", &error))
-}
-
 pub(super) fn entry_count(connection: &Connection) -> Result<u64, StoreError> {
     let count: Option<i64> =
         one(connection, "SELECT COALESCE(MAX(position) + 1, 0) FROM entry", vec![], |row| row.get(0))?;
@@ -259,18 +246,6 @@ pub(super) fn problems(connection: &Connection, limit: usize) -> Result<Vec<Stri
 
 fn body_and_revision(row: &Row<'_>) -> rusqlite::Result<(String, i64)> {
     Ok((row.get(0)?, row.get(1)?))
-}
-
-fn parse_revised<T: DeserializeOwned>((body, revision): (String, i64)) -> Result<(T, Revision), StoreError> {
-    Ok((parse("row", &body)?, revision.unsigned_abs()))
-}
-
-fn parse<T: DeserializeOwned>(what: &str, body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body).map_err(|error| damaged(what, &error))
-}
-
-fn damaged(what: &str, error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unavailable(format!("a stored {what} cannot be read: {error}"))
 }
 
 fn text(value: impl ToString) -> Value {

@@ -2,12 +2,14 @@
 //!
 //! Never begins or ends a transaction: the writer does, around many of these.
 
-use governance::{Instance, Timestamp, World};
-use plane::ports::{Commit, Committed, EnrolmentWrite, Fence, Lease, Nonce, Revision, StoreError};
+use governance::Timestamp;
+use plane::ports::{Committed, Lease, Nonce, Revision, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Params, named_params};
 
-use super::{OUTBOX_TOPIC, unavailable};
-use crate::limits;
+use super::unavailable;
+use crate::OUTBOX_TOPIC;
+use crate::limits::FORGET_MAX;
+use crate::rows::{EnrolmentRow, InstanceRow, Writing, signed};
 
 /// What the writer is asked to do.
 pub(super) enum Work {
@@ -40,105 +42,6 @@ pub(super) enum Done {
     Turned(Revision),
     /// Rows forgotten.
     Forgotten(u64),
-}
-
-/// Rows forgotten in one piece of work, so that commits never wait long behind it.
-pub const FORGET_MAX: usize = 5_000;
-
-/// A commit with its values written out: the writer's thread does nothing but SQL.
-pub(super) struct Writing {
-    instance: Option<InstanceRow>,
-    world: Option<String>,
-    world_revision: Revision,
-    entries: Vec<Vec<u8>>,
-    about_instance: Vec<usize>,
-    nonce: Option<Nonce>,
-    enrolment: Option<EnrolmentRow>,
-    documents: Vec<plane::ports::Document>,
-    fence: Option<Fence>,
-}
-
-/// An instance as its row.
-struct InstanceRow {
-    instance_id: String,
-    decided_on: Option<Revision>,
-    state: &'static str,
-    platform: String,
-    kind: &'static str,
-    tier: &'static str,
-    provider: Option<String>,
-    listed_until: Option<i64>,
-    body: String,
-}
-
-/// What is written of an enrolment.
-enum EnrolmentRow {
-    Create { digest: String, expires: i64, body: String, used: Option<String>, instance_id: Option<String> },
-    Approve { digest: String, by: String },
-    Use { digest: String, used: String },
-}
-
-impl Writing {
-    /// Writes the values out, on the caller's thread.
-    pub(super) fn new(commit: Commit) -> Result<Self, StoreError> {
-        limits::check(&commit)?;
-        let world = commit.world.as_deref().map(|world: &World| json(world)).transpose()?;
-        let instance = match commit.instance {
-            None => None,
-            Some((instance, decided_on)) => Some(InstanceRow {
-                instance_id: instance.id.to_string(),
-                decided_on,
-                state: instance.state.as_str(),
-                platform: instance.running.platform.to_string(),
-                kind: instance.kind.as_str(),
-                tier: instance.subscription.tier.as_str(),
-                provider: instance.provider.as_ref().map(ToString::to_string),
-                listed_until: listed_until(&instance),
-                body: json(&*instance)?,
-            }),
-        };
-        let enrolment = match commit.enrolment {
-            None => None,
-            Some(EnrolmentWrite::Create(mut enrolment)) => {
-                let used = enrolment.used.take().map(|used| json(&used)).transpose()?;
-                Some(EnrolmentRow::Create {
-                    digest: enrolment.digest.to_string(),
-                    expires: enrolment.expires.as_millis(),
-                    body: json(&enrolment)?,
-                    used,
-                    instance_id: enrolment.instance.map(|id| id.to_string()),
-                })
-            }
-            Some(EnrolmentWrite::Approve { digest, by }) => {
-                Some(EnrolmentRow::Approve { digest: digest.to_string(), by })
-            }
-            Some(EnrolmentWrite::Use { digest, used }) => {
-                Some(EnrolmentRow::Use { digest: digest.to_string(), used: json(&used)? })
-            }
-        };
-        Ok(Self {
-            instance,
-            world,
-            world_revision: commit.world_revision,
-            entries: commit.entries,
-            about_instance: commit.about_instance,
-            nonce: commit.nonce,
-            enrolment,
-            documents: commit.documents,
-            fence: commit.fence,
-        })
-    }
-}
-
-/// Until when the revocation list names a certificate of the instance; none: it names none.
-fn listed_until(instance: &Instance) -> Option<i64> {
-    let unbelieved = instance.unbelieved(Timestamp::from_millis(0));
-    unbelieved.map(|(certificate, _)| certificate.not_after.as_millis()).max()
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Unavailable(format!("cannot write JSON: {error}")))
 }
 
 /// Does one piece of work inside the open transaction; after a refusal the caller takes back what was begun.
@@ -335,11 +238,6 @@ fn lease_save(connection: &Connection, before: Option<&Lease>, lease: &Lease) ->
         }
     };
     Ok(rows > 0)
-}
-
-/// A revision as the database counts; none for one it never gave.
-fn signed(revision: Revision) -> Option<i64> {
-    i64::try_from(revision).ok().filter(|revision| *revision < i64::MAX)
 }
 
 fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<usize, StoreError> {

@@ -11,9 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::unavailable;
 use super::write::{Done, Work, perform};
-
-/// Works that share one transaction.
-pub const BATCH_MAX: usize = 256;
+use crate::limits::BATCH_MAX;
 
 /// A work and who waits for it.
 pub(super) struct Job {

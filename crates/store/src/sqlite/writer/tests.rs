@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::conformance::fixture::{instance, nonce, writes};
+use crate::rows::Writing;
 use crate::sqlite::open::open_writer;
-use crate::sqlite::write::Writing;
 
 type Answer = oneshot::Receiver<Result<Done, StoreError>>;
 
