@@ -64,6 +64,23 @@ async fn an_instance_enrols_upgrades_fails_and_goes_back() {
     assert!(!plane.book().log.iter().any(|line| line.contains("chain broken")));
 }
 
+/// While nothing is asked of it, it says where it stands and is told no more than that; what it is offered then it follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_which_nothing_is_asked_is_answered_in_short() {
+    let place = tempfile::tempdir().unwrap();
+    let plane = Plane::start(place.path()).await;
+    plane.book().is_short = true;
+    let one = plane.publish(1, b"0.1.1");
+    let mut instance = Instance::new(&plane, "");
+    instance.start();
+    plane.until("it is told that nothing changed", |book| book.unchanged >= 3).await;
+    plane.offer(1, OfferAction::Update, one);
+    plane.heard("succeeded 0.1.1").await;
+    let before = plane.book().unchanged;
+    plane.until("it rests again", |book| book.unchanged > before).await;
+    assert!(instance.stop());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_at_any_moment_of_an_upgrade_ends_in_one_whole_version() {
     let place = tempfile::tempdir().unwrap();

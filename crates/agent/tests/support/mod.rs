@@ -36,8 +36,8 @@ use trust::tuf::draft::{root_first, targets_first, targets_next};
 use trust::tuf::{Lifetimes, Repository, RootPlan, TargetsChange};
 use trust::{Issuer, Peer, RootCa, SigningKey, Validity, classify};
 use wire::{
-    ChallengeAnswer, Mark, ModuleCall, Problem, Register, Registered, Renew, Renewed, Report, Retry,
-    Rollback, Standing, Token, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
+    ChallengeAnswer, CheckIn, CheckedIn, Mark, ModuleCall, Problem, Register, Registered, Renew, Renewed,
+    Report, Retry, Rollback, Standing, Token, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
 };
 
 pub const DOMAIN: &str = "fed.example";
@@ -97,6 +97,9 @@ pub struct Book {
     /// The answer to the next report is lost and certificates run out; whether the statement came on record.
     pub loses_report: Option<bool>,
     pub check_ins: u32,
+    /// Whether it answers in short where it may, and how often it did.
+    pub is_short: bool,
+    pub unchanged: u32,
     /// Whether no wish to go back is granted.
     pub forbids_rollback: bool,
     /// What was published.
@@ -160,6 +163,8 @@ impl Plane {
             falls_at_begin: false,
             loses_report: None,
             check_ins: 0,
+            is_short: false,
+            unchanged: 0,
             forbids_rollback: false,
             packages: BTreeMap::new(),
             directives: 5,
@@ -443,7 +448,14 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
                 return Err(refuse(503, "unavailable"));
             }
         }
-        "check-in" => book.check_ins += 1,
+        "check-in" => {
+            book.check_ins += 1;
+            let CheckIn { have } = parse(body)?;
+            if let Some(unchanged) = have.filter(|have| book.is_short && *have == mark(&book)) {
+                book.unchanged += 1;
+                return Ok(Json(CheckedIn::Unchanged { unchanged, interval_ms: 100 }).into_response());
+            }
+        }
         "upgrade/begin" => begin(&mut book, &parse(body)?)?,
         "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
         "answer" => {
@@ -563,6 +575,10 @@ fn finish(
     Ok(())
 }
 
+fn mark(book: &Book) -> Mark {
+    Mark::new(book.serial, None)
+}
+
 fn standing(book: &Book) -> Json<Standing> {
     let mut directive = Directive {
         instance: book.instance.unwrap(),
@@ -583,7 +599,7 @@ fn standing(book: &Book) -> Json<Standing> {
         handshake_required: book.handshake_required,
         directive,
         challenge: book.challenge.clone(),
-        mark: Mark::new(book.serial, None),
+        mark: mark(book),
         interval_ms: 200,
     })
 }
