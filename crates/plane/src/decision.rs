@@ -316,6 +316,8 @@ impl<S: Store> Plane<S> {
         for event in events {
             world.apply(&event, now);
             record.push(Event::World(event), true)?;
+            // Of several constitutions whose date has come, each names the one before it.
+            record.constitution = world.constitution_digest;
         }
         let commit = Commit {
             world: Some(Box::new(world.clone())),

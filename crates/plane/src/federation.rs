@@ -1,7 +1,6 @@
 //! The founding: the first entries of every ledger, each proven by the Founder's documents (AU-4, FO-5).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use governance::decide::WorldCommand;
 use governance::{ConstitutionDocument, Event, World, WorldEvent};
@@ -100,7 +99,7 @@ impl<S: Store> Plane<S> {
             });
         }
         self.decide_world(&commands, by, documents).await?;
-        self.keys.store(Arc::new(Keys { document, signed }));
+        self.hold(Keys { document, signed });
         // The order is in force, whatever the disk says now: it is asked again until it takes the root.
         if let Err(error) = self.root_take_up().await {
             tracing::error!(%error, "the TUF root in force is not published yet");

@@ -230,6 +230,21 @@ impl<S: Store> Plane<S> {
         });
     }
 
+    /// Goes by the keys document that is in force in this world.
+    pub(crate) async fn take_up_keys(&self, world: &World) -> Result<(), PlaneError> {
+        if world.keys_serial > self.keys.load().document.serial {
+            self.hold(federation::keys_in_force(&self.store, &self.federation, world).await?);
+        }
+        Ok(())
+    }
+
+    /// Goes by a keys document from now on, unless it goes by a newer one already.
+    pub(crate) fn hold(&self, keys: Keys) {
+        let keys = Arc::new(keys);
+        let newer = |held: &Arc<Keys>| held.document.serial < keys.document.serial;
+        self.keys.rcu(|held| if newer(held) { keys.clone() } else { held.clone() });
+    }
+
     /// Reads the constitution in force.
     pub fn constitution<T>(&self, read: impl FnOnce(&governance::Constitution) -> T) -> T {
         read(&self.seen().world.constitution)

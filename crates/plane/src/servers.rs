@@ -160,13 +160,15 @@ impl<S: Store> Plane<S> {
         Ok(())
     }
 
-    /// Reads the world again, after somebody else changed it; waits while another server counts the fleet.
+    /// Reads the world again, after somebody else changed it, and the keys document in force, should it be another by now; waits
+    /// while another server counts the fleet.
     pub(crate) async fn look_again(&self) -> Result<(), PlaneError> {
         let mut closed: Option<(Gate, Span)> = None;
         loop {
             let (world, revision) = self.store.world_load().await?;
             let gate = self.store.gate_load().await?.filter(|gate| gate.holder != self.settings.server);
             let Some(gate) = gate else {
+                self.take_up_keys(&world).await?;
                 self.see(world, revision);
                 return Ok(());
             };
