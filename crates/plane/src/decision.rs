@@ -162,18 +162,23 @@ impl<S: Store> Plane<S> {
     ) -> Result<Recorded, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
-            let (seen, now) = self.law_of_the_day().await?;
             let (instance, revision) = self
                 .store
                 .instance_load(id)
                 .await?
                 .ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            // The instant is taken behind the record: nothing that stands there was decided later (LG-1).
+            let (seen, now) = self.law_of_the_day().await?;
             let (events, refusal) = match judge(&instance, &seen.world, now) {
                 Ok(events) => (events, None),
                 Err(refusal) => (refusal.record.clone(), Some(refusal)),
             };
             match self.settle(&seen, instance, Some(revision), events, by, extra, now).await {
-                Ok(recorded) => return refusal.map_or(Ok(recorded), |refusal| Err(refusal.into())),
+                Ok(recorded) => match refusal {
+                    None => return Ok(recorded),
+                    Some(refusal) if refusal.record.is_empty() && !self.is_still(&seen).await? => {}
+                    Some(refusal) => return Err(refusal.into()),
+                },
                 Err(SettleError::Again) => self.look_again().await?,
                 Err(SettleError::Failed(error)) => return Err(error),
             }
@@ -268,6 +273,13 @@ impl<S: Store> Plane<S> {
         Err(PlaneError::Unavailable("the federation is being changed by others all the time".into()))
     }
 
+    /// Whether the world still is as it was seen. Asked before an answer for which nothing is written: no revision guards that, and
+    /// another server may have changed the world meanwhile.
+    pub(crate) async fn is_still(&self, seen: &Seen) -> Result<bool, PlaneError> {
+        self.look_again().await?;
+        Ok(self.seen().revision == seen.revision)
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, SettleError> {
         self.store.commit(commit).await.map_err(|error| match error {
             StoreError::Conflict(_) => SettleError::Again,
@@ -285,15 +297,22 @@ impl<S: Store> Plane<S> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
             let (seen, now) = self.law_of_the_day().await?;
-            let mut world = seen.world.clone();
-            let mut events = Vec::new();
-            for command in commands {
-                let decided = decide_world(&world, command, now)?;
-                decided.iter().for_each(|event| world.apply(event, now));
-                events.extend(decided);
-            }
-            if self.settle_world(&seen, events, by, documents.clone(), now).await? {
-                return Ok(());
+            match decide_all(&seen.world, commands, now) {
+                Ok(events) if events.is_empty() => {
+                    if self.is_still(&seen).await? {
+                        return Ok(());
+                    }
+                }
+                Ok(events) => {
+                    if self.settle_world(&seen, events, by, documents.clone(), now).await? {
+                        return Ok(());
+                    }
+                }
+                Err(refusal) => {
+                    if self.is_still(&seen).await? {
+                        return Err(refusal.into());
+                    }
+                }
             }
         }
         Err(PlaneError::Unavailable("the federation is being changed by others all the time".into()))
@@ -351,12 +370,17 @@ impl<S: Store> Plane<S> {
     ) -> Result<Instance, PlaneError> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
-            let (seen, now) = self.law_of_the_day().await?;
             let found = self.store.instance_load(id).await?;
             let (mut instance, revision) =
                 found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
-            let accepted = decide_world(&seen.world, accept, now)?;
-            let events = judge(&instance, &seen.world, now)?;
+            let (seen, now) = self.law_of_the_day().await?;
+            let judged = decide_world(&seen.world, accept, now)
+                .and_then(|accepted| Ok((accepted, judge(&instance, &seen.world, now)?)));
+            let (accepted, events) = match judged {
+                Ok(judged) => judged,
+                Err(refusal) if self.is_still(&seen).await? => return Err(refusal.into()),
+                Err(_) => continue,
+            };
             let mut world = seen.world.clone();
             let mut record = Record::new(now, seen.constitution(), by, &self.federation.directives);
             for event in accepted {
@@ -392,6 +416,18 @@ impl<S: Store> Plane<S> {
         }
         Err(PlaneError::Unavailable(format!("instance {id} is being changed by others all the time")))
     }
+}
+
+/// Judges commands about the federation as a whole, each on what the one before made of it.
+fn decide_all(world: &World, commands: &[WorldCommand], now: Timestamp) -> Result<Vec<WorldEvent>, Refusal> {
+    let mut world = world.clone();
+    let mut events = Vec::new();
+    for command in commands {
+        let decided = decide_world(&world, command, now)?;
+        decided.iter().for_each(|event| world.apply(event, now));
+        events.extend(decided);
+    }
+    Ok(events)
 }
 
 /// Why a decision was not committed.

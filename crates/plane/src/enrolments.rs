@@ -187,27 +187,37 @@ impl<S: Store> Plane<S> {
         }
     }
 
-    /// The enrolment under a secret, if this key may use it now.
-    pub(crate) async fn enrolment_find(
+    /// The enrolment under a secret, where there is one; and the instance that it lets enrol afresh.
+    pub(crate) async fn enrolment_load(
         &self,
         digest: Digest,
-        now: Timestamp,
-        key: &PublicKey,
-    ) -> Result<Found, PlaneError> {
-        let Some(enrolment) = self.store.enrolment_load(digest).await? else {
-            let hint = "ask an operator for an enrolment";
-            return Err(
-                Rejection::new("enrolment-unknown", "HS-1", "no enrolment has this secret", hint).into()
-            );
+    ) -> Result<(Option<Enrolment>, Option<(Instance, Revision)>), PlaneError> {
+        let enrolment = self.store.enrolment_load(digest).await?;
+        let known = match enrolment.as_ref().and_then(|enrolment| enrolment.instance) {
+            Some(id) => self.store.instance_load(id).await?,
+            None => None,
         };
-        match &enrolment.used {
-            Some(used) if used.key == instance_key(key) => Ok(Found::Answered(used.clone())),
-            used => {
-                let (afresh, approved) = (enrolment.instance.is_some(), enrolment.approved.is_some());
-                let expires = enrolment.expires;
-                check_use(Usable { afresh, approved, used: used.is_some(), expires }, now)?;
-                Ok(Found::Open(Box::new(enrolment)))
-            }
+        Ok((enrolment, known))
+    }
+}
+
+/// What is found under a secret, if this key may use it now.
+pub(crate) fn found(
+    enrolment: Option<Enrolment>,
+    now: Timestamp,
+    key: &PublicKey,
+) -> Result<Found, PlaneError> {
+    let Some(enrolment) = enrolment else {
+        let hint = "ask an operator for an enrolment";
+        return Err(Rejection::new("enrolment-unknown", "HS-1", "no enrolment has this secret", hint).into());
+    };
+    match &enrolment.used {
+        Some(used) if used.key == instance_key(key) => Ok(Found::Answered(used.clone())),
+        used => {
+            let (afresh, approved) = (enrolment.instance.is_some(), enrolment.approved.is_some());
+            let expires = enrolment.expires;
+            check_use(Usable { afresh, approved, used: used.is_some(), expires }, now)?;
+            Ok(Found::Open(Box::new(enrolment)))
         }
     }
 }

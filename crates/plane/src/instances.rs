@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use wire::{CheckedIn, Mark};
 
 use crate::decision::{By, CONFLICTS_MAX, Extra, Recorded};
-use crate::enrolments::Found;
+use crate::enrolments::{Found, found};
 use crate::fleet::Known;
 use crate::pace::Pace;
 use crate::ports::{Enrolment, EnrolmentUse, EnrolmentWrite, Nonce, Revision, Store};
@@ -93,9 +93,10 @@ impl<S: Store> Plane<S> {
         let digest = Digest::of(request.secret.as_bytes());
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
+            let (enrolment, known) = self.enrolment_load(digest).await?;
+            // The instant is taken behind the record: nothing that stands there was decided later (LG-1).
             let (seen, now) = self.law_of_the_day().await?;
-            let enrolment = self.enrolment_find(digest, now, &key).await?;
-            let enrolment = match enrolment {
+            let enrolment = match found(enrolment, now, &key)? {
                 Found::Answered(used) => {
                     return Ok(self.registered(used));
                 }
@@ -113,11 +114,13 @@ impl<S: Store> Plane<S> {
                 )
                 .into());
             }
-            match self.registration_commit(&seen, enrolment, request, &key, now).await {
+            match self.registration_commit(&seen, (enrolment, known), request, &key, now).await {
                 Ok(registered) => return Ok(registered),
                 Err(crate::decision::SettleError::Again) => self.look_again().await?,
                 Err(crate::decision::SettleError::Failed(PlaneError::Rejected(rejection)))
                     if rejection.code == "enrolment-used" => {}
+                Err(crate::decision::SettleError::Failed(PlaneError::Refused(_)))
+                    if !self.is_still(&seen).await? => {}
                 Err(crate::decision::SettleError::Failed(error)) => return Err(error),
             }
         }
@@ -127,7 +130,7 @@ impl<S: Store> Plane<S> {
     async fn registration_commit(
         &self,
         seen: &crate::Seen,
-        enrolment: Box<Enrolment>,
+        (enrolment, known): (Box<Enrolment>, Option<(Instance, Revision)>),
         request: &wire::Register,
         key: &PublicKey,
         now: Timestamp,
@@ -142,8 +145,7 @@ impl<S: Store> Plane<S> {
             not_after: issued.not_after,
         };
         let (instance, revision, mut events) = if enrolment.instance.is_some() {
-            let found = self.store.instance_load(id).await.map_err(PlaneError::from)?;
-            let (instance, revision) = found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            let (instance, revision) = known.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
             let afresh = Command::Handshake {
                 key: instance_key(key),
                 enrolment: enrolment.digest,

@@ -69,7 +69,8 @@ impl<S: Store> Plane<S> {
             restriction: request.only.clone(),
             approval: request.approval.clone(),
         };
-        // Ask the law first: what it refuses must not reach the repository.
+        // Ask the law first, as it is by now: what it refuses must not reach the repository.
+        self.look_again().await?;
         governance::decide::decide_world(&self.seen().world, &command, self.now())?;
         self.repository.publish(&targets, self.now()).map_err(|error| {
             let hint = "sign targets.json over the repository's present one, with the Organism threshold";

@@ -405,7 +405,9 @@ impl Device {
         match asked.await {
             Ok((standing, mark)) => {
                 self.learn("a begin", &standing, mark, |row| {
+                    // Begun before, it may be found stalled when it is asked for again.
                     row.attempt.is_some_and(|attempt| attempt.release == release)
+                        || row.attempts.iter().any(|attempt| attempt.release == release)
                 });
                 self.installing = Some(release);
             }

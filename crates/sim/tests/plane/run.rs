@@ -1,8 +1,8 @@
 //! One run: a federation is founded, things go wrong, things go right again, and what must hold is looked at.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use governance::{Kind, Span, Tier};
 use plane::publication::CHECKPOINT;
@@ -52,6 +52,7 @@ pub(crate) fn run(seed: u64, mutant: Mutant, watch: Watch) -> Outcome {
         book: Book::new(CEREMONY.verifier()),
         fate: Arc::clone(&fate),
         mutant,
+        counts: Mutex::default(),
     });
     let servers = Servers::new(seed, plan.servers, &tables, folder.path().to_path_buf());
     let mut stage = Stage::new(&fate);

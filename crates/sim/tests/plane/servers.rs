@@ -129,6 +129,7 @@ impl Servers {
     pub(crate) fn died(self: &Arc<Self>, server: usize) {
         let gone = self.machines.lock().unwrap()[server].plane.take();
         drop(gone);
+        self.tables.counted(server);
         let (servers, pause) = (
             Arc::clone(self),
             self.fate.dice(|dice| match dice.below(4) {
