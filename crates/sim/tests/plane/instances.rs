@@ -166,6 +166,7 @@ impl Device {
                 (self.book().mark(id), self.server(), self.not_after, run.clone());
             self.servers.fate.note(|| format!("instance {} asks server {server}: {path}", self.number));
             let again = match path {
+                "check-in" => Again::No,
                 "report" | "upgrade/finish" | "renew" => Again::OnceSpent(call.nonce.nonce.clone()),
                 _ => Again::Freely,
             };
@@ -575,19 +576,18 @@ impl Device {
             return self.end(fails).await;
         }
         match self.dice.below(16) {
-            0..4 => self.check_in().await,
-            4..7 => self.report().await,
-            7..10 if self.offer.is_some() => self.begin().await,
-            7..9 => self.check_in().await,
-            9 | 10 => self.renew().await,
-            11 => self.token(None).await,
-            12 => {
+            0 | 1 => self.check_in().await,
+            2..5 => self.report().await,
+            5..9 if self.offer.is_some() => self.begin().await,
+            5 => self.check_in().await,
+            6..10 => self.renew().await,
+            10 | 11 => self.token(None).await,
+            12 | 13 => {
                 let domain = self.dice.pick(&["COM", "FIN", "EDU", "MED"]).parse().unwrap();
                 self.token(Some(domain)).await;
             }
-            13 => self.deactivate().await,
-            14 => self.wish().await,
-            _ => {}
+            14 => self.deactivate().await,
+            _ => self.wish().await,
         }
     }
 

@@ -32,7 +32,7 @@ use store::Mutant;
 /// Seeds that are played when nobody says how many.
 const SEEDS: u64 = 100;
 /// Seeds within which each missing guard must be found out.
-const MUTANT_SEEDS: u64 = 60;
+const MUTANT_SEEDS: u64 = 150;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

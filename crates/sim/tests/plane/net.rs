@@ -25,6 +25,9 @@ const PATIENCE: i64 = 20_000;
 /// A call that a server answers, as often as it arrives.
 pub(crate) type Call<T> = Arc<dyn Fn(Arc<SimPlane>) -> Answering<T> + Send + Sync>;
 
+/// Whoever waits for an answer, and whether he gave it up.
+type Line<T> = (Slot<Result<T, PlaneError>>, Arc<AtomicBool>);
+
 /// Whether a call may arrive once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
@@ -52,10 +55,10 @@ impl Servers {
         if again != Again::No && self.fate.happens(|weather| weather.twice) {
             let count = self.count() as u64;
             let (other, delay) = self.fate.dice(|dice| {
-                let delay = match dice.below(3) {
+                let delay = match dice.below(4) {
                     0 => dice.between(0, 50),
-                    1 => dice.between(50, 20_000),
-                    _ => dice.between(20_000, 300_000),
+                    1 => dice.between(50, 10_000),
+                    _ => dice.between(10_000, 320_000),
                 };
                 (usize::try_from(dice.below(count)).unwrap(), delay)
             });
@@ -77,7 +80,7 @@ impl Servers {
         server: usize,
         delay: i64,
         call: Call<T>,
-        waits: Option<(Slot<Result<T, PlaneError>>, Arc<AtomicBool>)>,
+        waits: Option<Line<T>>,
         spent: Option<String>,
     ) {
         let servers = Arc::clone(self);
@@ -91,7 +94,8 @@ impl Servers {
             servers.fate.spawn(Owner::Server(server), async move {
                 let mut answering = call(plane);
                 let Some((slot, hung_up)) = waits else {
-                    let _ = answering.await;
+                    let again = answering.await.map(|_| ()).map_err(|error| code(&error));
+                    there.fate.note(|| format!("server {server}: a call that came once more: {again:?}"));
                     return;
                 };
                 let answer = poll_fn(|context| match hung_up.load(Ordering::Relaxed) {
@@ -141,7 +145,8 @@ pub(crate) async fn gate(
         return Err(turned_away("instance-revoked"));
     }
     let grace = plane.constitution(|law| law.identity_renewal_grace);
-    if now > not_after && !(renews && now <= not_after + grace) {
+    let lasts = if renews { not_after + grace } else { not_after };
+    if now > lasts {
         return Err(turned_away("certificate-expired"));
     }
     Ok(())

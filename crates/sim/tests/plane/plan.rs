@@ -60,7 +60,7 @@ impl Plan {
             crash: rate(&mut dice, 15),
             stall: rate(&mut dice, 80),
             lost: rate(&mut dice, 400),
-            twice: rate(&mut dice, 800),
+            twice: rate(&mut dice, 2_500),
             clock: rate(&mut dice, 1_000),
             disk: rate(&mut dice, 400),
         };
