@@ -171,6 +171,9 @@ impl<S: Store> Plane<S> {
             nudge: Notify::new(),
             gate: RwLock::new(()),
         };
+        if let Some(wrong) = plane.clock_wrong().await? {
+            return Err(PlaneError::Unavailable(wrong));
+        }
         plane.take_up_time().await?;
         plane.gate_recover().await?;
         if revision == 0 {
@@ -205,6 +208,24 @@ impl<S: Store> Plane<S> {
             self.latest.fetch_max(at.as_millis(), Ordering::AcqRel);
         }
         Ok(())
+    }
+
+    /// Whether this machine's clock agrees with the store's, as far as the law lets clocks differ: a server that does not would
+    /// hold instances to deadlines that others do not know, and take its own lateness for an outage. Says so in words where
+    /// it does not.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn clock_wrong(&self) -> Result<Option<String>, PlaneError> {
+        let Some(there) = self.store.clock_load().await? else { return Ok(None) };
+        let (here, skew) = (self.clock.now(), self.seen().world.constitution.request_clock_skew);
+        let wrong = here.since(there) > skew || there.since(here) > skew;
+        let told = || {
+            format!(
+                "this machine's clock shows {here}, and that of the database {there}: set the clock right, at most {skew} may lie between"
+            )
+        };
+        Ok(wrong.then(told))
     }
 
     /// The present instant; never before one it gave already.

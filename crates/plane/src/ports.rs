@@ -342,6 +342,11 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Option<InstanceId>>, StoreError>> + Send;
 
+    /// What the store's own clock shows, where that is another than this machine's.
+    fn clock_load(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Ledger entries in all.
     fn entry_count(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 

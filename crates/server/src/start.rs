@@ -477,6 +477,11 @@ impl Loop {
         while self.pause(every).await {
             let beaten = self.plane.beat().await;
             self.turned(beaten);
+            if let Ok(Some(wrong)) = self.plane.clock_wrong().await {
+                // Nothing is decided at an instant that nobody else has: half a plane serves nobody.
+                tracing::error!("{wrong}");
+                break;
+            }
         }
         let given_back = self.plane.give_back().await;
         self.turned(given_back);
