@@ -1,5 +1,5 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links|api|attacks|neutral]`, all of them without an argument; and
-//! `cargo xtask bench [NAME]`.
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api|attacks|neutral]`, all of them without an argument;
+//! `cargo xtask bench [NAME]`; and `cargo xtask load COMMAND …` (`cargo xtask load --help` says what there is).
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
 //! `cargo test` holds what the commands print. Never changes a file and never opens a connection.
@@ -10,6 +10,7 @@ mod bench;
 mod house;
 mod layers;
 mod links;
+mod load;
 mod neutral;
 mod rules;
 mod tree;
@@ -45,6 +46,9 @@ fn main() -> anyhow::Result<ExitCode> {
         bench::run(std::env::args().nth(2).as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
+    if wanted.as_deref() == Some("load") {
+        return load::run(std::env::args_os().skip(2));
+    }
     let mut out = std::io::stdout().lock();
     let mut found = false;
     let mut failed = false;
@@ -66,7 +70,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if !found {
         let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        writeln!(out, "no such check; there are: {}, and bench", names.join(", "))?;
+        writeln!(out, "no such check; there are: {}; and bench, load", names.join(", "))?;
         return Ok(ExitCode::from(2));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
