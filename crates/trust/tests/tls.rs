@@ -142,6 +142,35 @@ fn a_client_believes_only_its_own_federation() {
     check(&ours.root, "other.example", "ServerName");
 }
 
+/// Several servers behind a balancer share no secret: a client that would resume has nothing to resume with, and the next
+/// server it comes to, which holds the same certificate and knows nothing of the first, shakes hands in full.
+#[test]
+fn no_server_gives_a_ticket_and_no_handshake_needs_what_another_server_knows() {
+    let f = federation();
+    let key = SigningKey::generate().unwrap();
+    let mut client = client_config(&f.root, vec![self_signed(&key).unwrap()], &key).unwrap();
+    client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    for config in [server_config, public_server_config] {
+        for _ in 0..2 {
+            let server = config(f.server_chain.clone(), (&f.server_key).into()).unwrap();
+            assert!(!server.ticketer.enabled() && server.max_early_data_size == 0);
+            let (mut client, mut server) = shake(client.clone(), server, "localhost").unwrap();
+            assert_eq!(server.handshake_kind(), Some(rustls::HandshakeKind::Full));
+            // Whatever the server still has to say says nothing of tickets.
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut wire = wire.as_slice();
+            while !wire.is_empty() {
+                client.read_tls(&mut wire).unwrap();
+                client.process_new_packets().unwrap();
+            }
+            assert_eq!(client.tls13_tickets_received(), 0);
+        }
+    }
+}
+
 #[test]
 fn nothing_older_than_tls_1_3_is_offered_or_taken() {
     let f = federation();
