@@ -16,6 +16,7 @@ use wire::{ChallengeOutcome, ChallengeView};
 
 use crate::decision::{By, Extra, Recorded};
 use crate::instances::SignedCall;
+use crate::news::{News, Why};
 use crate::ports::{Challenger, Question, Store};
 use crate::publication::Files;
 use crate::{Plane, PlaneError, Rejection};
@@ -159,7 +160,10 @@ impl<S: Store> Plane<S> {
         let now = self.now();
         let waiting = Waiting { nonce: self.fresh_nonce(), asked: instance.head, until: now + WAITING_FOR };
         let (outcome, detail) = match self.challenges.wait(id, waiting, now) {
-            true => (ChallengeOutcome::Waiting, why),
+            true => {
+                self.news.tell(id, News::urgent(Why::Challenge));
+                (ChallengeOutcome::Waiting, why)
+            }
             false => (ChallengeOutcome::Unanswered, format!("{why}; too many others wait for a check-in")),
         };
         Ok(ChallengeView { instance: id, outcome, at: now, sequence: None, detail: Some(detail) })

@@ -14,6 +14,7 @@ use ledger::entry::{Entry, Evidence};
 use proof::{Jws, SignedRequest};
 use trust::Signer;
 
+use crate::news::Touch;
 use crate::ports::{Commit, Committed, Document, EnrolmentWrite, Nonce, Revision, Store, StoreError};
 use crate::{Plane, PlaneError, Seen};
 
@@ -67,6 +68,8 @@ pub(crate) struct Record<'a> {
     about_instance: Vec<usize>,
     /// What opens their commitments.
     openings: Vec<Document>,
+    /// What of it is news to the instance.
+    pub(crate) touch: Touch,
 }
 
 impl<'a> Record<'a> {
@@ -85,12 +88,14 @@ impl<'a> Record<'a> {
             entries: Vec::new(),
             about_instance: Vec::new(),
             openings: Vec::new(),
+            touch: Touch::NOTHING,
         }
     }
 
     /// Adds one event, with what proves it.
     pub(crate) fn push(&mut self, event: Event, by_command: bool) -> Result<(), PlaneError> {
         if let Event::Instance(_, event) = &event {
+            self.touch.see(event);
             self.about_instance.push(self.entries.len());
             for opening in event.openings() {
                 self.openings.push(crate::disclosures::kept(&opening)?);
@@ -148,6 +153,8 @@ impl std::ops::Deref for Recorded {
 pub(crate) struct Extra {
     pub(crate) nonce: Option<Nonce>,
     pub(crate) enrolment: Option<EnrolmentWrite>,
+    /// Whether the instance itself asks, and is told in the answer.
+    pub(crate) told: bool,
 }
 
 impl<S: Store> Plane<S> {
@@ -205,6 +212,7 @@ impl<S: Store> Plane<S> {
             record.push(Event::Instance(id, event), true)?;
         }
         let world = self.reconcile(&mut instance, &seen.world, &mut record, now)?;
+        let touch = record.touch;
         let (entries, about_instance, documents) = record.into_parts();
         if entries.is_empty() {
             if let Some(revision) = revision {
@@ -225,6 +233,8 @@ impl<S: Store> Plane<S> {
         };
         let committed = self.commit(commit).await?;
         self.took(world, &instance, committed, now);
+        let told = extra.told || matches!(by, By::Instance(_));
+        self.news.tell_of_decision(id, touch, told, !matches!(by, By::Federation));
         Ok(Recorded { instance, revision: committed.instance_revision })
     }
 
@@ -394,6 +404,7 @@ impl<S: Store> Plane<S> {
             if let Some(changed) = self.reconcile(&mut instance, &world, &mut record, now)? {
                 world = changed;
             }
+            let touch = record.touch;
             let (entries, about_instance, mut documents) = record.into_parts();
             documents.push(document.clone());
             let commit = Commit {
@@ -408,6 +419,7 @@ impl<S: Store> Plane<S> {
             match self.commit(commit).await {
                 Ok(committed) => {
                     self.took(Some(world), &instance, committed, now);
+                    self.news.tell_of_decision(id, touch, false, true);
                     return Ok(instance);
                 }
                 Err(SettleError::Again) => self.look_again().await?,

@@ -58,7 +58,7 @@ impl SignedCall {
     }
     pub(crate) fn extra(&self) -> Extra {
         // Spent per instance, not per key, as the verifier counts them: a new key does not make an old nonce new.
-        Extra { nonce: Some(Nonce { key: self.id.to_string(), ..self.nonce.clone() }), enrolment: None }
+        Extra { nonce: Some(Nonce { key: self.id.to_string(), ..self.nonce.clone() }), ..Extra::default() }
     }
 }
 
@@ -168,8 +168,8 @@ impl<S: Store> Plane<S> {
             renew_at: renew_at(now, &seen.world),
         };
         let extra = Extra {
-            nonce: None,
             enrolment: Some(EnrolmentWrite::Use { digest: enrolment.digest, used: used.clone() }),
+            ..Extra::default()
         };
         self.settle(seen, instance, revision, events, &By::Federation, &extra, now).await?;
         Ok(self.registered(used))
@@ -276,7 +276,8 @@ impl<S: Store> Plane<S> {
                 return Ok(CheckedIn::Unchanged { unchanged: mark, interval_ms: self.wait(id) });
             }
         }
-        let recorded = self.decide_instance(id, &By::Federation, &Extra::default(), nothing).await?;
+        let told = Extra { told: true, ..Extra::default() };
+        let recorded = self.decide_instance(id, &By::Federation, &told, nothing).await?;
         Ok(CheckedIn::Standing(Box::new(self.standing(&recorded)?)))
     }
 

@@ -11,6 +11,7 @@ mod explain;
 pub mod federation;
 mod fleet;
 pub mod instances;
+pub mod news;
 mod pace;
 mod people;
 pub mod ports;
@@ -133,6 +134,7 @@ pub struct Plane<S> {
     busy_permille: AtomicU32,
     /// Told when a sweep is wanted at once.
     pub(crate) nudge: Notify,
+    pub(crate) news: Arc<news::Newsroom>,
     /// Held to read by whoever decides about an instance, and to write by whoever counts them all: so a rollout is
     /// judged on exactly what the ledger says at that point.
     pub(crate) gate: RwLock<()>,
@@ -169,6 +171,7 @@ impl<S: Store> Plane<S> {
             audited: AtomicI64::new(i64::MIN),
             busy_permille: AtomicU32::new(0),
             nudge: Notify::new(),
+            news: Arc::default(),
             gate: RwLock::new(()),
         };
         if let Some(wrong) = plane.clock_wrong().await? {
@@ -240,7 +243,7 @@ impl<S: Store> Plane<S> {
     }
 
     pub(crate) fn see(&self, world: World, revision: ports::Revision) {
-        self.world.rcu(|current| {
+        let before = self.world.rcu(|current| {
             if current.revision >= revision {
                 // Whoever was slow to look does not hide what others saw meanwhile.
                 return Arc::clone(current);
@@ -249,6 +252,9 @@ impl<S: Store> Plane<S> {
             let epoch = current.epoch + u32::from(asks_anew);
             Arc::new(Seen { world: world.clone(), revision, epoch })
         });
+        if before.revision < revision {
+            self.news.tell_of_world(&before.world, &self.seen().world);
+        }
     }
 
     /// Goes by the keys document that is in force in this world.
@@ -264,6 +270,16 @@ impl<S: Store> Plane<S> {
         let keys = Arc::new(keys);
         let newer = |held: &Arc<Keys>| held.document.serial < keys.document.serial;
         self.keys.rcu(|held| if newer(held) { keys.clone() } else { held.clone() });
+    }
+
+    /// Where those listen who want to hear at once that a check-in may bring something.
+    pub const fn news(&self) -> &Arc<news::Newsroom> {
+        &self.news
+    }
+
+    /// How long those who hear what is not urgent are to spread over.
+    pub fn news_spread(&self) -> Span {
+        news::spread(self.settings.check_in_every)
     }
 
     /// Reads the constitution in force.

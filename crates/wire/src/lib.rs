@@ -2,8 +2,10 @@
 //!
 //! Never validates by hand: fields are governance types, parsed once.
 
+pub mod events;
 mod mark;
 
+pub use events::Look;
 pub use governance::Explanation;
 use governance::warning::Warning;
 use governance::{
