@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 pub use documents::{answer, directive, jws, keys_document, order, request, statement, token};
 pub use keys::{encrypted_key, key_source};
 pub use logs::{entry, log_proof, merkle_proof, note, tile, witness};
-pub use peers::{csr, pem, request_head, wire, x509};
+pub use peers::{csr, events, pem, proxy, request_head, wire, x509};
 pub use texts::{constitution, governance_texts, release};
 pub use updates::{tuf_document, tuf_foreign, tuf_updater};
 
@@ -71,6 +71,8 @@ targets!(
     csr,
     request_head,
     wire,
+    events,
+    proxy,
     key_source,
     encrypted_key,
 );

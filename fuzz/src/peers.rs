@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use governance::Timestamp;
+use listener::proxy::{Head, SIGNATURE, Told};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use proof::Sign as _;
@@ -11,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use trust::ca::read_csr;
 use trust::request::{SignedHead, Target};
 use trust::{Peer, RootCa, classify, identity};
+use wire::events::EventReader;
 
 use crate::documents::base_is_in_the_profile;
 use crate::json;
@@ -108,6 +110,50 @@ pub fn request_head(data: &[u8]) -> bool {
     assert!(base_is_in_the_profile(&request.base), "a base outside the profile was rebuilt");
     assert_eq!(request.verify(key(1).public_key()).is_ok(), holds);
     true
+}
+
+/// A stream of server-sent events: cut in the middle, it says the same.
+pub fn events(data: &[u8]) -> bool {
+    let whole = EventReader::default().push(data);
+    let (one, other) = data.split_at(data.len() / 2);
+    let mut reader = EventReader::default();
+    let cut = reader.push(one).and_then(|mut looks| {
+        looks.extend(reader.push(other)?);
+        Ok(looks)
+    });
+    assert_eq!(cut, whole, "cut, it says something else");
+    let Ok(looks) = whole else { return false };
+    for look in &looks {
+        // Written anew, a reason with any letters in it ends no line before its time.
+        if let Ok(again) = EventReader::default().push(look.to_event().as_bytes()) {
+            assert_eq!(again.as_slice(), core::slice::from_ref(look), "read again, it says something else");
+        }
+    }
+    !looks.is_empty()
+}
+
+/// A header of the PROXY protocol, at the beginning of what a balancer's connection says.
+pub fn proxy(data: &[u8]) -> bool {
+    let Some((prefix, more)) = data.split_first_chunk() else { return false };
+    let Ok(head) = Head::read(prefix) else { return false };
+    let rest = more.get(..head.rest()).unwrap_or(more);
+    let told = head.finish(rest);
+    assert!(told.is_err() || rest.len() == head.rest(), "more was read than there is");
+    // What stands behind the header says nothing of it.
+    assert_eq!(head.finish(more), told, "the bytes behind it count");
+    match told {
+        Ok(Told::Client(client)) => {
+            // Written anew with nothing but the addresses, it is from the same client.
+            let family = if client.is_ipv4() { (0x11, 12) } else { (0x21, 36) };
+            let mut again = [SIGNATURE.as_slice(), &[0x21, family.0, 0, family.1]].concat();
+            again.extend(rest.iter().take(usize::from(family.1)));
+            let (prefix, rest) = again.split_first_chunk().expect("a head");
+            assert_eq!(Head::read(prefix).and_then(|head| head.finish(rest)), told);
+            true
+        }
+        Ok(Told::Balancer) => true,
+        Err(_) => false,
+    }
 }
 
 /// The bodies of requests, as the server reads them, and of answers, as agents and operators do.

@@ -15,6 +15,7 @@ use http::{Method, Uri};
 use ledger::tree::{EMPTY_ROOT, InclusionProof, leaf_hash, node_hash};
 use ledger::witness::AddCheckpoint;
 use ledger::{Checkpoint, Entry, Evidence, Hash, LogProof, SignedCheckpoint, TreeHead};
+use listener::proxy::SIGNATURE;
 use proof::token;
 use proof::tuf::{Envelope, Expires, FileMeta, Key, Metadata, RoleKeys, Roles, Root, SPEC_VERSION, Snapshot};
 use proof::tuf::{TargetFile, Targets, Timestamp};
@@ -27,6 +28,7 @@ use trust::ca::{Issuer, ServerHost, Validity, make_csr};
 use trust::encrypted::EncryptedKey;
 use trust::request::{Target, sign_request};
 use trust::{RootCa, SigningKey};
+use wire::Look;
 
 use crate::logs::{log, witness_key};
 use crate::updates::{SEPARATOR, SIGN_ME};
@@ -613,6 +615,23 @@ pub(crate) fn request_head() -> Seeds {
         request(Method::POST, "https://plane.example:8443/v1/a?b=c", http_1, "{}"),
         request(Method::GET, "https://plane.example/", "GET https://Plane.example:443/", ""),
     ]
+}
+
+pub(crate) fn events() -> Seeds {
+    let look = |why: &str, within_ms| Look { why: why.to_owned(), within_ms }.to_event();
+    let (security, offer) = (look("security", 0), look("offer", 15_000));
+    let texts = [security.clone(), format!(":\n\n{offer}:\n\n{security}"), offer.replace('\n', "\r\n")];
+    texts.into_iter().map(String::into_bytes).collect()
+}
+
+pub(crate) fn proxy() -> Seeds {
+    let header = |command: u8, family: u8, rest: &[u8]| {
+        let length = u16::try_from(rest.len()).expect("short").to_be_bytes();
+        [&SIGNATURE, [command, family].as_slice(), &length, rest].concat()
+    };
+    let v4 = [192, 0, 2, 7, 10, 0, 0, 1, 0x1f, 0x90, 0x20, 0xfb];
+    let more = [v4.as_slice(), &[0x04, 0, 2, 0xaa, 0xbb]].concat();
+    vec![header(0x21, 0x11, &v4), header(0x21, 0x11, &more), header(0x21, 0x21, &[7; 36]), header(0x20, 0, &[])]
 }
 
 pub(crate) fn wire() -> Seeds {

@@ -122,6 +122,8 @@ tests!(
     csr,
     request_head,
     wire,
+    events,
+    proxy,
     key_source,
     encrypted_key,
 );

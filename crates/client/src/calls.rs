@@ -23,6 +23,7 @@ use wire::{
     UpgradeFinish,
 };
 
+use crate::events::{Events, Held};
 use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, read, upload_within};
 
 /// A client of the plane's own listener, as one instance or operator.
@@ -30,6 +31,9 @@ use crate::{ANSWER_BYTES_MAX, ANSWER_WITHIN, ClientError, Source, Use, http, rea
 pub struct Client {
     http: reqwest::Client,
     uploads: reqwest::Client,
+    /// The connection that a stream of news holds open: calls go over it too, as long as it is.
+    held: Held,
+    tls: rustls::ClientConfig,
     base: String,
     authority: String,
     signer: Arc<dyn Sign + Send + Sync>,
@@ -81,8 +85,31 @@ impl Client {
             return Err(ClientError::Setup(format!("{base} is no https address")));
         };
         let authority = authority.strip_suffix(":443").unwrap_or(authority).to_owned();
-        let (uploads, http) = (http(tls.clone(), Use::Uploads)?, http(tls, Use::Answers)?);
-        Ok(Self { http, uploads, base, authority, signer, source })
+        let (uploads, http) = (http(tls.clone(), Use::Uploads)?, http(tls.clone(), Use::Answers)?);
+        Ok(Self { http, uploads, held: Held::default(), tls, base, authority, signer, source })
+    }
+
+    /// Opens the stream of news: [`Events::next`] gives what it says. A new one ends the one before.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn events(&self, id: InstanceId) -> Called<Events> {
+        let http = http(self.tls.clone(), Use::Stream)?;
+        let open = Outgoing { within: None, ..Outgoing::json(Vec::new()) };
+        let path = format!("/v1/instances/{id}/events");
+        let sent = self.send_over(&http, Method::GET, &path, open);
+        let late = |_| {
+            let url = format!("{}{path}", self.base);
+            ClientError::Unreachable { url, why: "no answer in time".to_owned() }
+        };
+        let (url, response) = tokio::time::timeout(ANSWER_WITHIN, sent).await.map_err(late)??;
+        if !response.status().is_success() {
+            return match accepted(url.clone(), response).await {
+                Err(error) => Err(error),
+                Ok(_) => Err(ClientError::Answer { url, status: 200, why: "is no stream".to_owned() }),
+            };
+        }
+        Ok(Events::new(url, response, self.held.hold(http)))
     }
 
     /// Registers an instance (HS-1). May be repeated with the same key and secret.
@@ -566,6 +593,18 @@ impl Client {
 
     /// Signs and sends one request (HS-6).
     async fn send(&self, method: Method, path: &str, body: Outgoing) -> Called<(String, reqwest::Response)> {
+        let held = self.held.get();
+        let http = if body.media == FILE { &self.uploads } else { held.as_ref().unwrap_or(&self.http) };
+        self.send_over(http, method, path, body).await
+    }
+
+    async fn send_over(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        path: &str,
+        body: Outgoing,
+    ) -> Called<(String, reqwest::Response)> {
         let unsigned = |why: &dyn fmt::Display| ClientError::Unsigned(why.to_string());
         let nonce = self.source.nonce().ok_or_else(|| unsigned(&"the system has no random numbers"))?;
         let target = Target {
@@ -576,10 +615,11 @@ impl Client {
         let fields = sign_head(&target, body.digest, self.source.now(), nonce, self.signer.as_ref())
             .map_err(|error| unsigned(&error))?;
         let url = format!("{}{path}", self.base);
-        let http = if body.media == FILE { &self.uploads } else { &self.http };
-        let response = http
-            .request(method, &url)
-            .timeout(body.within)
+        let mut request = http.request(method, &url);
+        if let Some(within) = body.within {
+            request = request.timeout(within);
+        }
+        let response = request
             .header(header::CONTENT_TYPE, body.media)
             .header(header::CONTENT_LENGTH, body.length)
             .headers(fields.into_iter().collect())
@@ -626,18 +666,18 @@ struct Outgoing {
     length: u64,
     digest: Digest,
     media: &'static str,
-    /// Until the end of the answer.
-    within: Duration,
+    /// Until the end of the answer, where it has one.
+    within: Option<Duration>,
 }
 
 impl Outgoing {
     fn json(bytes: Vec<u8>) -> Self {
         let (length, digest) = (bytes.len() as u64, Digest::of(&bytes));
-        Self { body: bytes.into(), length, digest, media: JSON, within: ANSWER_WITHIN }
+        Self { body: bytes.into(), length, digest, media: JSON, within: Some(ANSWER_WITHIN) }
     }
 
     const fn file(body: reqwest::Body, length: u64, digest: Digest) -> Self {
-        Self { body, length, digest, media: FILE, within: upload_within(length) }
+        Self { body, length, digest, media: FILE, within: Some(upload_within(length)) }
     }
 }
 

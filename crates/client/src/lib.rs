@@ -7,6 +7,7 @@
 mod calls;
 mod endpoints;
 mod error;
+mod events;
 mod public;
 pub mod reach;
 mod source;
@@ -15,14 +16,15 @@ mod witness;
 pub use calls::{Client, InstanceQuery, RolloutVerb};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::ClientError;
+pub use events::Events;
 pub use public::{CHECKPOINT_BYTES_MAX, Download, Public, TILES_MAX};
 pub use source::{Source, SystemSource};
 pub use witness::Witnesses;
 
 use std::time::Duration;
 
-/// Until a connection stands, its handshake included.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Until a connection stands, its handshake and the wait for its turn included: everybody may be coming back at once.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 /// From a call to the end of its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes a second at which an upload goes on at least: a GiB has 2¼ hours.
@@ -46,6 +48,8 @@ enum Use {
     Answers,
     /// Uploads: nothing is heard until all of it was sent.
     Uploads,
+    /// A stream that stays open, and calls beside it on the same connection, however far between they are.
+    Stream,
     /// Answers that signatures alone vouch for, over plain HTTP too.
     Unguarded,
 }
@@ -62,8 +66,12 @@ fn builder(tls: rustls::ClientConfig, purpose: Use) -> reqwest::ClientBuilder {
     }
     let builder = reqwest::Client::builder();
     let builder = match purpose {
-        Use::Answers | Use::Unguarded => builder.read_timeout(PIECE_WITHIN),
+        Use::Answers | Use::Unguarded | Use::Stream => builder.read_timeout(PIECE_WITHIN),
         Use::Uploads => builder,
+    };
+    let builder = match purpose {
+        Use::Stream => builder.pool_idle_timeout(None),
+        Use::Answers | Use::Unguarded | Use::Uploads => builder.pool_idle_timeout(IDLE),
     };
     builder
         .tls_backend_preconfigured(tls)
@@ -71,7 +79,6 @@ fn builder(tls: rustls::ClientConfig, purpose: Use) -> reqwest::ClientBuilder {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_WITHIN)
-        .pool_idle_timeout(IDLE)
         .user_agent(concat!("fedplane/", env!("CARGO_PKG_VERSION")))
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use governance::rollout::RolloutStatus;
-use governance::{Class, InstanceEvent, InstanceId, RolloutId, Span, State, World};
+use governance::{Class, Instance, InstanceEvent, InstanceId, InstanceKey, RolloutId, Span, State, World};
 use tokio::sync::Notify;
 
 /// Listeners that are told between two looks at the list: whoever comes or goes meanwhile waits no longer than for these.
@@ -215,6 +215,15 @@ impl Newsroom {
             Touch { why: Some(why), .. } if !told => self.tell(id, News { why, urgent }),
             Touch { .. } => {}
         }
+    }
+
+    /// What is news to an instance of what another server decided about it; `key`: the one it was known by here until then.
+    pub(crate) fn tell_of_elsewhere(&self, instance: &Instance, key: Option<InstanceKey>) {
+        if instance.state == State::Revoked || key.is_some_and(|key| key != instance.key) {
+            return self.end(instance.id);
+        }
+        let why = if instance.offer.is_some() { Why::Offer } else { Why::Standing };
+        self.tell(instance.id, News::soon(why));
     }
 
     fn boxes(&self) -> MutexGuard<'_, BTreeMap<InstanceId, Arc<Letterbox>>> {

@@ -149,7 +149,9 @@ impl<S: Store> Plane<S> {
                 let ids: Vec<InstanceId> = others.into_iter().collect();
                 let (seen, now) = (self.seen(), self.now());
                 for (instance, revision) in self.store.instance_load_all(&ids).await? {
+                    let known = self.fleet.known(instance.id);
                     self.fleet.put(&seen, &instance, revision, Some(end), now);
+                    self.news.tell_of_elsewhere(&instance, known.map(|known| known.key));
                 }
             }
             self.fleet.follow(end);

@@ -11,6 +11,7 @@ use plane::ports::Challenger;
 use proof::KeyId;
 use store::{Folder, SqliteStore};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::bypasses::Bypasses;
@@ -52,6 +53,10 @@ pub(crate) struct Shared {
     pub(crate) bypasses: Bypasses,
     pub(crate) places: Semaphore,
     pub(crate) uploads: Semaphore,
+    /// Places of those who listen for news.
+    pub(crate) streams: Arc<Semaphore>,
+    /// That the server is to end.
+    pub(crate) shutdown: CancellationToken,
     /// What requests may be signed for.
     pub(crate) authorities: BTreeSet<String>,
     pub(crate) ledger: Folder,
@@ -62,6 +67,8 @@ pub(crate) struct Shared {
 /// Instances whose rate is counted at once: many more than one server serves.
 const INSTANCES_MAX: usize = 1_000_000;
 
+/// Of so many connections one at least holds no stream.
+const STREAMS_SPARE: usize = 8;
 /// Of a stranger's nonces, one is remembered for so many of the others'.
 const STRANGERS_NONCES_OF: usize = 16;
 
@@ -71,7 +78,7 @@ impl App {
         settings: Settings,
         root: trust::RootCa,
         authorities: BTreeSet<String>,
-        ledger: Folder,
+        (ledger, shutdown): (Folder, CancellationToken),
         metrics: Metrics,
         challenger: Option<Arc<dyn Challenger>>,
     ) -> Self {
@@ -86,6 +93,11 @@ impl App {
             bypasses: Bypasses::default(),
             places: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
             uploads: Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS)),
+            // However few connections the system allows, some are left for those who do not listen.
+            streams: Arc::new(Semaphore::new(
+                limits.streams.min(limits.connections - limits.connections / STREAMS_SPARE),
+            )),
+            shutdown,
             plane,
             settings,
             authorities,
@@ -122,6 +134,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/instances/{id}/modules/deactivate", post(instances::module_deactivate))
         .route("/v1/instances/{id}/answer", post(instances::answer))
         .route("/v1/instances/{id}/status", get(instances::status))
+        .route("/v1/instances/{id}/events", get(crate::events::events))
         .route("/v1/enrolments", get(operators::enrolment_list).post(operators::enrolment_create))
         .route("/v1/enrolments/{digest}/approve", post(operators::enrolment_approve))
         .route("/v1/instances", get(operators::instance_list))

@@ -9,6 +9,7 @@ mod arrivals;
 mod aside;
 mod bypasses;
 mod descriptors;
+mod events;
 mod gate;
 mod instances;
 mod load;

@@ -73,6 +73,11 @@ struct ExpiryLabels {
     what: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ToldLabels {
+    why: &'static str,
+}
+
 /// The counts of one server.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<Counts>);
@@ -90,6 +95,8 @@ struct Counts {
     published: Gauge<i64, AtomicI64>,
     witnesses: Family<WitnessLabels, Gauge>,
     waiting: Gauge<i64, AtomicI64>,
+    streams: Gauge<i64, AtomicI64>,
+    told: Family<ToldLabels, Counter>,
     /// When the ledger was last found published, in milliseconds.
     published_at: AtomicU64,
     /// Whether the fleet was taken up and swept since the start.
@@ -138,6 +145,10 @@ impl Metrics {
             "Ledger entries that no checkpoint shows yet, as of the last turn to publish",
             waiting.clone(),
         );
+        let streams = Gauge::default();
+        registry.register("streams", "Instances that listen for news", streams.clone());
+        let told = Family::default();
+        registry.register("told", "Instances that listen, told to look, by why", told.clone());
         Self(Arc::new(Counts {
             registry,
             requests,
@@ -151,6 +162,8 @@ impl Metrics {
             published,
             witnesses,
             waiting,
+            streams,
+            told,
             published_at: AtomicU64::new(0),
             is_swept: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -169,6 +182,16 @@ impl Metrics {
         let detail = view.detail.as_deref().unwrap_or_default();
         tracing::info!(instance = %view.instance, outcome, detail, "challenged");
         self.0.challenges.get_or_create(&ChallengeLabels { outcome }).inc();
+    }
+
+    /// So many instances more, or less, listen for news.
+    pub(crate) fn listening(&self, change: i64) {
+        self.0.streams.inc_by(change);
+    }
+
+    /// An instance that listens was told to look.
+    pub(crate) fn told(&self, why: &'static str) {
+        self.0.told.get_or_create(&ToldLabels { why }).inc();
     }
 
     /// What runs out, and when.

@@ -14,10 +14,12 @@ use wire::{Problem, ProblemReason};
 
 /// The media type of refusals.
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// How long to wait when the store does not answer, in seconds.
+/// How long to wait at least when the store does not answer, in seconds.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 2;
-/// How long to wait when the server has too much to do, in seconds.
+/// How long to wait at least when the server has too much to do, in seconds.
 const BUSY_RETRY_SECONDS: u64 = 1;
+/// So many seconds whoever is sent away is spread over, that not all come again at once.
+const SPREAD_SECONDS: u64 = 8;
 
 /// The code of a refusal, beside the response, for whoever counts refusals.
 #[derive(Clone, Debug)]
@@ -51,6 +53,13 @@ impl Failure {
         self
     }
 
+    /// At least so many seconds, and for everybody a different time.
+    fn retry_spread(self, least: u64) -> Self {
+        self.retry_after(
+            least + trust::random().map_or(0, |[byte]: [u8; 1]| u64::from(byte) % SPREAD_SECONDS),
+        )
+    }
+
     pub(crate) fn bad_request(code: &str, detail: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, "HS", detail, hint)
     }
@@ -79,7 +88,8 @@ impl Failure {
 
     pub(crate) fn busy(what: &str) -> Self {
         let hint = "wait as Retry-After says and send it again, signed afresh";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "HS-7", what, hint).retry_after(BUSY_RETRY_SECONDS)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "HS-7", what, hint)
+            .retry_spread(BUSY_RETRY_SECONDS)
     }
 
     pub(crate) fn unavailable(why: &dyn Display) -> Self {
@@ -87,7 +97,7 @@ impl Failure {
         let hint = "wait as Retry-After says and send it again, signed afresh";
         let detail = "the plane cannot answer now";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "HS", detail, hint)
-            .retry_after(UNAVAILABLE_RETRY_SECONDS)
+            .retry_spread(UNAVAILABLE_RETRY_SECONDS)
     }
 
     /// Which key, and where it is kept, is the log's: whoever asks can do nothing about it but wait.
@@ -96,7 +106,7 @@ impl Failure {
         let hint = "wait as Retry-After says and send it again, signed afresh; the plane's log says which key failed";
         let detail = "the plane cannot sign its answer now: the device that holds the key does not answer";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "key-unavailable", "AU-4", detail, hint)
-            .retry_after(UNAVAILABLE_RETRY_SECONDS)
+            .retry_spread(UNAVAILABLE_RETRY_SECONDS)
     }
 
     pub(crate) fn unauthorised(code: &str, rule: &str, detail: impl Into<String>, hint: &str) -> Self {
@@ -208,6 +218,17 @@ pub(crate) async fn no_such_method(method: axum::http::Method, uri: axum::http::
 mod tests {
     use super::*;
     use proof::{SeedKey, Sign as _, SignError};
+
+    #[test]
+    fn hs_7_whoever_is_sent_away_comes_again_when_not_everybody_does() {
+        let asked = |_| {
+            let response = Failure::busy("as many as may").into_response();
+            response.headers()[header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap()
+        };
+        let asked: std::collections::BTreeSet<u64> = (0..400).map(asked).collect();
+        // Of 400 none is one of eight once in 10²² runs.
+        assert!(asked.into_iter().eq(1..=8));
+    }
 
     #[test]
     fn a_key_that_does_not_sign_is_told_without_saying_where_it_is() {

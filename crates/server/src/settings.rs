@@ -25,6 +25,8 @@ pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
 pub const PUBLISH_EVERY_MAX: Span = Span::from_millis(1_000);
 /// The longest pause between two looks at what other servers decided: what they know of the fleet converges within a second.
 const FOLLOW_EVERY_MAX: Span = Span::from_millis(1_000);
+/// The longest pause between two signs of life on a stream: who listens gives up after 30 s.
+pub const HEARTBEAT_EVERY_MAX: Span = Span::from_millis(20_000);
 /// The shortest pause of any loop.
 pub const PAUSE_MIN: Span = Span::from_millis(10);
 
@@ -85,6 +87,9 @@ pub struct Listen {
     pub names: Vec<String>,
     /// Further authorities (`host:port`) that requests may be signed for: a balancer's, a forwarded port's.
     pub authorities: Vec<String>,
+    /// Networks of the balancers in front of both listeners: their connections must begin with a header of the PROXY protocol,
+    /// version 2, and count for the address that it names.
+    pub proxy: Vec<IpNet>,
     /// Where everybody reaches the public listener, as `https://HOST:PORT`: tokens name their status list under it. Empty:
     /// the first of the names, with its port.
     pub public_url: String,
@@ -99,6 +104,7 @@ impl Default for Listen {
             metrics: local(9464),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             authorities: Vec::new(),
+            proxy: Vec::new(),
             public_url: String::new(),
         }
     }
@@ -246,6 +252,8 @@ pub struct Pace {
     pub heard_every: Span,
     /// Pause between two looks at what other servers decided.
     pub follow_every: Span,
+    /// Pause between two signs of life on a stream of news.
+    pub heartbeat_every: Span,
     /// How long a directive may be followed.
     pub directive_lifetime: Span,
     /// Pause between two notes that the server lives; three missing in a row are an outage (CO-7).
@@ -275,6 +283,7 @@ impl Default for Pace {
             check_in_every: seconds(60),
             heard_every: seconds(300),
             follow_every: Span::from_millis(250),
+            heartbeat_every: HEARTBEAT_EVERY_MAX,
             directive_lifetime: seconds(600),
             pulse_every: seconds(5),
             sweep_every: seconds(30),
@@ -297,6 +306,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections open at once from one address (IPv6: from one /64), per listener.
     pub connections_per_address: usize,
+    /// Handshakes at once, per listener; 0: as many as suit the machine's cores.
+    pub handshakes: usize,
     /// Requests worked on at once by the instances' listener.
     pub requests: usize,
     /// Check-ins a second that all servers together may be asked to hear.
@@ -305,6 +316,8 @@ pub struct Limits {
     pub registrations: usize,
     /// Uploads at once.
     pub uploads: usize,
+    /// Instances that listen for news at once.
+    pub streams: usize,
     /// Bytes of uploaded files that no release lists yet, all together.
     pub unlisted_bytes: u64,
     /// How long such a file is kept.
@@ -328,10 +341,12 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_address: 256,
+            handshakes: 0,
             requests: 1_024,
             check_ins_per_second: 20_000,
             registrations: 128,
             uploads: 4,
+            streams: 8_192,
             unlisted_bytes: 8 * wire::PACKAGE_BYTES_MAX,
             unlisted_age: Span::hours(7 * 24),
             downloads: 1_024,
@@ -432,6 +447,10 @@ impl Settings {
         if listen.names.is_empty() && listen.authorities.is_empty() {
             return Err(("listen.names", "name at least one host by which the server is reached".to_owned()));
         }
+        if let Some(network) = listen.proxy.iter().find(|network| network.prefix_len() == 0) {
+            let why = format!("{network} is everybody: name the networks of the balancers alone");
+            return Err(("listen.proxy", why));
+        }
         let url = listen.public_url.strip_prefix("https://");
         if !listen.public_url.is_empty() && url.is_none_or(str::is_empty) {
             return Err(("listen.public_url", "write it as https://HOST:PORT, or leave it empty".to_owned()));
@@ -440,6 +459,7 @@ impl Settings {
             ("pace.check_in_every", pace.check_in_every),
             ("pace.heard_every", pace.heard_every),
             ("pace.follow_every", pace.follow_every),
+            ("pace.heartbeat_every", pace.heartbeat_every),
             ("pace.directive_lifetime", pace.directive_lifetime),
             ("pace.pulse_every", pace.pulse_every),
             ("pace.sweep_every", pace.sweep_every),
@@ -465,6 +485,10 @@ impl Settings {
             let why = format!("{} is too long: at most {PUBLISH_EVERY_MAX}", pace.publish_every);
             return Err(("pace.publish_every", why));
         }
+        if pace.heartbeat_every > HEARTBEAT_EVERY_MAX {
+            let why = format!("{} is too long: at most {HEARTBEAT_EVERY_MAX}", pace.heartbeat_every);
+            return Err(("pace.heartbeat_every", why));
+        }
         if pace.directive_lifetime < pace.check_in_every {
             let why = "shorter than pace.check_in_every: directives would end before the next one".to_owned();
             return Err(("pace.directive_lifetime", why));
@@ -479,6 +503,7 @@ impl Settings {
             ),
             ("limits.registrations", limits.registrations),
             ("limits.uploads", limits.uploads),
+            ("limits.streams", limits.streams),
             ("limits.unlisted_bytes", usize::try_from(limits.unlisted_bytes).unwrap_or(usize::MAX)),
             ("limits.downloads", limits.downloads),
             ("limits.public_per_minute", usize::try_from(limits.public_per_minute).unwrap_or(usize::MAX)),
@@ -521,6 +546,7 @@ impl Settings {
         let file = |path: &Path| text(&path.display());
         let key = |name: &str| text(&keys.find(name).map(ToString::to_string).unwrap_or_default());
         let list = |items: &[String]| items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ");
+        let networks = |items: &[IpNet]| items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ");
         format!(
             include_str!("settings.toml.txt"),
             instances = text(&listen.instances),
@@ -528,6 +554,7 @@ impl Settings {
             metrics = text(&listen.metrics),
             names = list(&listen.names),
             authorities = list(&listen.authorities),
+            proxy = networks(&listen.proxy),
             public_url = text(&listen.public_url),
             founder = file(&paths.founder),
             keys = file(&paths.keys),
@@ -549,6 +576,7 @@ impl Settings {
             check_in_every = text(&pace.check_in_every),
             heard_every = text(&pace.heard_every),
             follow_every = text(&pace.follow_every),
+            heartbeat_every = text(&pace.heartbeat_every),
             directive_lifetime = text(&pace.directive_lifetime),
             pulse_every = text(&pace.pulse_every),
             sweep_every = text(&pace.sweep_every),
@@ -562,15 +590,17 @@ impl Settings {
             challenge_every = text(&challenge.every),
             outgoing = challenge.outgoing,
             at_once = challenge.at_once,
-            allow = challenge.allow.iter().map(|network| text(network)).collect::<Vec<_>>().join(", "),
+            allow = networks(&challenge.allow),
             quorum = ledger.quorum,
             witnesses = ledger.to_toml(),
             connections = limits.connections,
             connections_per_address = limits.connections_per_address,
+            handshakes = limits.handshakes,
             requests = limits.requests,
             check_ins_per_second = limits.check_ins_per_second,
             registrations = limits.registrations,
             uploads = limits.uploads,
+            streams = limits.streams,
             unlisted_bytes = limits.unlisted_bytes,
             unlisted_age = text(&limits.unlisted_age),
             downloads = limits.downloads,
@@ -644,6 +674,7 @@ mod tests {
         let odd = Settings {
             listen: Listen {
                 authorities: vec!["plane.example".into(), "10.0.0.1:9".into()],
+                proxy: vec!["10.1.0.0/16".parse().unwrap(), "fd00::/64".parse().unwrap()],
                 ..Listen::default()
             },
             paths: Paths { tuf: "/a \"b\"\\c".into(), ..Paths::default() },
@@ -704,6 +735,7 @@ mod tests {
         check("[pace]\nsweep_every = \"soon\"\n", &[":2:", "pace.sweep_every", "duration"]);
         check("[pace]\npublish_every = \"2s\"\n", &[":2:", "pace.publish_every", "at most 1s"]);
         check("[listen]\nmetrics = \"0.0.0.0:9464\"\n", &[":2:", "listen.metrics", "loopback"]);
+        check("[listen]\nproxy = [\"::/0\"]\n", &[":2:", "listen.proxy", "everybody"]);
         check("[listen]\ninstances = \"here\"\n", &[":2:", "listen.instances"]);
         check("[limits]\n\nrequests = 0\n", &[":3:", "limits.requests"]);
         check("[keys]\nledger = \"pkcs11:colour=red\"\n", &[":2:", "keys.ledger", "`colour`"]);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use governance::{Span, Timestamp};
+use listener::Balancers;
 use plane::ports::{Challenger, Cosigner, Store as _};
 use plane::publication::Publisher;
 use plane::servers;
@@ -144,7 +145,7 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     let Prepared { loaded, store, repository, ledger, lock } = ready;
     let Loaded { federation, root, server_key, server_chain, held } = loaded;
     // Before the plane: the port may be any that is free, and tokens name it.
-    let sockets = Sockets::bind(&settings).await?;
+    let sockets = Sockets::bind(&settings)?;
     let pace = plane::Settings {
         server: SOLE.to_owned(),
         check_ins_per_second: settings.limits.check_ins_per_second,
@@ -178,13 +179,14 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     });
     let addresses = sockets.addresses;
     let metrics = Metrics::new();
+    let shutdown = CancellationToken::new();
     let authorities = authorities(&settings, addresses.instances.port());
     let app = App::new(
         Arc::clone(&plane),
         settings.clone(),
         root,
         authorities,
-        ledger.clone(),
+        (ledger.clone(), shutdown.clone()),
         metrics.clone(),
         challenger.clone(),
     );
@@ -194,7 +196,6 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
         public: public::router(Arc::clone(&plane), ledger.clone(), tuf, &settings.limits, metrics.clone()),
         metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
     };
-    let shutdown = CancellationToken::new();
     let listeners = sockets.serve(routers, (mutual, anyone), &settings, &metrics, &shutdown);
     let loops_end = CancellationToken::new();
     let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, (challenger, ledger));
@@ -373,16 +374,16 @@ struct Routers {
 }
 
 impl Sockets {
-    async fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = async |listener: &'static str, address: SocketAddr| {
+    fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = |listener: &'static str, address: SocketAddr| {
             let fail = |source| StartError::Listen { listener, address, source };
-            let socket = TcpListener::bind(address).await.map_err(fail)?;
+            let socket = listener::bind(address).map_err(fail)?;
             let bound = socket.local_addr().map_err(fail)?;
             Ok::<_, StartError>((socket, bound))
         };
-        let (instances, at_instances) = bind("instances", settings.listen.instances).await?;
-        let (public, at_public) = bind("public", settings.listen.public).await?;
-        let (metrics, at_metrics) = bind("metrics", settings.listen.metrics).await?;
+        let (instances, at_instances) = bind("instances", settings.listen.instances)?;
+        let (public, at_public) = bind("public", settings.listen.public)?;
+        let (metrics, at_metrics) = bind("metrics", settings.listen.metrics)?;
         let addresses = Addresses { instances: at_instances, public: at_public, metrics: at_metrics };
         Ok(Self { instances, public, metrics, addresses })
     }
@@ -398,20 +399,26 @@ impl Sockets {
         let limits = listener::Limits {
             connections_max: settings.limits.connections,
             connections_per_address_max: settings.limits.connections_per_address,
+            handshakes_max: match settings.limits.handshakes {
+                0 => listener::handshakes_by_cores(),
+                most => most,
+            },
             shutdown: duration(settings.limits.shutdown_within),
             ..listener::Limits::default()
         };
         let small = listener::Limits { shutdown: limits.shutdown, ..listener::Limits::small() };
+        let (balancers, none) = (Balancers::new(&settings.listen.proxy), Balancers::default());
         let mut listeners = JoinSet::new();
-        for (name, socket, tls, router, limits) in [
-            ("instances", self.instances, Some(mutual), routers.instances, limits),
-            ("public", self.public, Some(anyone), routers.public, limits),
-            ("metrics", self.metrics, None, routers.metrics, small),
+        for (name, socket, tls, router, limits, behind) in [
+            ("instances", self.instances, Some(mutual), routers.instances, limits, balancers.clone()),
+            ("public", self.public, Some(anyone), routers.public, limits, balancers),
+            ("metrics", self.metrics, None, routers.metrics, small, none),
         ] {
             let (shutdown, metrics) = (shutdown.clone(), metrics.clone());
             let count = move |why| metrics.turned_away(name, why);
             listeners.spawn(async move {
-                (name, listener::serve_counting(socket, tls, router, limits, shutdown, count).await.cut)
+                let served = listener::serve_behind(socket, tls, router, limits, behind, shutdown, count);
+                (name, served.await.cut)
             });
         }
         listeners

@@ -148,6 +148,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::POST,  "/v1/instances/{id}/modules/deactivate",   Instance,           Daily,        JSON),
     row(Method::POST,  "/v1/instances/{id}/answer",               Instance,           Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/status",               InstanceRevokedToo, Daily,        JSON),
+    row(Method::GET,   "/v1/instances/{id}/events",               Instance,           Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/decisions",            CONCERNED,          Daily,        JSON),
     row(Method::GET,   "/v1/instances/{id}/decisions/{number}/proof", CONCERNED,      Daily,        JSON),
     row(Method::POST,  "/v1/enrolments",                          MANAGERS,           Operation,    JSON),

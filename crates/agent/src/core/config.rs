@@ -80,6 +80,8 @@ pub struct Config {
     pub report_every: Option<Span>,
     /// What the owner allows.
     pub policy: Policy,
+    /// Whether the agent listens for news: a stream that it holds open, by which it hears at once that it should check in.
+    pub events: bool,
     /// When updates may begin (RO-7).
     pub calendar: Calendar,
 }
@@ -140,6 +142,8 @@ struct File {
     health: FileHealth,
     #[serde(default)]
     policy: FilePolicy,
+    #[serde(default = "yes")]
+    events: bool,
     timezone: Option<String>,
     #[serde(default)]
     window: Vec<FileWindow>,
@@ -174,6 +178,10 @@ struct FileHealth {
 #[serde(deny_unknown_fields, default)]
 struct FilePolicy {
     install: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn loopback() -> std::net::SocketAddr {
@@ -234,6 +242,7 @@ impl Config {
             stable_for: health.stable_for,
             report_every: file.report_every.map(|every| positive("report_every", every, found)),
             policy: Policy { install: file.policy.install.unwrap_or(true) },
+            events: file.events,
             calendar: calendar(file.timezone.as_deref(), &file.window, zones, found),
         }
     }

@@ -16,6 +16,7 @@ use trust::SigningKey;
 use wire::{CheckedIn, Mark, Metadata, Standing};
 
 use super::check::load_root;
+use super::ear::Ear;
 use super::effects::{duration, told};
 use super::endpoint::{Face, Facts, Refused};
 use super::identity::{self, Identity};
@@ -33,6 +34,8 @@ pub(super) const JOURNAL: &str = "journal.json";
 const PORT: &str = "port.json";
 /// How the plane refuses that an instance enrols afresh over the key that it had (HS-1).
 const KEY_NOT_NEW: &str = "key-not-new";
+/// How the plane says that other keys or another constitution are in force.
+const LAW: &str = "law";
 /// How the plane refuses an answer that it cannot read (HS-8).
 const UNANSWERED: &str = "challenge-unanswered";
 /// The longest time between two statements (CO-7).
@@ -60,6 +63,8 @@ pub struct Agent {
     answered: Option<Nonce>,
     pub(super) key: Arc<SigningKey>,
     pub(super) face: Arc<Face>,
+    /// Hears at once that a check-in may bring something; none where the owner does not want it.
+    pub(super) ear: Option<Ear>,
     pub(super) endpoint: governance::Endpoint,
     pub(super) state: Option<State>,
     pub(super) interval: Span,
@@ -125,6 +130,7 @@ impl Agent {
             metadata: metadata.clone(),
             state: None,
             upgrade: None,
+            events: Ear::state(false, config.events),
             refused: None,
             floors: journal.floors.clone(),
             statement: None,
@@ -195,9 +201,13 @@ impl Agent {
             source,
             key,
             face,
+            ear: None,
             endpoint,
         };
         agent.certify()?;
+        if agent.config.events {
+            agent.ear = Some(Ear::open(agent.client.clone(), agent.identity.instance, &agent.face));
+        }
         agent.show_ledger();
         if let Some(constitution) = agent.trust.constitution_kept(&agent.folder) {
             agent.follow(&constitution);
@@ -211,7 +221,11 @@ impl Agent {
         let mut errors = 0_u32;
         loop {
             let expired = self.expired;
-            let pause = match self.tick().await {
+            // What came until now this round brings.
+            self.ear.iter_mut().for_each(Ear::forget);
+            let round = self.tick().await;
+            let well = round.is_ok();
+            let pause = match round {
                 Ok(()) => {
                     errors = 0;
                     let pause = pace::pause(pace::interval(self.interval), chance());
@@ -231,7 +245,15 @@ impl Agent {
                 }
             };
             self.show();
-            tokio::time::sleep(duration(pause)).await;
+            match &mut self.ear {
+                // Whoever was sent away comes again when he was told to.
+                Some(ear) if well => {
+                    if ear.rest(pause).await.is_some_and(|why| why == LAW) {
+                        self.keys_at = None;
+                    }
+                }
+                _ => tokio::time::sleep(duration(pause)).await,
+            }
         }
     }
 

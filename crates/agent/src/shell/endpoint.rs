@@ -38,6 +38,8 @@ pub(super) struct Facts {
     pub(super) state: Option<governance::State>,
     /// The release being installed, and how far it has come.
     pub(super) upgrade: Option<(governance::Version, &'static str)>,
+    /// Whether the stream of news is open: `open`, `closed`, or `off` by the owner's will.
+    pub(super) events: &'static str,
     /// The offer on the table that is not followed, and why.
     pub(super) refused: Option<Refused>,
     /// The highest security floor seen of each line (RL-9).

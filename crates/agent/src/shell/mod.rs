@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod download;
+mod ear;
 mod effects;
 mod endpoint;
 mod error;

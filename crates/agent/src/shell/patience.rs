@@ -36,7 +36,7 @@ pub(super) fn after(what: &str, error: &ShellError, errors: u32) -> Span {
     };
     tracing::warn!(why, errors, "{what}: will try again");
     let asked = asked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default();
-    pause.max(Span::from_millis(asked.saturating_mul(1000)).min(pace::INTERVAL_MAX))
+    pause.max(pace::asked(Span::from_millis(asked.saturating_mul(1000)), chance()))
 }
 
 /// A random share; the middle one when the system has no random numbers.

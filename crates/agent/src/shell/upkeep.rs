@@ -103,6 +103,7 @@ impl Agent {
         let chain = self.identity.chain()?;
         self.client = identity::client(&self.config.plane, &self.trust.root_ca, chain.clone(), &self.key)?;
         self.face.certify(chain, &self.key)?;
+        self.ear.iter().for_each(|ear| ear.speak_as(self.client.clone(), self.identity.instance));
         let (instance, root_ca) = (self.identity.instance, self.trust.root_ca.clone());
         self.face.update(|facts| {
             facts.instance = Some(instance);

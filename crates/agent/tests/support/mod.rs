@@ -100,6 +100,12 @@ pub struct Book {
     /// Whether it answers in short where it may, and how often it did.
     pub is_short: bool,
     pub unchanged: u32,
+    /// Between two check-ins, as the plane tells.
+    pub interval_ms: u64,
+    /// What those who listen are told; none: this plane knows no streams.
+    pub news: Option<tokio::sync::broadcast::Sender<wire::Look>>,
+    /// Streams opened so far.
+    pub streams: u32,
     /// Whether no wish to go back is granted.
     pub forbids_rollback: bool,
     /// What was published.
@@ -165,6 +171,9 @@ impl Plane {
             check_ins: 0,
             is_short: false,
             unchanged: 0,
+            interval_ms: 200,
+            news: None,
+            streams: 0,
             forbids_rollback: false,
             packages: BTreeMap::new(),
             directives: 5,
@@ -413,8 +422,9 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
         return register(plane, &mut book, peer, &parse(body)?);
     }
     let Peer::Instance { id, key, .. } = peer else { return Err(refuse(403, "not-registered")) };
-    assert_eq!((book.instance, method), (Some(*id), &Method::POST));
     let call = path.strip_prefix(&format!("/v1/instances/{id}/")).unwrap();
+    let expected = if call == "events" { Method::GET } else { Method::POST };
+    assert_eq!((book.instance, method), (Some(*id), &expected));
     if book.expired && call != "renew" {
         return Err(refuse(401, "certificate-expired"));
     }
@@ -456,6 +466,12 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
                 return Ok(Json(CheckedIn::Unchanged { unchanged, interval_ms: 100 }).into_response());
             }
         }
+        "events" => {
+            let news = book.news.as_ref().map(tokio::sync::broadcast::Sender::subscribe);
+            let news = news.ok_or_else(|| refuse(404, "not-found"))?;
+            book.streams += 1;
+            return Ok(stream(news));
+        }
         "upgrade/begin" => begin(&mut book, &parse(body)?)?,
         "upgrade/finish" => finish(&mut book, *id, key, &parse(body)?)?,
         "answer" => {
@@ -493,6 +509,15 @@ fn answer(plane: &Plane, peer: &Peer, method: &Method, path: &str, body: &[u8]) 
     Ok(standing(&book).into_response())
 }
 
+/// A stream of news: what is sent while it is open, until nobody can send any more.
+fn stream(news: tokio::sync::broadcast::Receiver<wire::Look>) -> Response {
+    let pieces = futures_util::stream::unfold(news, |mut news| async move {
+        let look = news.recv().await.ok()?;
+        Some((Ok::<_, std::convert::Infallible>(look.to_event()), news))
+    });
+    ([("content-type", wire::events::MEDIA)], Body::from_stream(pieces)).into_response()
+}
+
 fn token(of: &str) -> Token {
     Token { token: format!("token.of.{of}"), expires: later(24), renew_at: later(12) }
 }
@@ -515,7 +540,7 @@ fn register(plane: &Plane, book: &mut Book, peer: &Peer, body: &Register) -> Ans
         certificate,
         bundle: plane.root_ca.to_pem(),
         renew_at: now() + book.renew_after,
-        interval_ms: 200,
+        interval_ms: book.interval_ms,
         keys: plane.keys_document(1, &[book.directives]),
     };
     Ok(Json(registered).into_response())
@@ -600,6 +625,6 @@ fn standing(book: &Book) -> Json<Standing> {
         directive,
         challenge: book.challenge.clone(),
         mark: mark(book),
-        interval_ms: 200,
+        interval_ms: book.interval_ms,
     })
 }

@@ -6,6 +6,7 @@ mod challenge;
 mod channel;
 mod common;
 mod decisions;
+mod events;
 mod limits;
 mod listeners;
 mod orders;

@@ -94,6 +94,25 @@ pub(super) const ROWS: &[Row] = &[
             vec!["closed".to_owned()]
         })
     }),
+    row(
+        "an address spoofed by a header of the PROXY protocol",
+        STRANGER,
+        "HS-7",
+        "closed",
+        TurnedAway("handshake"),
+        |s| {
+            Box::pin(async move {
+                let mut stream = from_elsewhere(s.world.at().instances).await;
+                // PROXY, TCP over IPv4, from 127.0.0.1: of nobody but the balancers of the settings it would count.
+                let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\0\x50\x20\xfb";
+                stream.write_all(header).await.unwrap();
+                let mut heard = Vec::new();
+                let _ = stream.read_to_end(&mut heard).await;
+                assert!(heard.first().is_none_or(|kind| *kind == 21), "{heard:?}");
+                vec!["closed".to_owned()]
+            })
+        },
+    ),
 ];
 
 /// Where there is little of everything.
