@@ -18,7 +18,7 @@ use crate::releases::{prepare, release};
 /// The next thing said, soon.
 async fn next(events: &mut Events) -> Option<Look> {
     let next = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
-    next.expect("something is said").unwrap()
+    next.unwrap().unwrap()
 }
 
 /// Opens a stream, which says so.
