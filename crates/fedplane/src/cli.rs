@@ -8,8 +8,8 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ca, constitution, enrolment, federation, init, instance, key, keys, ledger, operator, order, release,
-    rollout, scenario, serve, simulate, subscription, token, what_if, witness,
+    ca, constitution, enrolment, federation, init, instance, key, keys, ledger, migrate, operator, order,
+    release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
 };
 use crate::demo;
 use crate::secrets::without_pins;
@@ -70,6 +70,8 @@ pub enum Command {
     RedSwitch(federation::RedSwitchArgs),
     /// Verifies and shows the ledger.
     Ledger(ledger::LedgerArgs),
+    /// Moves a federation's records from one database to another.
+    Migrate(migrate::MigrateArgs),
     /// Shows, checks, compares and amends constitutions.
     Constitution(constitution::ConstitutionArgs),
     /// Shows what a constitution or a release would do to the fleet, before anybody signs or publishes it.
@@ -167,6 +169,7 @@ impl Command {
             Self::Freeze(args) => federation::freeze(args, out).await,
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
+            Self::Migrate(args) => migrate::run(args, out).await,
             Self::Constitution(args) => constitution::run(args, out).await,
             Self::WhatIf(args) => what_if::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
@@ -296,6 +299,8 @@ mod tests {
             "init d --online-keys pkcs11:token=fed?module-path=/usr/lib/a.so&pin-source=/etc/pin --encrypt",
             "init d --passphrase-file p --online-passphrase-file q",
             "serve --config d/fedplane.toml --log-json",
+            "migrate sqlite-to-postgres --data d --to postgres://fedplane@localhost/fedplane",
+            "migrate sqlite-to-postgres --data d --to postgres://a@b/c --password-file p --ca-file q --root r",
             "witness --name w.example --key w.key --data d --root f --url https://a:8445",
             &format!(
                 "witness --listen [::]:8446 --name w.example --key w.key --data d --log {log} --log-json"

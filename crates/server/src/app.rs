@@ -9,7 +9,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 use plane::ports::Challenger;
 use proof::KeyId;
-use store::{Folder, SqliteStore};
+use store::{AnyStore, Folder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ use crate::table::Budget;
 use crate::{instances, operators};
 
 /// The plane over the store that this server uses.
-pub type Plane = plane::Plane<SqliteStore>;
+pub type Plane = plane::Plane<AnyStore>;
 
 /// What every request of one server shares.
 #[derive(Clone)]

@@ -31,6 +31,8 @@ pub use app::Plane;
 pub use load::StartError;
 pub use problem::PROBLEM_JSON;
 pub use settings::{Settings, SettingsError};
-pub use start::{Addresses, Caller, Outgoing, Outside, Running, Stopped, start, start_calling};
+pub use start::{
+    Addresses, Caller, Outgoing, Outside, Running, Stopped, lock_database, start, start_calling,
+};
 pub use system::{SystemClock, SystemEntropy};
 pub use table::authorisation;

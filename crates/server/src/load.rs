@@ -82,10 +82,10 @@ pub enum StartError {
     #[error("{}: another server runs on this folder; stop it first", .0.display())]
     Locked(PathBuf),
     /// The database.
-    #[error("{}: {source}", .path.display())]
+    #[error("{place}: {source}")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the key that names the server.
+        place: String,
         /// Why.
         source: OpenError,
     },

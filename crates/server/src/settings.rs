@@ -3,6 +3,7 @@
 //! Never holds a rule of the constitution: those are signed by the Founder.
 
 mod ledger;
+mod store;
 
 use std::fmt;
 use std::fs;
@@ -18,6 +19,7 @@ use trust::pkcs11::Pkcs11Uri;
 use trust::secret::secret_file;
 
 pub use ledger::{Ledger, Witness};
+pub use store::Store;
 
 /// The longest settings file, in bytes.
 pub const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Where its files lie.
     pub paths: Paths,
+    /// Which database holds the truth.
+    pub store: Store,
     /// Where its keys are.
     pub keys: Keys,
     /// How often it does what.
@@ -124,7 +128,7 @@ pub struct Paths {
     pub federation: PathBuf,
     /// The TUF repository.
     pub tuf: PathBuf,
-    /// The database.
+    /// The database, where it is a file.
     pub database: PathBuf,
     /// Tiles and checkpoint.
     pub ledger: PathBuf,
@@ -515,6 +519,7 @@ impl Settings {
                 return Err((key, "0 lets nothing through: at least 1".to_owned()));
             }
         }
+        self.store.check()?;
         self.ledger.check()
     }
 
@@ -541,7 +546,7 @@ impl Settings {
     /// The settings as a file with every field explained: what `fedplane init` writes.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Self { listen, paths, keys, pace, limits, challenge, ledger, .. } = self;
+        let Self { listen, paths, store, keys, pace, limits, challenge, ledger, .. } = self;
         let text = |value: &dyn fmt::Display| toml::Value::String(value.to_string()).to_string();
         let file = |path: &Path| text(&path.display());
         let key = |name: &str| text(&keys.find(name).map(ToString::to_string).unwrap_or_default());
@@ -564,6 +569,9 @@ impl Settings {
             database = file(&paths.database),
             ledger = file(&paths.ledger),
             incoming = file(&paths.incoming),
+            store_url = text(&store.url),
+            store_password_file = file(&store.password_file),
+            store_ca_file = file(&store.ca_file),
             key_directives = key("directives"),
             key_tokens = key("tokens"),
             key_snapshot = key("snapshot"),
@@ -683,6 +691,11 @@ mod tests {
                 passphrase_file: "$CREDENTIALS_DIRECTORY/passphrase".into(),
                 ..Keys::in_token(&"pkcs11:token=fed?module-path=/usr/lib/a.so".parse().unwrap())
             },
+            store: Store {
+                url: "postgres://fedplane@localhost/fleet".into(),
+                password_file: "$CREDENTIALS_DIRECTORY/database".into(),
+                ca_file: "database-ca.pem".into(),
+            },
             ledger: Ledger {
                 quorum: 1,
                 witness: vec![witness("a", 1, "https://a"), witness("b", 2, "http://b/c")],
@@ -741,6 +754,7 @@ mod tests {
         check("[keys]\nledger = \"pkcs11:colour=red\"\n", &[":2:", "keys.ledger", "`colour`"]);
         check("[keys]\n\nledger = \"pkcs11:?pin-value=1\"\n", &[":3:", "keys.ledger", "pin-source"]);
         check("[elsewhere]\n", &["elsewhere"]);
+        check("[store]\nurl = \"postgres://a:hush@b/c\"\n", &[":2:", "store.url", "password_file"]);
         check("[ledger]\nquorum = 1\n", &[":2:", "ledger.quorum"]);
         check(
             "[[ledger.witness]]\nkey = \"w+1\"\nurl = \"\"\n",

@@ -19,7 +19,7 @@ use plane::witnesses::{Witness, Witnesses};
 use plane::{Clock as _, PlaneError};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
-use store::{Folder, Options, SqliteStore};
+use store::{AnyStore, Folder, Place};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -142,7 +142,12 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
         let prepared = tokio::task::spawn_blocking(move || prepare(&settings)).await;
         prepared.map_err(|error| PlaneError::Unavailable(error.to_string()))??
     };
-    let Prepared { loaded, store, repository, ledger, lock } = ready;
+    let Prepared { loaded, place, repository, ledger, lock } = ready;
+    let named = match &place {
+        Place::File(path) => path.display().to_string(),
+        Place::Server(..) => "store.url".to_owned(),
+    };
+    let store = AnyStore::open(place).await.map_err(|source| StartError::Store { place: named, source })?;
     let Loaded { federation, root, server_key, server_chain, held } = loaded;
     // Before the plane: the port may be any that is free, and tokens name it.
     let sockets = Sockets::bind(&settings)?;
@@ -273,7 +278,8 @@ impl Running {
 /// What is read, opened and locked before anything listens. Blocks.
 struct Prepared {
     loaded: Loaded,
-    store: SqliteStore,
+    /// Where the store is, which nobody else serves from this folder.
+    place: Place,
     repository: Repository,
     ledger: Folder,
     lock: File,
@@ -287,11 +293,10 @@ fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
         make_folder(folder)?;
     }
     make_folder(&settings.path(&paths.incoming))?;
-    let lock = lock(&database.with_extension("lock"))?;
+    let lock = lock_database(&database)?;
     let ledger = settings.path(&paths.ledger);
     let ledger = Folder::open(&ledger).map_err(|source| StartError::File { path: ledger, source })?;
-    let store = SqliteStore::open(&database, Options::default())
-        .map_err(|source| StartError::Store { path: database, source })?;
+    let place = settings.store_place().map_err(|(key, why)| StartError::Settings { key, why })?;
     let lifetimes =
         Lifetimes { snapshot: settings.pace.snapshot_lifetime, timestamp: settings.pace.timestamp_lifetime };
     let tuf = settings.path(&paths.tuf);
@@ -299,11 +304,19 @@ fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
         Incoming { bytes_max: settings.limits.unlisted_bytes, age_max: settings.limits.unlisted_age };
     let repository = Repository::open(&tuf, Box::new(snapshot), Box::new(timestamp), lifetimes)?;
     let repository = repository.with_incoming(incoming);
-    Ok(Prepared { loaded, store, repository, ledger, lock })
+    Ok(Prepared { loaded, place, repository, ledger, lock })
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {
     fs::create_dir_all(path).map_err(|source| StartError::File { path: path.to_path_buf(), source })
+}
+
+/// Keeps servers off the database in this file, and off the folder around it, for as long as what it gives is kept.
+///
+/// # Errors
+/// [`StartError::Locked`] where one runs.
+pub fn lock_database(database: &Path) -> Result<File, StartError> {
+    lock(&database.with_extension("lock"))
 }
 
 pub(crate) fn lock(path: &Path) -> Result<File, StartError> {

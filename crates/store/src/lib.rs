@@ -20,7 +20,8 @@ pub use folder::Folder;
 pub use limits::{BATCH_MAX, DOCUMENT_BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, FORGET_MAX, QUEUE_MAX};
 pub use memory::MemoryStore;
 pub use postgres::{
-    LINES_MAX, PostgresOptions, PostgresReader, PostgresStore, holds_password, is_postgres_url,
+    Copied, CopyError, LINES_MAX, PostgresOptions, PostgresReader, PostgresStore, copy_to_postgres,
+    holds_password, is_postgres_url,
 };
 pub use rows::{OUTBOX_TOPIC, OutboxItem};
 pub use sqlite::{

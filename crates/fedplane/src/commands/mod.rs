@@ -9,6 +9,7 @@ pub mod instance;
 pub mod key;
 pub mod keys;
 pub mod ledger;
+pub mod migrate;
 pub mod operator;
 pub mod order;
 pub mod release;

@@ -13,7 +13,7 @@ use sim::what_if::{
 use wire::ProblemReason;
 
 use super::constitution::{founder, of_file};
-use super::ledger::places;
+use super::ledger::{no_store, places};
 use super::release::{Audience, Manifest};
 use crate::connect::ConnectArgs;
 use crate::folder::read_text;
@@ -67,7 +67,7 @@ pub async fn run(args: WhatIfArgs, out: &Output) -> Result<(), Failure> {
     }
     let change = change(&args)?;
     let fleet = match &args.data {
-        Some(data) => of_store(data)?,
+        Some(data) => of_store(data).await?,
         None => of_plane(&args.connect).await?,
     };
     let conduct = match args.conduct {
@@ -109,13 +109,10 @@ fn change(args: &WhatIfArgs) -> Result<Change, Failure> {
     })
 }
 
-/// The fleet out of a store's file, as of the last sign of life of its server.
-fn of_store(data: &Path) -> Result<Fleet, Failure> {
-    let (database, _) = places(data)?;
-    let recorded = store::recorded(&database).map_err(|error| {
-        let hint = "name the federation's folder, or the folder that holds its fedplane.db";
-        Failure::new("store", "LG-1", error.to_string(), hint)
-    })?;
+/// The fleet out of a store, as of the last sign of life of its server.
+async fn of_store(data: &Path) -> Result<Fleet, Failure> {
+    let (place, _) = places(data)?;
+    let recorded = place.recorded().await.map_err(|error| no_store(&error))?;
     let now = recorded.pulse.unwrap_or_else(clock::now);
     Ok(Fleet { world: recorded.world, instances: recorded.instances, now })
 }

@@ -173,9 +173,10 @@ impl Dialer {
     /// What holds for all that is done on a connection.
     async fn prepare_session(&self, link: &Link, used: Use) -> Result<(), Error> {
         let client = link.client();
-        // The server gives up what nobody waits for any more, and lets go of what a frozen client holds.
+        // The server gives up what nobody waits for any more, and lets go of what a frozen client holds, soon enough for those
+        // who wait for it.
         let limit = if used == Use::Bulk { 0 } else { self.answer_within.as_millis() };
-        let idle = self.answer_within.as_millis();
+        let idle = self.answer_within.as_millis() / 2;
         client
             .batch_execute(&format!(
                 "SET client_encoding = 'UTF8';

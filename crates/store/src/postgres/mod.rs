@@ -4,6 +4,7 @@
 //! its transaction. Never waits without an end for a server that is away.
 
 mod batch;
+mod copy;
 mod flight;
 mod lines;
 mod link;
@@ -25,6 +26,7 @@ use plane::ports::{
     Commit, Committed, Enrolment, Gate, InstanceFilter, Lease, PAGE_MAX, Revision, Store, StoreError,
 };
 
+pub use self::copy::{Copied, CopyError, copy_to_postgres};
 use self::flight::Wing;
 use self::lines::Lines;
 use self::link::{Dialer, Use};

@@ -29,7 +29,7 @@ pub struct Recorded {
 /// [`OpenError`] where there is no such file, or it is no store of this program's schema.
 pub fn recorded(path: impl AsRef<Path>) -> Result<Recorded, OpenError> {
     let path = path.as_ref();
-    let connection = open(path)?;
+    let connection = open_to_read(path)?;
     let snapshot = connection.unchecked_transaction()?;
     let found: i32 = snapshot.query_row("PRAGMA application_id", (), |row| row.get(0))?;
     if found != APPLICATION_ID {
@@ -53,7 +53,8 @@ fn all(connection: &Connection) -> Result<Recorded, StoreError> {
     }
 }
 
-fn open(path: &Path) -> Result<Connection, OpenError> {
+/// A connection that only reads a store's file, and leaves none behind.
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     let file = |source| OpenError::File { path: path.display().to_string(), source };
     let whole = std::fs::canonicalize(path).map_err(file)?;
     let mut log = whole.clone().into_os_string();

@@ -22,6 +22,7 @@ use plane::ports::{
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+pub(crate) use fleet::open_to_read;
 pub use fleet::{Recorded, recorded};
 pub use open::APPLICATION_ID;
 use read::Readers;

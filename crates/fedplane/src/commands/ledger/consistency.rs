@@ -129,7 +129,7 @@ impl CheckConsistencyArgs {
             let (public, keys, _) = read::public(url, root).await?;
             return Ok((Tiles::Public(public), Some(keys)));
         }
-        let (_, ledger) = read::places(self.dir.as_ref().unwrap_or(&self.federation))?;
+        let ledger = read::files(self.dir.as_ref().unwrap_or(&self.federation))?;
         Ok((Tiles::Files(ledger), None))
     }
 

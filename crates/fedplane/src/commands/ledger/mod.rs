@@ -22,7 +22,8 @@ use crate::connect::ConnectArgs;
 use crate::table::folded;
 use crate::{Failure, Output, values};
 
-pub(crate) use read::places;
+pub(crate) use read::{no_store, places};
+pub(crate) use verify::verify_store;
 pub use verify::{Verified, VerifyArgs, verify};
 pub use witnessed::{WitnessArgs, Witnessed};
 

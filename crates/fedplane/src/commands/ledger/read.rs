@@ -10,7 +10,8 @@ use governance::{Digest, Opening};
 use ledger::{Entry, SignedCheckpoint};
 use plane::disclosures::OPENING;
 use proof::{Jws, KeysDocument, RootKeys};
-use store::SqliteReader;
+use server::settings::Settings;
+use store::{AnyReader, OpenError, Place};
 use trust::RootCa;
 
 use super::{PAGE, decoded};
@@ -23,8 +24,8 @@ const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
 
 /// A source of entries.
 pub(super) enum Source {
-    /// A store's file.
-    File(SqliteReader),
+    /// A store, in its file or on its server.
+    Store(AnyReader),
     /// A running plane.
     Plane(Box<Client>),
 }
@@ -47,7 +48,7 @@ impl Source {
     /// Entries from a position on; none at the end.
     async fn page(&self, from: u64, limit: u32) -> Result<Entries, Failure> {
         let (entries, openings) = match self {
-            Self::File(store) => {
+            Self::Store(store) => {
                 let entries = store.entry_page(from, limit as usize).await?;
                 let openings = kept_openings(store, &entries).await?;
                 (entries, openings)
@@ -69,7 +70,7 @@ impl Source {
 }
 
 /// What the store keeps to open the commitments of these entries; what is no entry is the verifier's to find.
-async fn kept_openings(store: &SqliteReader, entries: &[Vec<u8>]) -> Result<Vec<Opening>, Failure> {
+async fn kept_openings(store: &AnyReader, entries: &[Vec<u8>]) -> Result<Vec<Opening>, Failure> {
     let mut openings = Vec::new();
     for entry in entries.iter().filter_map(|bytes| Entry::decode(bytes).ok()) {
         for committed in entry.commitments() {
@@ -81,25 +82,50 @@ async fn kept_openings(store: &SqliteReader, entries: &[Vec<u8>]) -> Result<Vec<
 }
 
 /// The checkpoint and the entries in a federation's folder, or in its data folder.
-pub(super) fn folder(path: &Path) -> Result<(SignedCheckpoint, Source), Failure> {
-    let (database, ledger) = places(path)?;
-    let checkpoint = ledger.join(plane::publication::CHECKPOINT);
-    let signed = parse_checkpoint(&read_bytes(&checkpoint, CHECKPOINT_BYTES_MAX)?)?;
-    let store = SqliteReader::open(&database).map_err(|error| {
-        let hint = "name the federation's folder, or the folder that holds its fedplane.db";
-        Failure::new("store", "LG-1", error.to_string(), hint)
-    })?;
-    Ok((signed, Source::File(store)))
+pub(super) async fn folder(path: &Path) -> Result<(SignedCheckpoint, Source), Failure> {
+    let (place, ledger) = places(path)?;
+    store(place, &ledger).await
 }
 
-/// Where the database and the ledger's files are: as the settings say, or by their usual names.
-pub(crate) fn places(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
+/// The checkpoint among the ledger's files, and the entries in a store.
+pub(super) async fn store(place: Place, ledger: &Path) -> Result<(SignedCheckpoint, Source), Failure> {
+    let checkpoint = ledger.join(plane::publication::CHECKPOINT);
+    let signed = parse_checkpoint(&read_bytes(&checkpoint, CHECKPOINT_BYTES_MAX)?)?;
+    let store = AnyReader::open(place).await.map_err(|error| no_store(&error))?;
+    Ok((signed, Source::Store(store)))
+}
+
+/// Why no store can be read there.
+pub(crate) fn no_store(error: &OpenError) -> Failure {
+    let hint = match error {
+        OpenError::Away { .. } => "does the server of store.url run, and may this machine speak to it?",
+        OpenError::Place(_) => "correct [store] in fedplane.toml",
+        _ => "name the federation's folder, or the folder that holds its fedplane.db",
+    };
+    Failure::new("store", "LG-1", error.to_string(), hint)
+}
+
+/// Where the store and the ledger's files are: as the settings say, or by their usual names.
+pub(crate) fn places(path: &Path) -> Result<(Place, PathBuf), Failure> {
+    let Some(settings) = settings_of(path)? else {
+        return Ok((Place::File(path.join("fedplane.db")), path.join("ledger")));
+    };
+    let place = settings.store_place().map_err(|(key, why)| {
+        Failure::new("settings", "CLI", format!("{key}: {why}"), "correct it in fedplane.toml")
+    })?;
+    Ok((place, settings.path(&settings.paths.ledger)))
+}
+
+/// Where the ledger's files alone are.
+pub(super) fn files(path: &Path) -> Result<PathBuf, Failure> {
+    Ok(settings_of(path)?
+        .map_or_else(|| path.join("ledger"), |settings| settings.path(&settings.paths.ledger)))
+}
+
+/// The settings of a folder that has any: a data folder has none.
+fn settings_of(path: &Path) -> Result<Option<Settings>, Failure> {
     let folder = Folder::new(path);
-    if !folder.settings().exists() {
-        return Ok((path.join("fedplane.db"), path.join("ledger")));
-    }
-    let settings = folder_settings(&folder)?;
-    Ok((settings.path(&settings.paths.database), settings.path(&settings.paths.ledger)))
+    folder.settings().exists().then(|| folder_settings(&folder)).transpose()
 }
 
 /// The checkpoint that a plane publishes at `public`, and its entries by way of `plane`.

@@ -2,14 +2,16 @@
 //!
 //! Never believes the plane: not its database, not its certificate, not its counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use ledger::SignedCheckpoint;
 use ledger::verify::{Breach, Report, Verifier, join};
+use proof::RootKeys;
 use serde::Serialize;
+use store::Place;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use trust::KeySource;
@@ -108,8 +110,8 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
     let folder = Folder::new(&args.federation);
     let root = read_root_keys(&root_of(args))?;
     let (checkpoint, source) = match (&args.url, &args.dir) {
-        (None, Some(dir)) => read::folder(dir)?,
-        (None, None) if args.plane.is_none() => read::folder(folder.path())?,
+        (None, Some(dir)) => read::folder(dir).await?,
+        (None, None) if args.plane.is_none() => read::folder(folder.path()).await?,
         (url, _) => {
             let public = url.clone().map_or_else(|| public_url(&folder), Ok)?;
             let plane = args.plane.clone().unwrap_or_else(|| plane_of(&public, &folder));
@@ -138,6 +140,22 @@ pub async fn verify(args: &VerifyArgs) -> Result<Verified, Failure> {
     }
     let per_second = report.entries.saturating_mul(1_000) / took;
     Ok(Verified { verified: true, report, per_second, uncovered, witnesses })
+}
+
+/// Verifies the log in a store by the checkpoint that its federation published; none where it published none yet.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) async fn verify_store(
+    root: RootKeys,
+    ledger: &Path,
+    place: Place,
+) -> Result<Option<Report>, Failure> {
+    if !ledger.join(plane::publication::CHECKPOINT).exists() {
+        return Ok(None);
+    }
+    let (checkpoint, source) = read::store(place, ledger).await?;
+    replay(Verifier::new(root, None), &source, &checkpoint).await.map(Some)
 }
 
 /// The file of the root keys: those held before ahead of those that lie beside the log.
