@@ -306,12 +306,14 @@ impl<S: Store> Plane<S> {
     }
 
     /// Who an instance is and where it stands, for whoever authenticates its requests: as this server last saw it, which is
-    /// at most a second behind what another decided.
+    /// at most a second behind what another decided. Of a key that this server does not know as the instance's the record is asked:
+    /// it may have renewed it elsewhere just now.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn identity(&self, id: InstanceId) -> Result<Option<Identity>, PlaneError> {
-        if let Some(known) = self.fleet.known(id).filter(|known| !known.is_renewing) {
+    pub async fn identity(&self, id: InstanceId, key: InstanceKey) -> Result<Option<Identity>, PlaneError> {
+        let is_known = |known: &Known| known.key == key && !known.is_renewing;
+        if let Some(known) = self.fleet.known(id).filter(is_known) {
             let Known { key, state, since, .. } = known;
             return Ok(Some(Identity { key, previous_key: None, state, since }));
         }

@@ -179,7 +179,8 @@ impl<S: Store> Plane<S> {
         }
         plane.take_up_time().await?;
         plane.gate_recover().await?;
-        if revision == 0 {
+        // As it is seen by now: another server may have founded it while this one looked.
+        if plane.seen().revision == 0 {
             plane.found().await?;
         }
         // Before anything is judged: what could not be heard meanwhile counts against nobody.

@@ -454,7 +454,8 @@ fn check_clock(created: Timestamp, skew: Span, now: Timestamp) -> Result<(), Fai
 /// What is on record about the instance: the key in force, and whether it is revoked (HS-1, HS-2, LC-19).
 async fn check_record(app: &App, row: &Row, peer: &Peer, now: Timestamp) -> Result<(), Failure> {
     let Peer::Instance { id, key, not_after, expired, .. } = peer else { return Ok(()) };
-    let instance = app.plane.identity(*id).await?.ok_or_else(|| {
+    let shown = governance::InstanceKey::from_bytes(*key.as_bytes());
+    let instance = app.plane.identity(*id, shown).await?.ok_or_else(|| {
         let hint = "the record of this plane may have been lost: ask its operator, then register anew";
         Failure::unauthorised(
             "instance-unknown",

@@ -84,7 +84,8 @@ pub(crate) async fn answer(State(app): State<App>, call: Call) -> Answer<Standin
 
 pub(crate) async fn status(State(app): State<App>, call: Call) -> Answer<Status> {
     let id = call.instance()?;
-    let instance = app.plane.identity(id).await?;
+    let key = governance::InstanceKey::from_bytes(*call.key().as_bytes());
+    let instance = app.plane.identity(id, key).await?;
     let instance = instance.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
     Ok(Json(Status { state: instance.state, since: instance.since }))
 }

@@ -18,8 +18,8 @@ use proof::{Jws, Sign as _, SignedRequest, Typ};
 use serde::Serialize;
 use trust::SigningKey;
 use wire::{
-    EnrolmentRequest, Metadata, ModuleCall, Register, Renew, Report, Retry, Rollback, Standing, UpgradeBegin,
-    UpgradeFinish, UpgradeOutcome,
+    CheckIn, CheckedIn, EnrolmentRequest, Mark, Metadata, ModuleCall, Register, Renew, Report, Retry,
+    Rollback, Standing, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
 };
 
 use crate::book::{Book, shows};
@@ -53,6 +53,8 @@ pub(crate) struct Device {
     left: Option<Version>,
     domains: Vec<DomainCode>,
     offer: Option<Offer>,
+    /// Of the last standing that it was told.
+    mark: Option<Mark>,
     state: State,
 }
 
@@ -78,6 +80,7 @@ impl Device {
             left: None,
             domains: Vec::new(),
             offer: None,
+            mark: None,
             state: State::Registered,
         }
     }
@@ -226,6 +229,7 @@ impl Device {
                 .fate
                 .breach(format!("{what} of instance {} is answered, and not on record", self.number));
         }
+        self.mark = Some(standing.mark);
         self.state = standing.state;
         self.offer = directive.offer;
     }
@@ -339,11 +343,18 @@ impl Device {
     }
 
     async fn check_in(&mut self) {
-        let body = serde_json::json!({});
-        let asked =
-            self.ask("check-in", &body, |plane, call| Box::pin(async move { plane.check_in(call.id).await }));
-        if let Ok((standing, mark)) = asked.await {
-            self.learn("a check-in", &standing, mark, |_| true);
+        let body = CheckIn { have: self.mark.filter(|_| self.dice.happens(8_000)) };
+        let asked = self.ask("check-in", &body, move |plane, call| {
+            Box::pin(async move { plane.check_in(call.id, body.have).await })
+        });
+        match asked.await {
+            Ok((CheckedIn::Standing(standing), mark)) => self.learn("a check-in", &standing, mark, |_| true),
+            Ok((CheckedIn::Unchanged { unchanged, .. }, _)) if body.have != Some(unchanged) => {
+                self.servers
+                    .fate
+                    .breach(format!("instance {} is told of a mark that it did not name", self.number));
+            }
+            _ => {}
         }
     }
 

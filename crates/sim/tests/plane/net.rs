@@ -136,8 +136,9 @@ pub(crate) async fn gate(
         return Err(turned_away("clock-skew"));
     }
     let (id, renews) = (call.id, call.request.base.contains("/renew\n"));
-    let instance = plane.instance(id).await?.ok_or_else(|| turned_away("instance-unknown"))?;
-    let is = |known: governance::InstanceKey| known.as_bytes() == call.key.as_bytes();
+    let key = governance::InstanceKey::from_bytes(*call.key.as_bytes());
+    let instance = plane.identity(id, key).await?.ok_or_else(|| turned_away("instance-unknown"))?;
+    let is = |known: governance::InstanceKey| known == key;
     if !is(instance.key) && !(renews && instance.previous_key.is_some_and(is)) {
         return Err(turned_away("certificate-superseded"));
     }

@@ -100,7 +100,7 @@ impl People {
     }
 
     async fn act(&mut self) {
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0 => self.suspend().await,
             1 => self.reactivate().await,
             2 => self.freeze().await,
@@ -108,13 +108,13 @@ impl People {
                 let on = self.dice.happens(4_000);
                 self.red_switch(on).await;
             }
-            4..7 if self.plan.rolls_out => self.publish().await,
-            4 | 5 => self.subscription().await,
-            6 | 7 if self.plan.rolls_out => self.steer().await,
-            6 => self.revoke_person().await,
-            7 | 8 => self.order().await,
+            4..7 => self.publish().await,
+            7 => self.steer().await,
+            8 => self.order().await,
             9 => self.amend().await,
             10 => self.new_keys().await,
+            12 => self.order().await,
+            11 => self.revoke_person().await,
             _ => self.subscription().await,
         }
     }

@@ -21,8 +21,6 @@ pub(crate) struct Plan {
     pub(crate) weather: Weather,
     /// How wrong the clocks of servers may be.
     pub(crate) skew: i64,
-    /// Whether releases are published and rolled out.
-    pub(crate) rolls_out: bool,
 }
 
 /// Whether a request with a version statement may be decided on after the instance went on to its next one, because it was stuck
@@ -33,10 +31,12 @@ pub(crate) const OVERTAKEN_REQUESTS: bool = false;
 /// instant than what another decided before it, which the verifier rightly calls a breach of LG-1. Not yet.
 pub(crate) const SEVERAL_CLOCKS: bool = false;
 
-/// Whether rollouts are judged safely where several servers decide. Decision 007: not yet.
-pub(crate) const SEVERAL_SERVERS_JUDGE: bool = false;
-
 impl Plan {
+    /// Whether much happens now, or did a moment ago.
+    pub(crate) fn is_busy(&self, now: Timestamp) -> bool {
+        self.bursts.iter().any(|burst| *burst <= now && now.since(*burst) <= Span::from_millis(45 * SECOND))
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed ^ 0x5157);
         let servers = dice.pick(&[1, 1, 2, 3]);
@@ -75,7 +75,6 @@ impl Plan {
                 _ if SEVERAL_CLOCKS => 20 * SECOND,
                 _ => 0,
             },
-            rolls_out: servers == 1 || SEVERAL_SERVERS_JUDGE,
         }
     }
 }

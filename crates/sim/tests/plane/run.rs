@@ -1,8 +1,8 @@
 //! One run: a federation is founded, things go wrong, things go right again, and what must hold is looked at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use governance::{Kind, Span, Tier};
 use plane::publication::CHECKPOINT;
@@ -22,6 +22,9 @@ use crate::store::{Mutant, Tables};
 const REST_WITHIN: Span = Span::hours(96);
 /// Sweeps after which nothing may be due any more.
 const SWEEPS_MAX: usize = 4;
+
+/// Rounds after which every server shows the whole log.
+const SHOWN_WITHIN: usize = 4;
 
 /// How closely a run is looked at; it changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +55,8 @@ pub(crate) fn run(seed: u64, mutant: Mutant, watch: Watch) -> Outcome {
         book: Book::new(CEREMONY.verifier()),
         fate: Arc::clone(&fate),
         mutant,
-        counts: Mutex::default(),
     });
-    let servers = Servers::new(seed, plan.servers, &tables, folder.path().to_path_buf());
+    let servers = Servers::new(seed, &plan, &tables, folder.path().to_path_buf());
     let mut stage = Stage::new(&fate);
     for server in 0..plan.servers {
         servers.start(server);
@@ -136,8 +138,24 @@ async fn last_look(servers: &Arc<Servers>) -> Result<(), String> {
             return Err(format!("server {server} goes by keys document {held}, and {serial} is in force"));
         }
     }
-    let mut publisher = None;
-    servers.publish(first, &mut publisher).await.map_err(|error| format!("the last checkpoint: {error}"))?;
-    let checkpoint = servers.files.files.lock().unwrap().get(CHECKPOINT).cloned();
-    book.finish(&checkpoint.ok_or("no checkpoint was ever shown")?)
+    show_all(servers, &planes).await
+}
+
+/// Some server signs the whole log, and every other shows the same.
+async fn show_all(servers: &Arc<Servers>, planes: &[Arc<SimPlane>]) -> Result<(), String> {
+    let mut publishers: Vec<_> = planes.iter().map(|_| None).collect();
+    for _ in 0..SHOWN_WITHIN {
+        for (server, (plane, publisher)) in planes.iter().zip(&mut publishers).enumerate() {
+            let published = servers.publish(server, plane, publisher).await;
+            published.map_err(|error| format!("the last checkpoint of server {server}: {error}"))?;
+        }
+        // For longer than a lease stands still.
+        servers.fate.sleep(11_000).await;
+    }
+    for (server, files) in servers.files.iter().enumerate() {
+        let checkpoint = files.files.lock().unwrap().get(CHECKPOINT).cloned();
+        let checkpoint = checkpoint.ok_or_else(|| format!("server {server} never showed a checkpoint"))?;
+        servers.tables.book.finish(&checkpoint).map_err(|error| format!("server {server}: {error}"))?;
+    }
+    Ok(())
 }

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use governance::{Span, Timestamp};
+use plane::ports::Pausing;
 use plane::publication::{CHECKPOINT, Files, Publisher};
 use plane::{Clock, Entropy, Plane, PlaneError, Settings};
 
 use crate::fate::{Dice, Fate, Owner};
 use crate::federation::CEREMONY;
+use crate::plan::Plan;
 use crate::store::{SimStore, Tables};
 
 pub(crate) type SimPlane = Plane<SimStore>;
@@ -27,6 +29,10 @@ impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         self.fate.now() + Span::from_millis(self.off.load(Ordering::Relaxed))
     }
+
+    fn pause(&self, span: Span) -> Pausing<'_> {
+        Box::pin(self.fate.sleep(span.as_millis()))
+    }
 }
 
 struct SimEntropy(Mutex<Dice>);
@@ -40,7 +46,7 @@ impl Entropy for SimEntropy {
     }
 }
 
-/// The folder of the ledger's files, which outlives every server.
+/// A server's folder of the ledger's files, which outlives it.
 #[derive(Clone)]
 pub(crate) struct SimFiles {
     pub(crate) tables: Arc<Tables>,
@@ -78,7 +84,8 @@ struct Machine {
 pub(crate) struct Servers {
     pub(crate) fate: Arc<Fate>,
     pub(crate) tables: Arc<Tables>,
-    pub(crate) files: SimFiles,
+    pub(crate) files: Vec<SimFiles>,
+    plan: Arc<Plan>,
     /// Where the TUF repository lies.
     pub(crate) folder: PathBuf,
     machines: Mutex<Vec<Machine>>,
@@ -86,8 +93,10 @@ pub(crate) struct Servers {
 }
 
 /// How the servers of the runs are set.
-fn settings() -> Settings {
+fn settings(server: usize) -> Settings {
     Settings {
+        server: format!("server-{server}"),
+        check_ins_per_second: 1_000,
         check_in_every: Span::hours(1),
         directive_lifetime: Span::hours(24),
         pulse_every: Span::from_millis(20 * MINUTE),
@@ -99,16 +108,18 @@ fn settings() -> Settings {
 }
 
 impl Servers {
-    pub(crate) fn new(seed: u64, count: usize, tables: &Arc<Tables>, folder: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, plan: &Arc<Plan>, tables: &Arc<Tables>, folder: PathBuf) -> Arc<Self> {
         let fate = Arc::clone(&tables.fate);
         let machine = |_| Machine {
             clock: Arc::new(SimClock { fate: Arc::clone(&fate), off: AtomicI64::new(0) }),
             plane: None,
             starts: 0,
         };
-        let machines = Mutex::new((0..count).map(machine).collect());
-        let files = SimFiles { tables: Arc::clone(tables), files: Arc::default() };
-        Arc::new(Self { fate: Arc::clone(&fate), tables: Arc::clone(tables), files, folder, machines, seed })
+        let machines = Mutex::new((0..plan.servers).map(machine).collect());
+        let files = |_| SimFiles { tables: Arc::clone(tables), files: Arc::default() };
+        let files = (0..plan.servers).map(files).collect();
+        let (fate, tables, plan) = (Arc::clone(&fate), Arc::clone(tables), Arc::clone(plan));
+        Arc::new(Self { fate, tables, files, plan, folder, machines, seed })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -129,7 +140,6 @@ impl Servers {
     pub(crate) fn died(self: &Arc<Self>, server: usize) {
         let gone = self.machines.lock().unwrap()[server].plane.take();
         drop(gone);
-        self.tables.counted(server);
         let (servers, pause) = (
             Arc::clone(self),
             self.fate.dice(|dice| match dice.below(4) {
@@ -163,12 +173,8 @@ impl Servers {
         };
         self.machines.lock().unwrap()[server].plane = Some(Arc::clone(&plane));
         self.fate.note(|| format!("server {server} serves"));
-        self.begin(server, &plane, Turn::Pulse);
-        // Judging rollouts is safe in one server alone (decision 007), and so is writing the ledger's files.
-        if server == 0 {
-            for turn in [Turn::Sweep, Turn::Publish, Turn::Resign] {
-                self.begin(server, &plane, turn);
-            }
+        for turn in Turn::ALL {
+            self.begin(server, &plane, *turn);
         }
     }
 
@@ -183,7 +189,7 @@ impl Servers {
         let store = SimStore { tables: Arc::clone(&self.tables), server };
         let entropy = Arc::new(SimEntropy(Mutex::new(entropy)));
         let repository = CEREMONY.repository(&self.folder);
-        Plane::open(store, clock, entropy, CEREMONY.federation(), repository, settings()).await
+        Plane::open(store, clock, entropy, CEREMONY.federation(), repository, settings(server)).await
     }
 
     /// A loop of the server: one turn after another, with a pause between.
@@ -192,13 +198,18 @@ impl Servers {
         self.fate.spawn(Owner::Server(server), async move {
             let mut publisher = None;
             loop {
-                let pause = servers.fate.dice(|dice| turn.pause() + dice.between(0, 1_000));
+                let busy = servers.plan.is_busy(servers.fate.now());
+                let pause = turn.pause(busy);
+                let pause = servers.fate.dice(|dice| pause + dice.between(0, pause / 4));
                 servers.fate.sleep(pause).await;
                 let ended = match turn {
                     Turn::Pulse => plane.pulse().await,
                     Turn::Sweep => plane.sweep().await,
                     Turn::Resign => plane.root_take_up().await,
-                    Turn::Publish => servers.publish(&plane, &mut publisher).await,
+                    Turn::Beat => plane.beat().await,
+                    Turn::Follow => plane.follow().await,
+                    Turn::Heard => plane.heard_save().await.map(|_| ()),
+                    Turn::Publish => servers.publish(server, &plane, &mut publisher).await,
                 };
                 match ended {
                     Ok(()) => {}
@@ -213,12 +224,13 @@ impl Servers {
 
     pub(crate) async fn publish(
         &self,
+        server: usize,
         plane: &SimPlane,
         publisher: &mut Option<Publisher<SimFiles>>,
     ) -> Result<(), PlaneError> {
         let mut open = match publisher.take() {
             Some(open) => open,
-            None => Publisher::open(plane, self.files.clone(), None)?,
+            None => Publisher::open(plane, self.files[server].clone(), None)?,
         };
         let published = open.publish(plane).await;
         *publisher = Some(open);
@@ -230,18 +242,29 @@ impl Servers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Pulse,
+    Beat,
+    Follow,
+    Heard,
     Sweep,
     Publish,
     Resign,
 }
 
 impl Turn {
-    const fn pause(self) -> i64 {
-        match self {
-            Self::Pulse => 20 * MINUTE,
-            Self::Sweep => 45 * MINUTE,
-            Self::Publish => 30 * MINUTE,
-            Self::Resign => 360 * MINUTE,
+    const ALL: &[Self] =
+        &[Self::Pulse, Self::Beat, Self::Follow, Self::Heard, Self::Sweep, Self::Publish, Self::Resign];
+
+    /// How long a loop pauses. What would go on every second goes on so while much happens, and rarely else: a run of days has
+    /// no steps to spare.
+    const fn pause(self, busy: bool) -> i64 {
+        match (self, busy) {
+            (Self::Follow, true) => 2_000,
+            (Self::Beat, true) => 8_000,
+            (Self::Follow | Self::Beat, false) => 20 * MINUTE,
+            (Self::Pulse, _) => 20 * MINUTE,
+            (Self::Sweep, _) => 45 * MINUTE,
+            (Self::Heard | Self::Publish, _) => 30 * MINUTE,
+            (Self::Resign, _) => 360 * MINUTE,
         }
     }
 }

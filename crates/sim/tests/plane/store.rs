@@ -5,7 +5,7 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use governance::{Digest, Instance, InstanceId, State, Timestamp, World};
@@ -16,7 +16,6 @@ use store::MemoryStore;
 
 use crate::book::Book;
 use crate::fate::{Fate, Owner, Slot};
-use crate::plan::SEVERAL_SERVERS_JUDGE;
 
 /// The tables that all servers share, and what looks over each of their writes.
 pub(crate) struct Tables {
@@ -24,8 +23,6 @@ pub(crate) struct Tables {
     pub(crate) book: Book,
     pub(crate) fate: Arc<Fate>,
     pub(crate) mutant: Mutant,
-    /// Which server counts the fleet. Until servers close a gate for that by themselves, no other's commit lands meanwhile.
-    pub(crate) counts: Mutex<Option<usize>>,
 }
 
 /// A guard that is missing on purpose: the run must find it out.
@@ -85,24 +82,6 @@ pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Tables {
-    pub(crate) fn counts(&self, server: usize) {
-        if !SEVERAL_SERVERS_JUDGE {
-            *self.counts.lock().unwrap() = Some(server);
-        }
-    }
-
-    /// Its count is over, or it is gone.
-    pub(crate) fn counted(&self, server: usize) {
-        let mut counts = self.counts.lock().unwrap();
-        if *counts == Some(server) {
-            *counts = None;
-        }
-    }
-
-    fn is_counted_by_another(&self, server: usize) -> bool {
-        self.counts.lock().unwrap().is_some_and(|counts| counts != server)
-    }
-
     /// The commit arrives at the tables.
     fn land(&self, commit: Commit) -> Result<Committed, StoreError> {
         let sent = commit.clone();
@@ -226,13 +205,10 @@ impl SimStore {
         self.turn(call).await?;
         let slot = Slot::new();
         let (landing, tables, fate) = (slot.clone(), Arc::clone(&self.tables), Arc::clone(self.fate()));
-        let (server, stalls) = (self.server, fate.happens(|weather| weather.stall));
+        let stalls = fate.happens(|weather| weather.stall);
         let millis = fate.dice(|dice| if stalls { dice.between(500, 10_000) } else { dice.between(0, 10) });
         self.fate().spawn(Owner::OnItsWay(self.server), async move {
             fate.sleep(millis).await;
-            while tables.is_counted_by_another(server) {
-                fate.sleep(5).await;
-            }
             landing.put(land(&tables));
         });
         let landed = slot.take().await;
@@ -255,6 +231,7 @@ impl Store for SimStore {
         world_load() -> (World, Revision);
         instance_page(filter: &InstanceFilter, after: Option<InstanceId>, limit: usize) -> Vec<(Instance, Revision)>;
         instance_load_all(ids: &[InstanceId]) -> Vec<(Instance, Revision)>;
+        instance_count() -> Vec<(State, u64)>;
         enrolment_load(digest: Digest) -> Option<Enrolment>;
         enrolment_waiting(now: Timestamp, limit: usize) -> Vec<Enrolment>;
         document_load(kind: &str, name: &str) -> Option<Vec<u8>>;
@@ -266,12 +243,6 @@ impl Store for SimStore {
         seen_page(after: Option<InstanceId>, limit: usize) -> Vec<(InstanceId, Timestamp)>;
         lease_load(name: &str) -> Option<Lease>;
         gate_load() -> Option<Gate>;
-    }
-
-    async fn instance_count(&self) -> Result<Vec<(State, u64)>, StoreError> {
-        self.turn("instance_count").await?;
-        self.tables.counts(self.server);
-        self.tables.memory.instance_count().await
     }
 
     async fn instance_load(&self, id: InstanceId) -> Result<Option<(Instance, Revision)>, StoreError> {
@@ -297,9 +268,7 @@ impl Store for SimStore {
             });
             return Ok(foretold);
         }
-        let committed = self.write("commit", move |tables| tables.land(commit)).await;
-        self.tables.counted(self.server);
-        committed
+        self.write("commit", move |tables| tables.land(commit)).await
     }
 
     async fn pulse_save(&self, now: Timestamp) -> Result<(), StoreError> {
