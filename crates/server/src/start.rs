@@ -16,7 +16,7 @@ use plane::ports::{Challenger, Cosigner, Store as _};
 use plane::publication::Publisher;
 use plane::servers;
 use plane::witnesses::{Witness, Witnesses};
-use plane::{Clock as _, PlaneError};
+use plane::{Clock as _, Entropy as _, PlaneError};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use store::{AnyStore, Folder, Place};
@@ -44,8 +44,17 @@ const WARN_EVERY: Span = Span::hours(24);
 /// Pause between two looks at whose turn to be challenged has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What the one server on a folder is called.
+/// What the one server on a folder's own database is called: what an earlier life of it held, it holds again at once.
 const SOLE: &str = "sole";
+
+/// What this server is called among those on its database; of several, no two lives are called the same.
+fn name(settings: &Settings) -> String {
+    if settings.store.url.is_empty() {
+        return SOLE.to_owned();
+    }
+    let random = SystemEntropy.bytes();
+    random.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Where a running server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +161,7 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     // Before the plane: the port may be any that is free, and tokens name it.
     let sockets = Sockets::bind(&settings)?;
     let pace = plane::Settings {
-        server: SOLE.to_owned(),
+        server: name(&settings),
         check_ins_per_second: settings.limits.check_ins_per_second,
         check_in_every: settings.pace.check_in_every,
         directive_lifetime: settings.pace.directive_lifetime,

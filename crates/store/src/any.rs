@@ -165,6 +165,10 @@ impl Store for AnyStore {
         of!(self, store => store.change_page(from, limit))
     }
 
+    async fn clock_load(&self) -> Result<Option<Timestamp>, StoreError> {
+        of!(self, store => store.clock_load())
+    }
+
     async fn entry_count(&self) -> Result<u64, StoreError> {
         of!(self, store => store.entry_count())
     }

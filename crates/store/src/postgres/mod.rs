@@ -180,6 +180,10 @@ impl Store for PostgresStore {
         read::changes(&self.lines, from, limit.min(PAGE_MAX)).await
     }
 
+    async fn clock_load(&self) -> Result<Option<Timestamp>, StoreError> {
+        read::clock(&self.lines).await
+    }
+
     async fn entry_count(&self) -> Result<u64, StoreError> {
         read::entry_count(&self.lines).await
     }

@@ -176,6 +176,12 @@ pub(super) async fn entry_count(lines: &Lines) -> Result<u64, StoreError> {
     lines.one(ENTRY_COUNT, &[]).await?.map_or(Ok(0), |row| number(&row, 0))
 }
 
+/// The database's own clock.
+pub(super) async fn clock(lines: &Lines) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000 AS BIGINT)";
+    lines.one(sql, &[]).await?.map(|row| Ok(Timestamp::from_millis(column(&row, 0)?))).transpose()
+}
+
 pub(super) async fn pulse(lines: &Lines) -> Result<Option<Timestamp>, StoreError> {
     lines.one(PULSE, &[]).await?.map(|row| Ok(Timestamp::from_millis(column(&row, 0)?))).transpose()
 }
