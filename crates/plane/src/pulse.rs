@@ -2,8 +2,8 @@
 //!
 //! Never judges an instance: it puts on record when the plane was away, and `reconcile` takes it off the silence.
 
-use governance::Timestamp;
 use governance::decide::{WorldCommand, decide_world};
+use governance::{Span, Timestamp};
 use ledger::Entry;
 
 use crate::decision::{By, CONFLICTS_MAX};
@@ -29,29 +29,40 @@ impl<S: Store> Plane<S> {
             return Ok(());
         }
         if let Some(noted) = noted.filter(|_| silent.is_some_and(|silent| silent > outage_after)) {
-            // Nothing is decided between the search for signs of life and the record of their lack.
+            // Nothing is decided, here or elsewhere, between the search for signs of life and the record of their lack.
             let _gate = self.gate.write().await;
             for _ in 0..CONFLICTS_MAX {
-                let (seen, now) = (self.seen(), self.now());
-                let mut signs = self.last_decisions().await?;
-                // What is on record already is not recorded again, should its note have been lost.
-                let known = seen.world.outages.last().map_or(noted, |last| last.until.max(noted));
-                signs.retain(|sign| *sign > known);
-                signs.extend([known, now]);
-                signs.sort_unstable();
-                let gaps = signs.iter().zip(signs.iter().skip(1));
-                let Some((from, until)) = gaps.max_by_key(|(from, until)| until.since(**from)) else { break };
-                let record = WorldCommand::RecordOutage { from: *from, until: *until };
-                if until.since(*from) <= outage_after {
-                    break;
-                }
-                let events = decide_world(&seen.world, &record, now)?;
-                if self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await? {
+                let Some(closed) = self.gate_close().await? else { continue };
+                let recorded = self.outage_record(noted, outage_after).await;
+                self.gate_open(closed).await?;
+                if recorded? {
                     break;
                 }
             }
         }
         Ok(self.store.pulse_save(self.now()).await?)
+    }
+
+    /// Puts on record for how long there was no sign of life since the last one noted, if that was for too long; `false`:
+    /// somebody else changed the world meanwhile.
+    async fn outage_record(&self, noted: Timestamp, outage_after: Span) -> Result<bool, PlaneError> {
+        let (seen, now) = (self.seen(), self.now());
+        let mut signs = self.last_decisions().await?;
+        // What is on record already is not recorded again, should its note have been lost.
+        let known = seen.world.outages.last().map_or(noted, |last| last.until.max(noted));
+        signs.retain(|sign| *sign > known);
+        signs.extend([known, now]);
+        signs.sort_unstable();
+        let gaps = signs.iter().zip(signs.iter().skip(1));
+        let Some((from, until)) = gaps.max_by_key(|(from, until)| until.since(**from)) else {
+            return Ok(true);
+        };
+        if until.since(*from) <= outage_after {
+            return Ok(true);
+        }
+        let record = WorldCommand::RecordOutage { from: *from, until: *until };
+        let events = decide_world(&seen.world, &record, now)?;
+        self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await
     }
 
     /// When the last decisions on record were taken.

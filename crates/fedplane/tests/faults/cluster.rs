@@ -42,6 +42,8 @@ impl Cluster {
                 &["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-D", "standby", "-R", "-X", "stream"],
             );
             cluster.configure("standby", cluster.ports[1]);
+            // Alone, it waits for nobody.
+            cluster.set("standby", "synchronous_standby_names = ''");
             cluster.control("standby", "start");
         }
         Some(cluster)
