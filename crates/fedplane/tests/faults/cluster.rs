@@ -59,6 +59,11 @@ impl Cluster {
         }
     }
 
+    /// The port of the one that takes writes at first.
+    pub(crate) fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
     /// Every connection is cut, and it comes back.
     pub(crate) fn restart(&self) {
         self.control("primary", "restart");
@@ -170,13 +175,14 @@ fn programs() -> Option<PathBuf> {
     found.sort();
     let found = found.pop();
     if found.is_none() {
-        let mut text =
-            "skipped: PostgreSQL's programs are not under /usr/lib/postgresql; scripts/test installs them"
-                .to_owned();
-        text.push('\n');
-        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
+        say("skipped: PostgreSQL's programs are not under /usr/lib/postgresql; scripts/test installs them");
     }
     found
+}
+
+/// Says something to whoever runs the tests.
+pub(crate) fn say(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()).unwrap();
 }
 
 /// Ports of the loopback that nobody listens on.

@@ -1,6 +1,6 @@
 //! Three servers on one PostgreSQL with instances at work on them, and what may go wrong: a server killed, the database
-//! restarted, stopped for half a minute, lost to its standby, cut off; a clock that is wrong; a disk that is full; everyone
-//! coming back at once.
+//! restarted, stopped for half a minute, lost to its standby, cut off from one server; a clock that is wrong; everyone
+//! coming back at once. And one server on a file of its own, whose disk is slow, or full.
 //!
 //! After each: nothing acknowledged is lost, nothing doubled, the ledger is lawful from the root keys on, and the servers agree
 //! with it. Needs PostgreSQL's own programs and starts a database of its own; where there are none, it says so and does nothing.
@@ -8,6 +8,7 @@
 
 mod cluster;
 mod fleet;
+mod relay;
 mod servers;
 mod stage;
 
@@ -33,11 +34,11 @@ async fn a_server_is_killed_and_comes_back() {
 async fn the_database_is_restarted_and_stands_still_for_half_a_minute() {
     let Some(mut stage) = Stage::set(3).await else { return };
     stage.work(WORK).await;
-    stage.cluster.restart();
+    stage.cluster().restart();
     stage.work(WORK).await;
-    stage.cluster.pause();
+    stage.cluster().pause();
     stage.work(Duration::from_secs(30)).await;
-    stage.cluster.go_on();
+    stage.cluster().go_on();
     stage.work(WORK).await;
     stage.close().await;
 }
@@ -46,7 +47,7 @@ async fn the_database_is_restarted_and_stands_still_for_half_a_minute() {
 async fn the_database_is_lost_and_its_standby_takes_over() {
     let Some(mut stage) = Stage::set_with_standby(3).await else { return };
     stage.work(WORK).await;
-    stage.cluster.fail_over();
+    stage.cluster().fail_over();
     stage.work(WORK).await;
     stage.close().await;
 }
@@ -78,6 +79,38 @@ async fn everybody_comes_back_at_once() {
     for server in &mut stage.servers {
         server.start().await;
     }
+    stage.work(WORK).await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_cut_off_from_the_database() {
+    let Some(mut stage) = Stage::set_with_relay(3).await else { return };
+    stage.work(WORK).await;
+    stage.relay().cut(true);
+    stage.work(Duration::from_secs(15)).await;
+    stage.relay().cut(false);
+    stage.work(WORK).await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_is_slow() {
+    // Below the store: each sync takes a tenth of a second more.
+    let wrapped = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e"];
+    let slow = ["inject=fsync,fdatasync:delay_exit=100000"];
+    let Some(mut stage) = Stage::set_alone(&[&wrapped[..], &slow].concat(), None).await else { return };
+    stage.work(WORK * 2).await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_is_full() {
+    let Some(mut stage) = Stage::set_alone(&[], Some("64m")).await else { return };
+    stage.work(WORK).await;
+    stage.fill_disk(true);
+    stage.until_nothing_goes().await;
+    stage.fill_disk(false);
     stage.work(WORK).await;
     stage.close().await;
 }

@@ -33,6 +33,8 @@ fn is_ready(metrics: SocketAddr) -> bool {
 /// A server, running or not.
 pub(crate) struct Server {
     folder: PathBuf,
+    /// What is written in front of its command.
+    wrapped: Vec<String>,
     /// Where instances and operators call.
     pub(crate) instances: SocketAddr,
     /// Where anyone does.
@@ -46,7 +48,8 @@ pub(crate) fn program() -> &'static Path {
 }
 
 /// Makes a federation in the folder; gives its servers, none of them running.
-pub(crate) fn make(place: &Path, url: &str, count: usize) -> Vec<Server> {
+pub(crate) fn make(place: &Path, urls: &[String], data: Option<&Path>, wrapped: &[&str]) -> Vec<Server> {
+    let data = data.map_or_else(|| "data".to_owned(), |data| data.display().to_string());
     let first = place.join("server-0");
     let law = place.join("law.toml");
     fs::write(&law, "\"rate.instance\" = 1000000\n\"rate.address\" = 1000000\n").unwrap();
@@ -57,22 +60,31 @@ pub(crate) fn make(place: &Path, url: &str, count: usize) -> Vec<Server> {
         .output()
         .unwrap();
     assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-    (1..count).for_each(|number| copy(&first, &place.join(format!("server-{number}"))));
-    (0..count)
-        .map(|number| {
+    (1..urls.len()).for_each(|number| copy(&first, &place.join(format!("server-{number}"))));
+    urls.iter()
+        .enumerate()
+        .map(|(number, url)| {
             let folder = place.join(format!("server-{number}"));
             let [instances, public, metrics] = free_ports();
             let text = format!(
                 "[listen]\ninstances = \"127.0.0.1:{instances}\"\npublic = \"127.0.0.1:{public}\"\n\
                  metrics = \"127.0.0.1:{metrics}\"\nnames = [\"127.0.0.1\"]\n\
-                 [store]\nurl = \"{url}\"\n\
+                 [paths]\ndatabase = \"{data}/fedplane.db\"\n[store]\nurl = \"{url}\"\n\
                  [pace]\npulse_every = \"1s\"\nsweep_every = \"1s\"\n\
                  [limits]\nconnections_per_address = 4096\nregistrations = 1024\nshutdown_within = \"2s\"\n\
                  [challenge]\nevery = \"0s\"\noutgoing = false\n"
             );
             fs::write(folder.join("fedplane.toml"), text).unwrap();
             let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-            Server { folder, instances: at(instances), public: at(public), metrics: at(metrics), child: None }
+            let wrapped = wrapped.iter().map(|word| (*word).to_owned()).collect();
+            Server {
+                folder,
+                wrapped,
+                instances: at(instances),
+                public: at(public),
+                metrics: at(metrics),
+                child: None,
+            }
         })
         .collect()
 }
@@ -104,7 +116,8 @@ impl Server {
 
     /// Starts it, and waits until it is ready.
     pub(crate) async fn start(&mut self) {
-        self.child = Some(self.command(&[]).spawn().unwrap());
+        let wrapped: Vec<&str> = self.wrapped.iter().map(String::as_str).collect();
+        self.child = Some(self.command(&wrapped).spawn().unwrap());
         let ready = async {
             while !is_ready(self.metrics) {
                 self.must_run();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use ledger::Entry;
 use tempfile::TempDir;
 use trust::RootCa;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, say};
 use super::fleet::{Fleet, Who};
+use super::relay::Relay;
 use super::servers::{Server, make, program};
 
 /// Instances at work.
@@ -21,30 +23,102 @@ const INSTANCES: usize = 12;
 /// Entries that are read at once.
 const PAGE: u32 = 500;
 
+/// A disk of its own, in memory.
+struct Disk(TempDir);
+
+impl Disk {
+    /// Mounts one; none where that is not allowed.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            other => {
+                say(&format!("skipped: no file system can be mounted here: {other:?}"));
+                None
+            }
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn fill(&self, full: bool) {
+        let ballast = self.0.path().join("ballast");
+        if full {
+            let mut file = fs::File::create(ballast).unwrap();
+            // Until not a byte more goes in.
+            while std::io::Write::write_all(&mut file, &[0; 4_096]).is_ok() {}
+        } else {
+            fs::remove_file(ballast).unwrap();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "{:?} stays mounted", self.0.path());
+    }
+}
+
 /// Everything that is on the stage. What falls first stands first: servers before their database.
 pub(crate) struct Stage {
     pub(crate) fleet: Fleet,
     pub(crate) servers: Vec<Server>,
-    pub(crate) cluster: Cluster,
+    cluster: Option<Cluster>,
+    relay: Option<Relay>,
+    /// The disk of the one server's database, where it has one of its own.
+    disk: Option<Disk>,
     root: RootCa,
     place: TempDir,
 }
 
 impl Stage {
     /// So many servers on one database, instances registered and ready.
-    pub(crate) async fn set(servers: usize) -> Option<Self> {
-        Self::make(servers, false).await
+    pub(crate) async fn set(count: usize) -> Option<Self> {
+        let cluster = Cluster::start(false)?;
+        let urls = vec![cluster.url(); count];
+        Some(Self::make(urls, &[], Some(cluster), None, None).await)
     }
 
     /// The same, and a second database that takes part in every commit.
-    pub(crate) async fn set_with_standby(servers: usize) -> Option<Self> {
-        Self::make(servers, true).await
+    pub(crate) async fn set_with_standby(count: usize) -> Option<Self> {
+        let cluster = Cluster::start(true)?;
+        let urls = vec![cluster.url(); count];
+        Some(Self::make(urls, &[], Some(cluster), None, None).await)
     }
 
-    async fn make(count: usize, has_standby: bool) -> Option<Self> {
-        let cluster = Cluster::start(has_standby)?;
+    /// The same with one database, which the last server reaches by a way that can be cut.
+    pub(crate) async fn set_with_relay(count: usize) -> Option<Self> {
+        let cluster = Cluster::start(false)?;
+        let relay = Relay::to(cluster.port()).await;
+        let mut urls = vec![cluster.url(); count];
+        urls[count - 1] = format!("postgres://postgres@127.0.0.1:{}/postgres", relay.port());
+        Some(Self::make(urls, &[], Some(cluster), Some(relay), None).await)
+    }
+
+    /// One server on a file of its own, started by these words in front; its disk of this size, where one is named.
+    pub(crate) async fn set_alone(wrapped: &[&str], disk: Option<&str>) -> Option<Self> {
+        let disk = match disk {
+            Some(size) => Some(Disk::mount(size)?),
+            None => None,
+        };
+        Some(Self::make(vec![String::new()], wrapped, None, None, disk).await)
+    }
+
+    async fn make(
+        urls: Vec<String>,
+        wrapped: &[&str],
+        cluster: Option<Cluster>,
+        relay: Option<Relay>,
+        disk: Option<Disk>,
+    ) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let mut servers = make(place.path(), &cluster.url(), count);
+        let mut servers = make(place.path(), &urls, disk.as_ref().map(Disk::folder), wrapped);
         for server in &mut servers {
             server.start().await;
         }
@@ -53,7 +127,31 @@ impl Stage {
         let root = RootCa::from_pem(&root).unwrap();
         let at: Vec<_> = servers.iter().map(|server| server.instances).collect();
         let fleet = Fleet::enrol(INSTANCES, &folder, &at, &root).await;
-        Some(Self { fleet, servers, cluster, root, place })
+        Self { fleet, servers, cluster, relay, disk, root, place }
+    }
+
+    /// The database server.
+    pub(crate) fn cluster(&mut self) -> &mut Cluster {
+        self.cluster.as_mut().unwrap()
+    }
+
+    /// What leads to it.
+    pub(crate) fn relay(&self) -> &Relay {
+        self.relay.as_ref().unwrap()
+    }
+
+    /// Leaves no room on the disk, or room again.
+    pub(crate) fn fill_disk(&self, full: bool) {
+        self.disk.as_ref().unwrap().fill(full);
+    }
+
+    /// Until nothing is acknowledged any more for a second.
+    pub(crate) async fn until_nothing_goes(&self) {
+        let mut before = usize::MAX;
+        while self.fleet.acknowledged() != before {
+            before = self.fleet.acknowledged();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Has the instances work for so long.
