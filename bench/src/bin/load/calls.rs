@@ -75,8 +75,10 @@ pub(crate) struct Calls {
     callers: Vec<Caller>,
     pub(crate) signature: Signature,
     pub(crate) mix: Mix,
-    /// Whether the whole standing is asked for each time, though its mark is known.
+    /// Whether the whole standing is asked for each time, though its mark could be known.
     pub(crate) whole: bool,
+    /// Whether offers are followed.
+    pub(crate) upgrades: bool,
     random: Random,
     /// The last answer to a check-in: the floor gives the same.
     pub(crate) sample: (u16, Vec<u8>),
@@ -87,7 +89,7 @@ impl Calls {
         let caller = |instance| Caller { instance, doing: Doing::Nothing, upgrade: Upgrade::None };
         let callers = instances.into_iter().map(caller).collect();
         let (mix, random, sample) = (Mix::QUIET, Random(0xca11), (0, Vec::new()));
-        Self { callers, signature, mix, whole: false, random, sample }
+        Self { callers, signature, mix, whole: false, upgrades: false, random, sample }
     }
 
     /// How many instances run this version.
@@ -115,7 +117,10 @@ impl Caller {
     }
 
     /// What an answer to a check-in says: the mark, and what is on offer. A short one says nothing new.
-    fn learn(&mut self, answer: &[u8], whole: bool) -> anyhow::Result<()> {
+    fn learn(&mut self, answer: &[u8], (whole, upgrades): (bool, bool)) -> anyhow::Result<()> {
+        if whole && !upgrades {
+            return Ok(());
+        }
         if answer.starts_with(UNCHANGED) || answer.is_empty() {
             return Ok(());
         }
@@ -124,7 +129,7 @@ impl Caller {
             self.instance.knows(standing.mark)?;
         }
         let directive: Directive = standing.directive.parse_unverified()?;
-        if let Some(offer) = directive.offer {
+        if let Some(offer) = directive.offer.filter(|_| upgrades) {
             self.upgrade = Upgrade::Offered(offer.release, directive.serial);
         }
         Ok(())
@@ -175,7 +180,7 @@ impl Work for Calls {
                 self.sample.0 = answer.status;
                 self.sample.1.clear();
                 self.sample.1.extend_from_slice(answer.body);
-                if let Err(error) = caller.learn(answer.body, self.whole) {
+                if let Err(error) = caller.learn(answer.body, (self.whole, self.upgrades)) {
                     return Heard::Failed(error.to_string());
                 }
             }

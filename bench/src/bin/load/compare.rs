@@ -64,7 +64,9 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     // Registrations of a turn stand beside the instances.
     let made = Stage::make(common, count.max(REGISTRATIONS))?;
     let (mut stage, instances) = made.with_instances(common)?;
-    let mut drive = Drive::new(Calls::new(instances, Signature::Hmac), count, stage.federation.instances)?;
+    let mut calls = Calls::new(instances, Signature::Hmac);
+    calls.whole = args.whole;
+    let mut drive = Drive::new(calls, count, stage.federation.instances)?;
     // Twice: at the first each learns where it stands, at the second the answer is as it will be.
     connect(&mut drive, count)?;
     connect(&mut drive, count)?;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, ensure};
 use governance::{LayerContent, Timestamp, Version};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
+use store::{Place, PostgresOptions};
 use tempfile::TempDir;
 use trust::{RootCa, SigningKey};
 
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
 pub(crate) enum StoreAt {
     /// In a file of the folder.
     Sqlite,
+    /// In a database of PostgreSQL, which must be empty.
+    Postgres(String),
 }
 
 impl std::str::FromStr for StoreAt {
@@ -56,7 +59,10 @@ impl std::str::FromStr for StoreAt {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "sqlite" => Ok(Self::Sqlite),
-            _ => Err(format!("{text} is no store that the load generator can fill: `sqlite` is")),
+            url if store::is_postgres_url(url) && !store::holds_password(url) => {
+                Ok(Self::Postgres(url.to_owned()))
+            }
+            _ => Err("write `sqlite`, or postgres://USER@HOST:PORT/DATABASE, without a password".to_owned()),
         }
     }
 }
@@ -112,8 +118,12 @@ impl Federation {
         ensure!(init.status.success(), "fedplane init: {}", String::from_utf8_lossy(&init.stderr));
         let [instances, public, metrics] = free_ports()?;
         let connections = settings.connections + CONNECTIONS_SPARE;
+        let url = match &settings.store {
+            StoreAt::Sqlite => "",
+            StoreAt::Postgres(url) => url,
+        };
         let text = format!(
-            "[listen]\ninstances = \"{instances}\"\npublic = \"{public}\"\nmetrics = \"{metrics}\"\n\
+            "[store]\nurl = \"{url}\"\n[listen]\ninstances = \"{instances}\"\npublic = \"{public}\"\nmetrics = \"{metrics}\"\n\
              names = [\"127.0.0.1\"]\n\
              [pace]\nsweep_every = \"{}\"\n\
              [limits]\nconnections = {connections}\nconnections_per_address = {connections}\n\
@@ -132,10 +142,11 @@ impl Federation {
         self.place.path().join("federation")
     }
 
-    /// The file of the rows.
-    pub(crate) fn database(&self) -> PathBuf {
-        match self.settings.store {
-            StoreAt::Sqlite => self.folder().join("data/fedplane.db"),
+    /// Where the rows are.
+    pub(crate) fn rows(&self) -> Place {
+        match &self.settings.store {
+            StoreAt::Sqlite => Place::File(self.folder().join("data/fedplane.db")),
+            StoreAt::Postgres(url) => Place::Server(url.clone(), PostgresOptions::default()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Instances that are in the store and never call: what the law makes of them, written by the store's own port before the server
 //! starts. No ledger entries stand behind them: what is measured is what a check-in costs beside so many.
 
-use std::path::Path;
+use std::ops::Range;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt as _;
@@ -12,7 +12,7 @@ use governance::{
     World,
 };
 use plane::ports::{Commit, Store};
-use store::{Options, SqliteStore};
+use store::{AnyStore, Place};
 
 use crate::clients::{PLATFORM, layers};
 use crate::federation::now;
@@ -21,13 +21,12 @@ use crate::federation::now;
 const AT_ONCE: usize = 1_024;
 
 /// Adds the instances of these numbers.
-pub(crate) fn fill(database: &Path, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let store = SqliteStore::open(database, Options::default())?;
-    runtime.block_on(write(&store, numbers))
+pub(crate) fn fill(rows: Place, numbers: Range<u64>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { write(&AnyStore::open(rows).await?, numbers).await })
 }
 
-async fn write(store: &impl Store, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
+async fn write(store: &impl Store, numbers: Range<u64>) -> anyhow::Result<()> {
     let (world, world_revision) = store.world_load().await?;
     ensure!(world_revision > 0, "the federation must be founded before its fleet is filled");
     let at = now();

@@ -77,6 +77,8 @@ impl Link {
     ) -> anyhow::Result<()> {
         self.close();
         let mut socket = TcpStream::connect(to).context("cannot connect")?;
+        // What is written in two pieces does not wait for the first to be acknowledged.
+        socket.set_nodelay(true)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let tls = ClientConnection::new(config, name.clone())?;
         self.open = Some(Open { socket, tls, channel: [0; CHANNEL_KEY_BYTES], stuck: true });

@@ -63,8 +63,8 @@ pub(crate) struct Common {
     /// Further instances in the store, which never call.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     pub(crate) fleet: u64,
-    /// Where the plane keeps its rows.
-    #[arg(long, value_name = "sqlite", default_value = "sqlite")]
+    /// Where the plane keeps its rows: in a file of its own, or in an empty database of PostgreSQL.
+    #[arg(long, value_name = "sqlite|URL", default_value = "sqlite")]
     pub(crate) store: StoreAt,
     /// Pause between two sweeps; by default none follows the first while it is measured.
     #[arg(long, value_name = "SPAN", default_value = "24h")]
@@ -181,6 +181,9 @@ pub(crate) struct CompareArgs {
     /// How often each is measured in turn; the ratio is the median.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub(crate) rounds: u64,
+    /// Asks for the whole standing at each check-in; else an instance says what it knows, and the answer is short.
+    #[arg(long)]
+    pub(crate) whole: bool,
     /// What to compare.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Subject::ALL)]
     pub(crate) only: Vec<Subject>,

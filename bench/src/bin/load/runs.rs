@@ -82,7 +82,7 @@ impl Stage {
         }
         let Self { federation, plane, fleet: before } = self;
         plane.stop()?;
-        fleet::fill(&federation.database(), before..fleet)?;
+        fleet::fill(federation.rows(), before..fleet)?;
         let plane = federation.serve()?;
         Ok(Self { federation, plane, fleet })
     }
@@ -211,6 +211,7 @@ fn mix(args: &MixArgs) -> anyhow::Result<()> {
     let mut run = format!("check-ins and reports, {} to {}", args.quiet, args.report);
     if args.upgrade {
         stage.federation.publish(UPGRADE, "security")?;
+        drive.work.upgrades = true;
         run += ", all upgrading";
     }
     let figures = stage.measure(&run, &mut drive, plan(common, false), common.count())?;
