@@ -42,7 +42,7 @@ pub(crate) async fn shake(
     tls: Arc<ServerConfig>,
     stream: TcpStream,
     peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<Box<TlsStream<TcpStream>>> {
     let limits = &shared.limits;
     let late = |what: &str| {
         (shared.count)(Why::HandshakeLate);
@@ -70,7 +70,8 @@ pub(crate) async fn shake(
         Ok(finished) => finished,
         Err(_) => handshake.await,
     };
-    finished.map_err(|_| late("finished")).ok()?.map_err(refused).ok()
+    // In a box: it is handed on from one to the next for as long as the connection lasts, and is a kilobyte large.
+    finished.map_err(|_| late("finished")).ok()?.map_err(refused).ok().map(Box::new)
 }
 
 /// Whether the peer closed the connection meanwhile: nothing is worked out for nobody.

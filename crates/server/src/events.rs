@@ -31,11 +31,11 @@ pub(crate) async fn events(State(app): State<App>, call: Call) -> Result<Respons
     let place = place.map_err(|_| Failure::busy("as many instances listen for news as may"))?;
     let news = app.plane.news().subscribe(id);
     // What was decided between the gate and here ended no stream.
-    let instance = app.plane.instance(id).await?;
-    let speaks = |instance: &governance::Instance| {
-        instance.state != governance::State::Revoked && instance.key.as_bytes() == call.key().as_bytes()
-    };
-    if !instance.as_ref().is_some_and(speaks) {
+    let identity = app.plane.identity(id).await?;
+    let speaks = identity.is_some_and(|identity| {
+        identity.state != governance::State::Revoked && identity.key.as_bytes() == call.key().as_bytes()
+    });
+    if !speaks {
         let detail = format!("instance {id} has another key by now, or none that counts");
         let hint = "use the newest certificate";
         return Err(Failure::unauthorised("certificate-superseded", "HS-1", detail, hint));

@@ -150,9 +150,13 @@ fn no_server_gives_a_ticket_and_no_handshake_needs_what_another_server_knows() {
     let key = SigningKey::generate().unwrap();
     let mut client = client_config(&f.root, vec![self_signed(&key).unwrap()], &key).unwrap();
     client.resumption = rustls::client::Resumption::in_memory_sessions(8);
-    for config in [server_config, public_server_config] {
+    for is_public in [false, true] {
         for _ in 0..2 {
-            let server = config(f.server_chain.clone(), (&f.server_key).into()).unwrap();
+            let chain = f.server_chain.clone();
+            let server = match is_public {
+                false => server_config(chain, &f.server_key).unwrap(),
+                true => public_server_config(chain, &f.server_key).unwrap(),
+            };
             assert!(!server.ticketer.enabled() && server.max_early_data_size == 0);
             let (mut client, mut server) = shake(client.clone(), server, "localhost").unwrap();
             assert_eq!(server.handshake_kind(), Some(rustls::HandshakeKind::Full));

@@ -458,9 +458,14 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
+    pub(crate) async fn read(mut response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        let body = match headers.get("content-type").is_some_and(|media| media == wire::events::MEDIA) {
+            // It has no end: what it begins with is enough.
+            true => response.chunk().await.unwrap().unwrap_or_default(),
+            false => response.bytes().await.unwrap(),
+        };
+        Self { status, headers, body: body.to_vec() }
     }
 
     pub(crate) fn text(&self) -> String {
