@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, Stream};
+use governance::{InstanceKey, State};
 use plane::news::{News, Subscription};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -24,17 +25,19 @@ use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::settings::duration;
 
-pub(crate) async fn events(State(app): State<App>, call: Call) -> Result<Response, Failure> {
+pub(crate) async fn events(
+    extract::State(app): extract::State<App>,
+    call: Call,
+) -> Result<Response, Failure> {
     call.nothing()?;
     let id = call.instance()?;
     let place = Arc::clone(&app.streams).try_acquire_owned();
     let place = place.map_err(|_| Failure::busy("as many instances listen for news as may"))?;
     let news = app.plane.news().subscribe(id);
     // What was decided between the gate and here ended no stream.
-    let identity = app.plane.identity(id).await?;
-    let speaks = identity.is_some_and(|identity| {
-        identity.state != governance::State::Revoked && identity.key.as_bytes() == call.key().as_bytes()
-    });
+    let key = InstanceKey::from_bytes(*call.key().as_bytes());
+    let identity = app.plane.identity(id, key).await?;
+    let speaks = identity.is_some_and(|identity| identity.state != State::Revoked && identity.key == key);
     if !speaks {
         let detail = format!("instance {id} has another key by now, or none that counts");
         let hint = "use the newest certificate";
