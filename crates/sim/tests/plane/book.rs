@@ -38,7 +38,8 @@ struct Pages {
     /// The nonces that decisions spent.
     spent: BTreeSet<String>,
     size: u64,
-    kinds: BTreeMap<String, u64>,
+    /// How many decisions rest on each rule.
+    rules: BTreeMap<String, u64>,
 }
 
 impl Book {
@@ -55,7 +56,7 @@ impl Book {
             enrolments: BTreeSet::new(),
             spent: BTreeSet::new(),
             size: 0,
-            kinds: BTreeMap::new(),
+            rules: BTreeMap::new(),
         };
         Self { pages: Mutex::new(pages) }
     }
@@ -64,9 +65,9 @@ impl Book {
         self.pages.lock().unwrap()
     }
 
-    /// How many decisions of each kind were taken.
-    pub(crate) fn kinds(&self) -> BTreeMap<String, u64> {
-        self.pages().kinds.clone()
+    /// How many decisions rest on each rule.
+    pub(crate) fn rules(&self) -> BTreeMap<String, u64> {
+        self.pages().rules.clone()
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -213,7 +214,7 @@ impl Pages {
             format!("entry {}: {} {:.300}", self.verifier.size(), entry.rule, shown)
         });
         tables.fate.mark(entry.rule.bytes().fold(7, |print, byte| print * 31 + u64::from(byte)));
-        *self.kinds.entry(kind(&entry.event)).or_default() += 1;
+        *self.rules.entry(entry.rule.clone()).or_default() += 1;
         if sealed.opened != sealed.committed {
             return Err(format!("{} commitments of an entry are not kept", sealed.committed - sealed.opened));
         }
@@ -312,16 +313,6 @@ fn check_findings(instance: &Instance) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The name that an event has in the log.
-fn kind(event: &Event) -> String {
-    let value = match event {
-        Event::World(event) => serde_json::to_value(event),
-        Event::Instance(_, event) => serde_json::to_value(event),
-    };
-    let value = value.unwrap();
-    value.get("type").and_then(|kind| kind.as_str()).unwrap_or("?").to_owned()
 }
 
 /// The fields in which two rows differ.

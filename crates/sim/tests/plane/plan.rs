@@ -42,7 +42,7 @@ impl Plan {
         let servers = dice.pick(&[1, 1, 2, 3]);
         let mut at = start() + Span::from_millis(dice.between(5, 20) * MINUTE);
         let mut bursts = Vec::new();
-        for _ in 0..dice.between(8, 16) {
+        for _ in 0..dice.between(6, 12) {
             bursts.push(at);
             let gap = match dice.below(4) {
                 0 => dice.between(SECOND, MINUTE),
@@ -60,7 +60,7 @@ impl Plan {
             crash: rate(&mut dice, 15),
             stall: rate(&mut dice, 80),
             lost: rate(&mut dice, 400),
-            twice: rate(&mut dice, 2_500),
+            twice: rate(&mut dice, 5_000),
             clock: rate(&mut dice, 1_000),
             disk: rate(&mut dice, 400),
         };

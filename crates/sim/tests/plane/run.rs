@@ -26,6 +26,10 @@ const SWEEPS_MAX: usize = 4;
 /// Rounds after which every server shows the whole log.
 const SHOWN_WITHIN: usize = 4;
 
+/// How long a server that is away is waited for: so many looks, with so many milliseconds between.
+const LOOKS_MAX: usize = 48;
+const LOOK_EVERY: i64 = 600_000;
+
 /// How closely a run is looked at; it changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
@@ -41,7 +45,7 @@ pub(crate) struct Outcome {
     pub(crate) print: u64,
     pub(crate) size: u64,
     pub(crate) steps: u64,
-    pub(crate) kinds: BTreeMap<String, u64>,
+    pub(crate) rules: BTreeMap<String, u64>,
 }
 
 /// Plays a seed.
@@ -91,7 +95,7 @@ pub(crate) fn run(seed: u64, mutant: Mutant, watch: Watch) -> Outcome {
         print: fate.print(),
         size: tables.book.size(),
         steps: fate.steps(),
-        kinds: tables.book.kinds(),
+        rules: tables.book.rules(),
     }
 }
 
@@ -109,10 +113,20 @@ fn settle(stage: &mut Stage, servers: &Arc<Servers>) {
     stage.run(|| done.load(Ordering::Relaxed), |server| servers.died(server));
 }
 
+/// The planes of all servers, the last of which may still be about to start.
+async fn all_there(servers: &Arc<Servers>) -> Result<Vec<Arc<SimPlane>>, String> {
+    for _ in 0..LOOKS_MAX {
+        let there: Vec<_> = (0..servers.count()).filter_map(|server| servers.plane(server)).collect();
+        if there.len() == servers.count() {
+            return Ok(there);
+        }
+        servers.fate.sleep(LOOK_EVERY).await;
+    }
+    Err("a server does not come back".to_owned())
+}
+
 async fn last_look(servers: &Arc<Servers>) -> Result<(), String> {
-    let planes: Vec<Arc<SimPlane>> = (0..servers.count())
-        .map(|server| servers.plane(server).ok_or_else(|| format!("server {server} is not there again")))
-        .collect::<Result<_, _>>()?;
+    let planes = all_there(servers).await?;
     let book = &servers.tables.book;
     let first = planes.first().ok_or("no server")?;
     let mut sweeps = 0;
