@@ -271,29 +271,8 @@ impl Device {
         let (mut secret, mut enrolment) = self.enrol().await;
         let mut tries = 0;
         while self.id.is_none() {
-            let request = Register {
-                secret: secret.clone(),
-                csr: trust::ca::make_csr(&self.key).unwrap(),
-                metadata: Metadata {
-                    platform: self.running,
-                    runtime: Version::new(0, 1, 0),
-                    layers: layers(),
-                    domains: vec![],
-                    tier: Tier::Free,
-                    endpoint: "https://127.0.0.1:9999".parse().unwrap(),
-                },
-            };
-            let (server, peer) = (self.server(), *self.key.public_key());
-            self.servers.fate.note(|| format!("instance {} asks server {server}: register", self.number));
-            let answer = self.servers.call(
-                server,
-                Again::Freely,
-                Arc::new(move |plane: Arc<SimPlane>| -> Answering<wire::Registered> {
-                    let request = request.clone();
-                    Box::pin(async move { plane.register(&peer, &request).await })
-                }),
-            );
-            match answer.await {
+            let answer = self.register(&secret, &self.key.clone()).await;
+            match answer {
                 Some(Ok(registered)) => self.registered(&registered, enrolment),
                 Some(Err(error)) if may_pass(&error) => {}
                 Some(Err(error)) if code(&error) == "enrolment-expired" => {
@@ -312,6 +291,56 @@ impl Device {
             self.wait_again(tries).await;
         }
         self.ready().await;
+    }
+
+    async fn register(
+        &mut self,
+        secret: &str,
+        key: &SigningKey,
+    ) -> Option<Result<wire::Registered, PlaneError>> {
+        let request = Register {
+            secret: secret.to_owned(),
+            csr: trust::ca::make_csr(key).unwrap(),
+            metadata: Metadata {
+                platform: self.running,
+                runtime: Version::new(0, 1, 0),
+                layers: layers(),
+                domains: vec![],
+                tier: Tier::Free,
+                endpoint: "https://127.0.0.1:9999".parse().unwrap(),
+            },
+        };
+        let (server, peer) = (self.server(), *key.public_key());
+        self.servers.fate.note(|| format!("instance {} asks server {server}: register", self.number));
+        let call = Arc::new(move |plane: Arc<SimPlane>| -> Answering<wire::Registered> {
+            let request = request.clone();
+            Box::pin(async move { plane.register(&peer, &request).await })
+        });
+        self.servers.call(server, Again::Freely, call).await
+    }
+
+    /// Enrols afresh under its id: a new key, a new chain.
+    async fn enrol_afresh(&mut self, secret: &str) {
+        self.keys_made += 1;
+        let next = key(20, self.number * 1_000 + self.keys_made);
+        let mut tries = 0;
+        let registered = loop {
+            match self.register(secret, &next).await {
+                Some(Ok(registered)) => break registered,
+                Some(Err(error)) if !may_pass(&error) => {
+                    return self.servers.fate.note(|| format!("enrolling afresh is refused: {error}"));
+                }
+                _ => {}
+            }
+            tries += 1;
+            self.wait_again(tries).await;
+        };
+        if Some(registered.instance) != self.id {
+            self.servers.fate.breach("an instance that enrolled afresh has another id");
+        }
+        self.key = next;
+        (self.sequence, self.head, self.pending, self.mark) = (0, None, None, None);
+        self.registered(&registered, Digest::of(secret.as_bytes()));
     }
 
     fn registered(&mut self, registered: &wire::Registered, enrolment: Digest) {
@@ -576,6 +605,9 @@ impl Device {
     async fn act(&mut self, _burst: usize) {
         if self.state == State::Revoked {
             return self.check_in().await;
+        }
+        if let Some(secret) = self.servers.letter(self.id.unwrap()) {
+            return self.enrol_afresh(&secret).await;
         }
         self.off = match self.dice.below(12) {
             0 => self.dice.between(-600_000, 600_000),

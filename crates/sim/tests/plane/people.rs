@@ -100,7 +100,7 @@ impl People {
     }
 
     async fn act(&mut self) {
-        match self.dice.below(14) {
+        match self.dice.below(15) {
             0 => self.suspend().await,
             1 => self.reactivate().await,
             2 => self.freeze().await,
@@ -115,6 +115,7 @@ impl People {
             10 => self.new_keys().await,
             12 => self.order().await,
             11 => self.revoke_person().await,
+            13 => self.re_enrol().await,
             _ => self.subscription().await,
         }
     }
@@ -157,6 +158,28 @@ impl People {
                 .book
                 .stood(id, mark, |row| row.state == view.state && row.since == view.since);
             self.check("a reactivation", stood);
+        }
+    }
+
+    /// One operator asks that an instance may enrol afresh, another approves, and the instance is told.
+    async fn re_enrol(&mut self) {
+        let Some((id, _)) = self.anybody() else { return };
+        let asked = self
+            .ask("re-enrol", move |plane| {
+                Box::pin(async move { plane.re_enrol(&operator("admin"), id).await })
+            })
+            .await;
+        let Some(Ok(created)) = asked else { return };
+        let digest = created.digest;
+        let approved = self
+            .ask("approve", move |plane| {
+                Box::pin(async move { plane.enrolment_approve(&operator("second"), digest).await })
+            })
+            .await;
+        if let Some(Ok(())) = approved {
+            let said = |event: &WorldEvent| matches!(event, WorldEvent::EnrolmentApproved { digest: of } if *of == digest);
+            self.check("an approval", self.servers.tables.book.was_said(said));
+            self.servers.post(id, created.secret);
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use governance::{Span, Timestamp};
+use governance::{InstanceId, Span, Timestamp};
 use plane::ports::Pausing;
 use plane::publication::{CHECKPOINT, Files, Publisher};
 use plane::{Clock, Entropy, Plane, PlaneError, Settings};
@@ -89,6 +89,8 @@ pub(crate) struct Servers {
     /// Where the TUF repository lies.
     pub(crate) folder: PathBuf,
     machines: Mutex<Vec<Machine>>,
+    /// Secrets by which instances may enrol afresh, on their way to them.
+    letters: Mutex<BTreeMap<InstanceId, String>>,
     seed: u64,
 }
 
@@ -119,11 +121,21 @@ impl Servers {
         let files = |_| SimFiles { tables: Arc::clone(tables), files: Arc::default() };
         let files = (0..plan.servers).map(files).collect();
         let (fate, tables, plan) = (Arc::clone(&fate), Arc::clone(tables), Arc::clone(plan));
-        Arc::new(Self { fate, tables, files, plan, folder, machines, seed })
+        let letters = Mutex::default();
+        Arc::new(Self { fate, tables, files, plan, folder, machines, letters, seed })
     }
 
     pub(crate) fn count(&self) -> usize {
         self.machines.lock().unwrap().len()
+    }
+
+    /// Hands a secret over to an instance.
+    pub(crate) fn post(&self, id: InstanceId, secret: String) {
+        self.letters.lock().unwrap().insert(id, secret);
+    }
+
+    pub(crate) fn letter(&self, id: InstanceId) -> Option<String> {
+        self.letters.lock().unwrap().remove(&id)
     }
 
     /// The plane of a server, while it lives and serves.
