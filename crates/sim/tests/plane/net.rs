@@ -139,7 +139,8 @@ pub(crate) async fn gate(
     let key = governance::InstanceKey::from_bytes(*call.key.as_bytes());
     let instance = plane.identity(id, key).await?.ok_or_else(|| turned_away("instance-unknown"))?;
     let is = |known: governance::InstanceKey| known == key;
-    if !is(instance.key) && !(renews && instance.previous_key.is_some_and(is)) {
+    let repeats = renews && instance.previous_key.is_some_and(is);
+    if !is(instance.key) && !repeats {
         return Err(turned_away("certificate-superseded"));
     }
     if instance.state == State::Revoked {
