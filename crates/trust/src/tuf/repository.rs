@@ -6,7 +6,7 @@
 //! Every change is a chain of whole files with `timestamp.json` last, so that a reader, or a crash at any moment, sees
 //! the state before or the state after. File work blocks: call it off the async threads.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,7 +79,13 @@ pub struct Published {
     pub timestamp_expires: Instant,
 }
 
-/// The TUF repository in a federation's folder `tuf/`. One process writes it.
+/// The right to write, until it falls; the system lets go of it whatever happens to the process.
+struct Writing<'a> {
+    _among: File,
+    _within: MutexGuard<'a, ()>,
+}
+
+/// The TUF repository in a federation's folder `tuf/`. Several servers may share it: one writes at a time.
 pub struct Repository {
     metadata: PathBuf,
     targets: PathBuf,
@@ -89,6 +95,8 @@ pub struct Repository {
     timestamp_key: Box<dyn Sign + Send + Sync>,
     lifetimes: Lifetimes,
     writing: Mutex<()>,
+    /// The file that whoever writes locks.
+    lock: PathBuf,
     /// Taken behind `writing` where both are.
     receiving: Mutex<()>,
 }
@@ -125,6 +133,7 @@ impl Repository {
             timestamp_key,
             lifetimes,
             writing: Mutex::default(),
+            lock: folder.join(".lock"),
             receiving: Mutex::default(),
         })
     }
@@ -180,7 +189,7 @@ impl Repository {
     /// [`PublishError::Tuf`] under the sections that clients will check it by, [`PublishError::Plan`] without
     /// consistent snapshots, [`PublishError::Io`].
     pub fn root_publish(&self, bytes: &[u8]) -> Result<u64, PublishError> {
-        let _writing = self.write_lock();
+        let _writing = self.write_lock()?;
         let Some(version) = self.root_judge(bytes)? else { return Ok(self.root()?.version) };
         files::write(&self.versioned(Role::Root, version), bytes)?;
         Ok(version)
@@ -192,7 +201,7 @@ impl Repository {
     /// # Errors
     /// As [`root_publish`](Self::root_publish); [`PublishError::Plan`] where it would lock clients out.
     pub fn root_check(&self, bytes: &[u8], now: Instant) -> Result<(), PublishError> {
-        let _writing = self.write_lock();
+        let _writing = self.write_lock()?;
         if self.root_judge(bytes)?.is_none() {
             return Ok(());
         }
@@ -297,7 +306,7 @@ impl Repository {
     /// [`PublishError::Tuf`] (threshold, version, expiry), [`PublishError::Name`], [`PublishError::Target`],
     /// [`PublishError::NoRoot`], [`PublishError::Plan`] for delegations, [`PublishError::Io`].
     pub fn publish(&self, targets: &[u8], now: Instant) -> Result<Published, PublishError> {
-        let _writing = self.write_lock();
+        let _writing = self.write_lock()?;
         let root = self.root()?;
         fresh(&root, now, "5.3.10")?;
         let next: Document<Targets> = parse(targets, "5.6.3", tuf::TARGETS_BYTES_MAX)?;
@@ -339,7 +348,7 @@ impl Repository {
     /// # Errors
     /// [`PublishError::Tuf`] when the root does not name the online keys, [`PublishError::Io`].
     pub fn resign_if_due(&self, now: Instant) -> Result<Option<Published>, PublishError> {
-        let _writing = self.write_lock();
+        let _writing = self.write_lock()?;
         let Some(current) = self.current()? else { return Ok(None) };
         let root = self.root()?;
         let held = &current.timestamp.signed;
@@ -465,8 +474,13 @@ impl Repository {
         self.metadata.join(format!("{version}.{}", role.file_name()))
     }
 
-    fn write_lock(&self) -> MutexGuard<'_, ()> {
-        lock(&self.writing)
+    /// Keeps others from writing, in this process and in those that share the folder.
+    fn write_lock(&self) -> Result<Writing<'_>, PublishError> {
+        let within = lock(&self.writing);
+        let among = File::options().create(true).truncate(false).write(true).open(&self.lock);
+        let among = among.map_err(failed(&self.lock))?;
+        among.lock().map_err(failed(&self.lock))?;
+        Ok(Writing { _among: among, _within: within })
     }
 }
 
