@@ -85,6 +85,12 @@ async fn a_commit_that_cannot_go_on_ends_in_its_time_and_leaves_nothing() {
     let stuck = Commit { nonce: Some(nonce(1)), ..entry(1, None) };
     let refused = store.commit(stuck.clone()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // The server gives it up as well: what waits there still would be done as soon as it can.
+    let superuser = superuser().await;
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    while superuser.query_one(waiting, &[&database.name()]).await.unwrap().get::<_, i64>(0) > 0 {
+        tokio::task::yield_now().await;
+    }
     other.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(until_done(async || store.commit(stuck.clone()).await).await.ledger_size, 1);
 }
