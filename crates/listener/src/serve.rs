@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,7 +264,7 @@ where
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.header_read)
                 .max_header_size(limits.header_bytes_max);
-            drive(builder.serve_connection(io, service), &activity, &shared).await
+            drive(pin!(builder.serve_connection(io, service)), &activity, &shared).await
         }
         Protocol::Http2 => {
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -274,7 +274,7 @@ where
                 .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
                 .keep_alive_interval(limits.idle)
                 .keep_alive_timeout(limits.write);
-            drive(builder.serve_connection(io, service), &activity, &shared).await
+            drive(pin!(builder.serve_connection(io, service)), &activity, &shared).await
         }
     };
     if let Err(error) = result {
@@ -284,11 +284,10 @@ where
 }
 
 /// Runs a connection to its end, and begins that end when nothing moves on it or the listener shuts down.
-async fn drive<C>(connection: C, activity: &Activity, shared: &Shared) -> Result<(), C::Error>
+async fn drive<C>(mut connection: Pin<&mut C>, activity: &Activity, shared: &Shared) -> Result<(), C::Error>
 where
     C: GracefulConnection,
 {
-    let mut connection = pin!(connection);
     let mut seen = None;
     let mut patience = shared.limits.first_request;
     loop {
