@@ -126,10 +126,9 @@ impl Head {
     /// # Errors
     /// [`ProxyError::TooShort`].
     pub fn finish(&self, rest: &[u8]) -> Result<Told, ProxyError> {
-        let short = || ProxyError::TooShort(rest.len());
-        if rest.len() < self.rest() {
-            return Err(short());
-        }
+        let short = || ProxyError::TooShort(rest.len().min(self.rest()));
+        // What comes behind the header is the client's own.
+        let rest = rest.get(..self.rest()).ok_or_else(short)?;
         match self.family {
             Family::Nobody => Ok(Told::Balancer),
             Family::V4 => {
@@ -247,6 +246,13 @@ mod tests {
             let error = take(&mut bytes.as_slice()).await.unwrap_err().to_string();
             assert!(error.contains(word), "{error} lacks {word}");
         }
+    }
+
+    #[test]
+    fn a_header_that_is_too_short_takes_nothing_of_what_comes_behind_it() {
+        let bytes = header(0x21, 0x11, &V4[..4]);
+        let head = Head::read(bytes.first_chunk().unwrap()).unwrap();
+        assert_eq!(head.finish(&V4), Err(ProxyError::TooShort(4)));
     }
 
     #[test]
