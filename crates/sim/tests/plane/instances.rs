@@ -1,12 +1,13 @@
 //! The instances of a run: honest ones, with real keys, that ask until they are answered, and hold each answer against the
 //! record.
 
+mod joining;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use governance::{
-    Digest, DomainCode, Instance, InstanceId, InstanceKey, Kind, Span, State, StatementHead, Tier, Timestamp,
-    Version, WorldEvent,
+    Digest, DomainCode, Instance, InstanceId, InstanceKey, Span, State, StatementHead, Timestamp, Version,
 };
 use plane::PlaneError;
 use plane::instances::SignedCall;
@@ -18,13 +19,13 @@ use proof::{Jws, Sign as _, SignedRequest, Typ};
 use serde::Serialize;
 use trust::SigningKey;
 use wire::{
-    CheckIn, CheckedIn, EnrolmentRequest, Mark, Metadata, ModuleCall, Register, Renew, Report, Retry,
-    Rollback, Standing, UpgradeBegin, UpgradeFinish, UpgradeOutcome,
+    CheckIn, CheckedIn, Mark, ModuleCall, Renew, Report, Retry, Rollback, Standing, UpgradeBegin,
+    UpgradeFinish, UpgradeOutcome,
 };
 
 use crate::book::{Book, shows};
 use crate::fate::Dice;
-use crate::federation::{CEREMONY, key, layers, operator};
+use crate::federation::{CEREMONY, key, layers};
 use crate::net::{Again, Answering, code, gate, may_pass, named};
 use crate::plan::Plan;
 use crate::servers::{Servers, SimPlane};
@@ -232,132 +233,6 @@ impl Device {
         self.mark = Some(standing.mark);
         self.state = standing.state;
         self.offer = directive.offer;
-    }
-
-    async fn enrol(&mut self) -> (String, Digest) {
-        let mut tries = 0;
-        loop {
-            let server = self.server();
-            let request = EnrolmentRequest {
-                kind: Kind::SaasShared,
-                tier: Tier::Free,
-                provider: None,
-                labels: vec!["sim".parse().unwrap()],
-            };
-            let answer = self.servers.call(
-                server,
-                Again::No,
-                Arc::new(move |plane: Arc<SimPlane>| -> Answering<wire::EnrolmentCreated> {
-                    let request = request.clone();
-                    Box::pin(async move { plane.enrolment_create(&operator("admin"), request).await })
-                }),
-            );
-            if let Some(Ok(created)) = answer.await {
-                let on_record = self.book().was_said(|event| {
-                    matches!(event, WorldEvent::EnrolmentCreated { digest, .. } if *digest == created.digest)
-                });
-                if !on_record {
-                    self.servers.fate.breach("an enrolment is answered, and not on record");
-                }
-                return (created.secret, created.digest);
-            }
-            tries += 1;
-            self.wait_again(tries).await;
-        }
-    }
-
-    /// Registers, and says that it is ready.
-    async fn join(&mut self) {
-        let (mut secret, mut enrolment) = self.enrol().await;
-        let mut tries = 0;
-        while self.id.is_none() {
-            let answer = self.register(&secret, &self.key.clone()).await;
-            match answer {
-                Some(Ok(registered)) => self.registered(&registered, enrolment),
-                Some(Err(error)) if may_pass(&error) => {}
-                Some(Err(error)) if code(&error) == "enrolment-expired" => {
-                    (secret, enrolment) = self.enrol().await;
-                }
-                Some(Err(error)) => {
-                    let (code, number) = (code(&error), self.number);
-                    return self
-                        .servers
-                        .fate
-                        .breach(format!("instance {number} cannot register: {code}: {error}"));
-                }
-                None => {}
-            }
-            tries += 1;
-            self.wait_again(tries).await;
-        }
-        self.ready().await;
-    }
-
-    async fn register(
-        &mut self,
-        secret: &str,
-        key: &SigningKey,
-    ) -> Option<Result<wire::Registered, PlaneError>> {
-        let request = Register {
-            secret: secret.to_owned(),
-            csr: trust::ca::make_csr(key).unwrap(),
-            metadata: Metadata {
-                platform: self.running,
-                runtime: Version::new(0, 1, 0),
-                layers: layers(),
-                domains: vec![],
-                tier: Tier::Free,
-                endpoint: "https://127.0.0.1:9999".parse().unwrap(),
-            },
-        };
-        let (server, peer) = (self.server(), *key.public_key());
-        self.servers.fate.note(|| format!("instance {} asks server {server}: register", self.number));
-        let call = Arc::new(move |plane: Arc<SimPlane>| -> Answering<wire::Registered> {
-            let request = request.clone();
-            Box::pin(async move { plane.register(&peer, &request).await })
-        });
-        self.servers.call(server, Again::Freely, call).await
-    }
-
-    /// Enrols afresh under its id: a new key, a new chain.
-    async fn enrol_afresh(&mut self, secret: &str) {
-        self.keys_made += 1;
-        let next = key(20, self.number * 1_000 + self.keys_made);
-        let mut tries = 0;
-        let registered = loop {
-            match self.register(secret, &next).await {
-                Some(Ok(registered)) => break registered,
-                Some(Err(error)) if !may_pass(&error) => {
-                    return self.servers.fate.note(|| format!("enrolling afresh is refused: {error}"));
-                }
-                _ => {}
-            }
-            tries += 1;
-            self.wait_again(tries).await;
-        };
-        if Some(registered.instance) != self.id {
-            self.servers.fate.breach("an instance that enrolled afresh has another id");
-        }
-        self.key = next;
-        (self.sequence, self.head, self.pending, self.mark) = (0, None, None, None);
-        self.registered(&registered, Digest::of(secret.as_bytes()));
-    }
-
-    fn registered(&mut self, registered: &wire::Registered, enrolment: Digest) {
-        let id = registered.instance;
-        let mine = InstanceKey::from_bytes(*self.key.public_key().as_bytes());
-        if !self.book().stood(id, 0, |row| row.key == mine) {
-            let digest = enrolment;
-            self.servers.fate.breach(format!("a registration under {digest} is answered, and not on record"));
-        }
-        self.id = Some(id);
-        self.certified(registered.renew_at);
-    }
-
-    /// Certificates are to be renewed at half of their life.
-    fn certified(&mut self, renew_at: Timestamp) {
-        let life = CEREMONY.law.identity_certificate_lifetime;
-        self.not_after = renew_at + Span::from_millis(life.as_millis() / 2);
     }
 
     async fn ready(&mut self) {
