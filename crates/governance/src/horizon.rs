@@ -107,6 +107,7 @@ pub fn is_alike(one: &World, other: &World) -> bool {
         revoked_people: _,
         red_switch,
         escalations: _,
+        decided: _,
     } = one;
     *constitution == other.constitution
         && *constitution_digest == other.constitution_digest

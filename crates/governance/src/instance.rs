@@ -278,6 +278,9 @@ pub struct Instance {
     pub tokens_made: u32,
     /// Rises with each change of what is asked of it (RL-3).
     pub serial: u64,
+    /// When the last decision about it was taken: none is taken at an earlier instant behind it, whoever's clock is slow (LG-1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Timestamp>,
 }
 
 impl Instance {
@@ -335,6 +338,7 @@ impl Instance {
             tokens: Vec::new(),
             tokens_made: 0,
             serial: 1,
+            decided: Some(at),
         }
     }
 
@@ -398,6 +402,12 @@ impl Instance {
 
     /// Folds one event into the instance; `at` is when it was decided.
     pub fn apply(&mut self, event: &InstanceEvent, at: Timestamp) {
+        let decided = self.decided.max(Some(at));
+        self.fold(event, at);
+        self.decided = decided;
+    }
+
+    fn fold(&mut self, event: &InstanceEvent, at: Timestamp) {
         match event {
             InstanceEvent::Registered(registration) => *self = Self::registered(self.id, registration, at),
             InstanceEvent::HandshakeRenewed { key, endpoint, .. } => {

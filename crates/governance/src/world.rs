@@ -128,6 +128,9 @@ pub struct World {
     /// What lies before the Founder about the federation as a whole.
     #[serde(default)]
     pub escalations: Vec<Escalation>,
+    /// When the last decision about the federation was taken: none is taken at an earlier instant behind it (LG-1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Timestamp>,
 }
 
 impl World {
@@ -314,6 +317,9 @@ impl World {
 
     /// Folds one event into the world; `at` is when it was decided.
     pub fn apply(&mut self, event: &WorldEvent, at: Timestamp) {
+        if !event.stands_apart() {
+            self.decided = self.decided.max(Some(at));
+        }
         match event {
             WorldEvent::Founded { .. }
             | WorldEvent::EnrolmentCreated { .. }

@@ -175,6 +175,7 @@ impl<S: Store> Plane<S> {
                 .await?
                 .ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
             // The instant is taken behind the record: nothing that stands there was decided later (LG-1).
+            self.heed(instance.decided);
             let (seen, now) = self.law_of_the_day().await?;
             let (events, refusal) = match judge(&instance, &seen.world, now) {
                 Ok(events) => (events, None),
@@ -273,7 +274,9 @@ impl<S: Store> Plane<S> {
     /// The world as it is now, with every constitution in force whose date has come (FO-5).
     pub(crate) async fn law_of_the_day(&self) -> Result<(Arc<Seen>, Timestamp), PlaneError> {
         for _ in 0..CONFLICTS_MAX {
-            let (seen, now) = (self.seen(), self.now());
+            let seen = self.seen();
+            self.heed(seen.world.decided);
+            let now = self.now();
             let due = seen.world.due(now);
             if due.is_empty() {
                 return Ok((seen, now));
@@ -383,6 +386,7 @@ impl<S: Store> Plane<S> {
             let found = self.store.instance_load(id).await?;
             let (mut instance, revision) =
                 found.ok_or_else(|| PlaneError::NotFound(format!("instance {id}")))?;
+            self.heed(instance.decided);
             let (seen, now) = self.law_of_the_day().await?;
             let judged = decide_world(&seen.world, accept, now)
                 .and_then(|accepted| Ok((accepted, judge(&instance, &seen.world, now)?)));

@@ -94,6 +94,7 @@ impl<S: Store> Plane<S> {
         let _gate = self.gate.read().await;
         for _ in 0..CONFLICTS_MAX {
             let (enrolment, known) = self.enrolment_load(digest).await?;
+            self.heed(known.as_ref().and_then(|(instance, _)| instance.decided));
             // The instant is taken behind the record: nothing that stands there was decided later (LG-1).
             let (seen, now) = self.law_of_the_day().await?;
             let enrolment = match found(enrolment, now, &key)? {

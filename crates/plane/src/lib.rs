@@ -238,6 +238,13 @@ impl<S: Store> Plane<S> {
         Timestamp::from_millis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
     }
 
+    /// Takes in an instant that stands on record, by whoever's clock: from here on none before it is given (LG-1).
+    pub(crate) fn heed(&self, decided: Option<Timestamp>) {
+        if let Some(decided) = decided {
+            self.latest.fetch_max(decided.as_millis(), Ordering::AcqRel);
+        }
+    }
+
     /// The world as this server last saw it.
     pub(crate) fn seen(&self) -> Arc<Seen> {
         self.world.load_full()

@@ -134,6 +134,12 @@ impl InstanceEvent {
 }
 
 impl WorldEvent {
+    /// Whether it changes nothing that other decisions rest on, and so may cross with them (LG-1).
+    #[must_use]
+    pub const fn stands_apart(&self) -> bool {
+        matches!(self, Self::EnrolmentCreated { .. } | Self::EnrolmentApproved { .. })
+    }
+
     /// The rule it rests on.
     #[must_use]
     pub fn rule(&self) -> &str {

@@ -409,7 +409,7 @@ impl Replay {
         }
         match &entry.event {
             Event::World(event) => {
-                if !stands_apart(event) {
+                if !event.stands_apart() {
                     self.world_at = at;
                 }
                 self.world.apply(event, at);
@@ -519,9 +519,4 @@ impl Replay {
             trust_domain: self.keys.map(|keys| keys.trust_domain),
         }
     }
-}
-
-/// Whether the event changes nothing that other decisions rest on, and so may cross with them.
-const fn stands_apart(event: &WorldEvent) -> bool {
-    matches!(event, WorldEvent::EnrolmentCreated { .. } | WorldEvent::EnrolmentApproved { .. })
 }

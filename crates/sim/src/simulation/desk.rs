@@ -204,6 +204,8 @@ impl Desk {
             *record = Record::Packed(Packed::space());
             self.changed = Changed::Everything;
         }
+        // As it is laid out again.
+        self.instance.decided = None;
         let Record::Packed(packed) = record else { return };
         let fits = if self.changed == Changed::Statement {
             packed.restate(sequence_of(&self.instance), scene.hour);

@@ -310,6 +310,7 @@ impl Packed {
             tokens_made,
             freeze_told,
             serial,
+            decided: _,
         } = instance;
         let usual = previous_key.is_none()
             && labels.is_empty()
@@ -402,6 +403,8 @@ impl Packed {
     /// Lays the record out in an instance that is there already; `laid` says what its layers hold.
     pub(super) fn unpack(&self, owner: Owner, book: &Book, into: &mut Instance, laid: &mut Laid) {
         self.unpack_without_attempts(owner, book, into, laid);
+        // One clock decides: no instant needs to be remembered for another.
+        into.decided = None;
         into.attempts.extend(self.attempts.iter().map(|attempt| unpack_finished(*attempt, book)));
     }
 

@@ -27,10 +27,6 @@ pub(crate) struct Plan {
 /// while its caller gave it up. The plane then finds a broken chain against an honest instance (CO-9). Not yet.
 pub(crate) const OVERTAKEN_REQUESTS: bool = false;
 
-/// Whether the clocks of several servers may differ: what one decides about an instance or the world may then bear an earlier
-/// instant than what another decided before it, which the verifier rightly calls a breach of LG-1. Not yet.
-pub(crate) const SEVERAL_CLOCKS: bool = false;
-
 impl Plan {
     /// Whether much happens now, or did a moment ago.
     pub(crate) fn is_busy(&self, now: Timestamp) -> bool {
@@ -72,8 +68,7 @@ impl Plan {
             weather,
             skew: match servers {
                 1 => 3 * HOUR,
-                _ if SEVERAL_CLOCKS => 20 * SECOND,
-                _ => 0,
+                _ => 20 * SECOND,
             },
         }
     }
