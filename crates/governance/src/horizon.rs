@@ -84,7 +84,7 @@ pub fn next_look_beside_silence(instance: &Instance, world: &World, now: Timesta
 }
 
 /// Whether two worlds ask the same of every instance for which nothing is due in either: then what was learnt by looking at one
-/// in the one world holds in the other. What only puts an end off (outages), what only those look at that wait for room (the
+/// in the one world holds in the other. What only those look at that wait for room (the
 /// brake), and what is no instance's business may differ.
 #[must_use]
 pub fn is_alike(one: &World, other: &World) -> bool {
@@ -103,7 +103,7 @@ pub fn is_alike(one: &World, other: &World) -> bool {
         releases,
         rollouts,
         freezes,
-        outages: _,
+        outages,
         revoked_people: _,
         red_switch,
         escalations: _,
@@ -118,6 +118,7 @@ pub fn is_alike(one: &World, other: &World) -> bool {
         && *releases == other.releases
         && *rollouts == other.rollouts
         && *freezes == other.freezes
+        && *outages == other.outages
         && *red_switch == other.red_switch
 }
 

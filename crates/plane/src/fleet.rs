@@ -8,13 +8,13 @@ mod tallies;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governance::reconcile::is_due;
 use governance::{
-    Census, Counts, Instance, InstanceId, InstanceKey, Kind, Rollout, RolloutId, State, Tier, Timestamp,
-    World, horizon,
+    Census, Counts, Instance, InstanceId, InstanceKey, Kind, Rollout, RolloutId, Span, State, Tier,
+    Timestamp, World, horizon,
 };
 
 use crate::Seen;
@@ -23,6 +23,8 @@ use tallies::{NO_TALLY, Tallies, Tally};
 
 /// Parts of the fleet, each a range of ids with a lock of its own.
 pub(crate) const SHARDS: usize = 64;
+/// For how long the rows answer behind the last look at what others decided.
+const CURRENT_FOR: Span = Span::from_millis(2_000);
 
 /// What holds of an instance until it is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) struct Fleet {
     followed: AtomicU64,
     /// Ledger entries about the world that were taken in, the last of them below this position.
     world_followed: AtomicU64,
+    /// When everything was last taken in, in milliseconds.
+    followed_at: AtomicI64,
 }
 
 impl Default for Fleet {
@@ -94,6 +98,7 @@ impl Default for Fleet {
             is_loaded: AtomicBool::new(false),
             followed: AtomicU64::new(0),
             world_followed: AtomicU64::new(0),
+            followed_at: AtomicI64::new(0),
         }
     }
 }
@@ -133,6 +138,17 @@ impl Fleet {
 
     pub(crate) fn follow(&self, position: u64) {
         self.followed.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// Notes that everything that was decided until then is taken in.
+    pub(crate) fn is_current(&self, at: Timestamp) {
+        self.followed_at.fetch_max(at.as_millis(), Ordering::AcqRel);
+    }
+
+    /// Whether the rows may answer: every instance has one, and what others decided was followed a moment ago.
+    pub(crate) fn may_answer(&self, now: Timestamp) -> bool {
+        let at = Timestamp::from_millis(self.followed_at.load(Ordering::Acquire));
+        self.is_loaded() && now.since(at) <= CURRENT_FOR
     }
 
     /// Whether the world as this server knows it has the entry at this position in it.
@@ -306,7 +322,7 @@ impl Fleet {
 fn look(instance: &Instance, seen: &Seen, now: Timestamp) -> Look {
     let world: &World = &seen.world;
     let quiet_until = if is_due(instance, world, now) {
-        now - governance::Span::from_millis(1)
+        now - Span::from_millis(1)
     } else {
         horizon::next_look(instance, world, now).unwrap_or(Timestamp::from_millis(i64::MAX))
     };

@@ -285,7 +285,7 @@ impl<S: Store> Plane<S> {
     /// What is known of an instance for which nothing is due, and the mark of where it stands.
     fn quiet(&self, id: InstanceId) -> Option<(Known, Mark)> {
         let (seen, now) = (self.world.load(), self.now());
-        let known = self.fleet.hear(id, seen.epoch, now)?;
+        let known = self.fleet.hear(id, seen.epoch, now).filter(|_| self.fleet.may_answer(now))?;
         // A law whose date has come changes everything.
         seen.world.due(now).is_empty().then(|| (known, mark(known.revision, &seen)))
     }
@@ -313,7 +313,8 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer.
     pub async fn identity(&self, id: InstanceId, key: InstanceKey) -> Result<Option<Identity>, PlaneError> {
-        let is_known = |known: &Known| known.key == key && !known.is_renewing;
+        let may_answer = self.fleet.may_answer(self.now());
+        let is_known = |known: &Known| may_answer && known.key == key && !known.is_renewing;
         if let Some(known) = self.fleet.known(id).filter(is_known) {
             let Known { key, state, since, .. } = known;
             return Ok(Some(Identity { key, previous_key: None, state, since }));

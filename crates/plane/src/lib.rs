@@ -42,6 +42,9 @@ pub use decision::By;
 pub use ports::{Clock, Entropy, Store, StoreError};
 pub use rejection::{PlaneError, Rejection};
 
+/// How far the clock of a server may be from that of the store.
+const CLOCKS_WITHIN: Span = Span::from_millis(10_000);
+
 /// What the operator sets that is no law.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -214,19 +217,26 @@ impl<S: Store> Plane<S> {
         Ok(())
     }
 
-    /// Whether this machine's clock agrees with the store's, as far as the law lets clocks differ: a server that does not would
+    /// What this machine's clock shows, whatever stands on record: to hold what others' clocks show against.
+    pub fn wall(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether this machine's clock agrees with the store's: a server that does not would
     /// hold instances to deadlines that others do not know, and take its own lateness for an outage. Says so in words where
     /// it does not.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn clock_wrong(&self) -> Result<Option<String>, PlaneError> {
+        let before = self.clock.now();
         let Some(there) = self.store.clock_load().await? else { return Ok(None) };
-        let (here, skew) = (self.clock.now(), self.seen().world.constitution.request_clock_skew);
-        let wrong = here.since(there) > skew || there.since(here) > skew;
+        let here = self.clock.now();
+        // It was read between the two.
+        let wrong = before.since(there) > CLOCKS_WITHIN || there.since(here) > CLOCKS_WITHIN;
         let told = || {
             format!(
-                "this machine's clock shows {here}, and that of the database {there}: set the clock right, at most {skew} may lie between"
+                "this machine's clock shows {here}, and that of the database {there}: set the clock right, at most {CLOCKS_WITHIN} may lie between"
             )
         };
         Ok(wrong.then(told))

@@ -107,12 +107,24 @@ const ENDED: u32 = 1 << 31;
 struct Letterbox {
     bits: AtomicU32,
     bell: Notify,
+    /// What its listener holds while he listens: given up when he is to listen no longer, whether he hears of it or not.
+    place: Mutex<Option<Box<dyn Place>>>,
 }
+
+/// What a listener holds while he listens.
+trait Place: std::fmt::Debug + Send + Sync {}
+impl<T: std::fmt::Debug + Send + Sync> Place for T {}
 
 impl Letterbox {
     fn put(&self, bits: u32) {
         self.bits.fetch_or(bits, Ordering::AcqRel);
         self.bell.notify_one();
+    }
+
+    /// Its listener is to listen no longer.
+    fn end(&self) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.put(ENDED);
     }
 }
 
@@ -161,10 +173,21 @@ impl Newsroom {
     /// listens.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, id: InstanceId) -> Subscription {
-        let letters = Arc::new(Letterbox::default());
+        self.subscribe_in((), id)
+    }
+
+    /// The same, of a listener who holds a place: it falls when he is to listen no longer, though he does not hear of it.
+    #[must_use]
+    pub fn subscribe_in(
+        self: &Arc<Self>,
+        place: impl std::fmt::Debug + Send + Sync + 'static,
+        id: InstanceId,
+    ) -> Subscription {
+        let place = Mutex::new(Some(Box::new(place) as Box<dyn Place>));
+        let letters = Arc::new(Letterbox { place, ..Letterbox::default() });
         letters.put(News::soon(Why::Opened).bit());
         if let Some(before) = self.boxes().insert(id, Arc::clone(&letters)) {
-            before.put(ENDED);
+            before.end();
         }
         Subscription { room: Arc::clone(self), id, letters }
     }
@@ -184,7 +207,7 @@ impl Newsroom {
     /// An instance is to listen no longer: who it is has changed.
     pub(crate) fn end(&self, id: InstanceId) {
         let letters = self.boxes().remove(&id);
-        letters.into_iter().for_each(|letters| letters.put(ENDED));
+        letters.into_iter().for_each(|letters| letters.end());
     }
 
     /// News to everybody.

@@ -36,9 +36,12 @@ impl<S: Store> Plane<S> {
                 let recorded = self.outage_record(noted, outage_after).await;
                 self.gate_open(closed).await?;
                 if recorded? {
-                    break;
+                    return Ok(self.store.pulse_save(self.now()).await?);
                 }
             }
+            let why =
+                "the federation is being changed by others all the time: an outage waits to be put on record";
+            return Err(PlaneError::Unavailable(why.to_owned()));
         }
         Ok(self.store.pulse_save(self.now()).await?)
     }
@@ -47,10 +50,9 @@ impl<S: Store> Plane<S> {
     /// somebody else changed the world meanwhile.
     async fn outage_record(&self, noted: Timestamp, outage_after: Span) -> Result<bool, PlaneError> {
         let (seen, now) = (self.seen(), self.now());
-        let mut signs = self.last_decisions().await?;
         // What is on record already is not recorded again, should its note have been lost.
         let known = seen.world.outages.last().map_or(noted, |last| last.until.max(noted));
-        signs.retain(|sign| *sign > known);
+        let mut signs = self.decisions_since(known).await?;
         signs.extend([known, now]);
         signs.sort_unstable();
         let gaps = signs.iter().zip(signs.iter().skip(1));
@@ -65,10 +67,33 @@ impl<S: Store> Plane<S> {
         self.settle_world(&seen, events, &By::Federation, Vec::new(), now).await
     }
 
+    /// When decisions on record were taken behind this instant, however many there are.
+    async fn decisions_since(&self, known: Timestamp) -> Result<Vec<Timestamp>, PlaneError> {
+        let mut end = self.store.entry_count().await?;
+        let mut signs = Vec::new();
+        while end > 0 {
+            let from = end.saturating_sub(SIGNS_MAX as u64);
+            let page = self.decided(from, usize::try_from(end - from).unwrap_or(SIGNS_MAX)).await?;
+            let before = signs.len();
+            signs.extend(page.iter().copied().filter(|sign| *sign > known));
+            // Decisions about different instances may cross by a little (LG-1): a whole page of older ones is the end.
+            if signs.len() == before {
+                break;
+            }
+            end = from;
+        }
+        Ok(signs)
+    }
+
     /// When the last decisions on record were taken.
     pub(crate) async fn last_decisions(&self) -> Result<Vec<Timestamp>, PlaneError> {
         let size = self.store.entry_count().await?;
-        let last = self.store.entry_page(size.saturating_sub(SIGNS_MAX as u64), SIGNS_MAX).await?;
+        self.decided(size.saturating_sub(SIGNS_MAX as u64), SIGNS_MAX).await
+    }
+
+    /// When the decisions from this position on were taken, so many of them.
+    async fn decided(&self, from: u64, count: usize) -> Result<Vec<Timestamp>, PlaneError> {
+        let last = self.store.entry_page(from, count).await?;
         let read = |bytes: &Vec<u8>| {
             Entry::decode(bytes)
                 .map(|entry| entry.at)

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use governance::{InstanceId, Span, Timestamp};
+use governance::{Instance, InstanceId, Span, Timestamp};
 
 use crate::ports::{Fence, Gate, Lease, PAGE_MAX, Revision, Store, StoreError};
 use crate::{Plane, PlaneError, Seen};
@@ -19,7 +19,7 @@ pub const LEASE_FOR: Span = Span::from_millis(10_000);
 /// For how long the gate stays closed at most: then another server opens it, and the verdict of whoever closed it is refused.
 pub const GATE_FOR: Span = Span::from_millis(10_000);
 /// Between two looks at a closed gate.
-const GATE_LOOK: Span = Span::from_millis(5);
+const GATE_LOOK: Span = Span::from_millis(20);
 
 /// The leases that this server holds, and those that it watches others hold.
 #[derive(Debug, Default)]
@@ -128,6 +128,7 @@ impl<S: Store> Plane<S> {
     /// # Errors
     /// When the store does not answer: the next call goes on from there.
     pub async fn follow(&self) -> Result<(), PlaneError> {
+        let began = self.now();
         while self.fleet.is_loaded() {
             let from = self.fleet.followed();
             let page = self.store.change_page(from, PAGE_MAX).await?;
@@ -148,7 +149,7 @@ impl<S: Store> Plane<S> {
             if !others.is_empty() {
                 let ids: Vec<InstanceId> = others.into_iter().collect();
                 let (seen, now) = (self.seen(), self.now());
-                for (instance, revision) in self.store.instance_load_all(&ids).await? {
+                for (instance, revision) in self.load_all(&ids).await? {
                     let known = self.fleet.known(instance.id);
                     self.fleet.put(&seen, &instance, revision, Some(end), now);
                     self.news.tell_of_elsewhere(&instance, known.map(|known| known.key));
@@ -156,29 +157,56 @@ impl<S: Store> Plane<S> {
             }
             self.fleet.follow(end);
             if page.len() < PAGE_MAX {
+                self.fleet.is_current(began);
                 break;
             }
         }
         Ok(())
     }
 
+    /// These instances; one whose record cannot be read is left out and told of, so that it stands in nobody's way.
+    pub(crate) async fn load_all(&self, ids: &[InstanceId]) -> Result<Vec<(Instance, Revision)>, PlaneError> {
+        let together = self.store.instance_load_all(ids).await;
+        let Err(failed) = together else { return Ok(together?) };
+        let mut found = Vec::new();
+        for id in ids {
+            match self.store.instance_load(*id).await {
+                Ok(one) => found.extend(one),
+                Err(error) => tracing::error!(instance = %id, %error, "a record cannot be read"),
+            }
+        }
+        // None at all: it is not the records.
+        if found.is_empty() { Err(failed.into()) } else { Ok(found) }
+    }
+
     /// Reads the world again, after somebody else changed it, and the keys document in force, should it be another by now; waits
     /// while another server counts the fleet.
     pub(crate) async fn look_again(&self) -> Result<(), PlaneError> {
-        let mut closed: Option<(Gate, Span)> = None;
+        let before = self.seen().revision;
+        let mut closed: Option<(Gate, Timestamp)> = None;
         loop {
-            let (world, revision) = self.store.world_load().await?;
-            let gate = self.store.gate_load().await?.filter(|gate| gate.holder != self.settings.server);
-            let Some(gate) = gate else {
-                self.take_up_keys(&world).await?;
-                self.see(world, revision);
-                return Ok(());
+            // Behind a closed gate there is no need to know the world yet.
+            let mut gate = self.gate_of_another().await?;
+            if gate.is_none() {
+                let (world, revision) = self.store.world_load().await?;
+                if revision < before {
+                    let why = "the database was set back behind what this server knows: restart the server";
+                    return Err(PlaneError::Unavailable(why.to_owned()));
+                }
+                // Asked behind the world: what is open now was open then, or the world is another by now.
+                gate = self.gate_of_another().await?;
+                if gate.is_none() {
+                    self.take_up_keys(&world).await?;
+                    self.see(world, revision);
+                    return Ok(());
+                }
+            }
+            let Some(gate) = gate else { continue };
+            let since = match closed.take() {
+                Some((before, since)) if before == gate => since,
+                _ => self.clock.now(),
             };
-            let waited = match closed.take() {
-                Some((before, waited)) if before == gate => waited + GATE_LOOK,
-                _ => Span::ZERO,
-            };
-            if waited > GATE_FOR {
+            if self.clock.now().since(since) > GATE_FOR {
                 tracing::warn!(holder = gate.holder, "a server left the gate closed: it is opened");
                 match self.store.gate_open(gate.world_revision).await {
                     // Whoever was quicker opened it.
@@ -187,8 +215,12 @@ impl<S: Store> Plane<S> {
                 }
             }
             self.clock.pause(GATE_LOOK).await;
-            closed = Some((gate, waited));
+            closed = Some((gate, since));
         }
+    }
+
+    async fn gate_of_another(&self) -> Result<Option<Gate>, PlaneError> {
+        Ok(self.store.gate_load().await?.filter(|gate| gate.holder != self.settings.server))
     }
 
     /// Closes the gate: until [`Self::gate_open`] or a commit of the world no server decides anything, and the fleet as it
@@ -205,7 +237,11 @@ impl<S: Store> Plane<S> {
             Err(error) => return Err(error.into()),
         };
         self.see(before.world.clone(), revision);
-        self.follow().await?;
+        if let Err(error) = self.follow().await {
+            // Nobody is to wait for what comes to nothing.
+            self.gate_open(revision).await?;
+            return Err(error);
+        }
         Ok(Some(revision))
     }
 

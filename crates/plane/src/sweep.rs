@@ -126,8 +126,9 @@ impl<S: Store> Plane<S> {
 
     async fn count_fleet_alone(&self) -> Result<(), PlaneError> {
         let (seen, now) = self.law_of_the_day().await?;
-        let counts = self.store.instance_count().await?;
-        let there = counts.iter().filter(|(state, _)| *state != State::Revoked);
+        // While the gate is closed the rows are what the ledger says.
+        let Some(states) = self.fleet.states() else { return Ok(()) };
+        let there = states.iter().filter(|(state, _)| **state != State::Revoked);
         let count = WorldCommand::CountFleet { instances: there.map(|(_, count)| count).sum() };
         let events = decide_world(&seen.world, &count, now)?;
         // Whoever was first has counted: then nothing is left to decide.
@@ -165,7 +166,7 @@ impl<S: Store> Plane<S> {
 
     /// Looks at these instances in the store's record; gives those for which something is due.
     async fn look_at(&self, ids: &[InstanceId]) -> Result<Vec<Instance>, PlaneError> {
-        let found = self.store.instance_load_all(ids).await?;
+        let found = self.load_all(ids).await?;
         let (seen, now) = (self.seen(), self.now());
         let mut due = Vec::new();
         for (instance, revision) in found {

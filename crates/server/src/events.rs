@@ -14,7 +14,6 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, Stream};
 use governance::{InstanceKey, State};
 use plane::news::{News, Subscription};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use wire::Look;
 use wire::events::{HEARTBEAT, MEDIA};
@@ -33,7 +32,7 @@ pub(crate) async fn events(
     let id = call.instance()?;
     let place = Arc::clone(&app.streams).try_acquire_owned();
     let place = place.map_err(|_| Failure::busy("as many instances listen for news as may"))?;
-    let news = app.plane.news().subscribe(id);
+    let news = app.plane.news().subscribe_in(place, id);
     // What was decided between the gate and here ended no stream.
     let key = InstanceKey::from_bytes(*call.key().as_bytes());
     let identity = app.plane.identity(id, key).await?;
@@ -50,7 +49,6 @@ pub(crate) async fn events(
         heartbeat: duration(app.settings.pace.heartbeat_every),
         shutdown: app.shutdown.clone(),
         metrics: app.metrics.clone(),
-        _place: place,
     };
     let headers = [(header::CONTENT_TYPE, MEDIA), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(listener.pieces())).into_response())
@@ -63,7 +61,6 @@ struct Listener {
     heartbeat: Duration,
     shutdown: CancellationToken,
     metrics: Metrics,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Listener {

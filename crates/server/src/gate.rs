@@ -274,7 +274,7 @@ async fn prove(
     };
     let (created, nonce, digest) = (facts.created, facts.nonce, facts.digest);
     let skew = app.plane.constitution(|law| law.request_clock_skew);
-    check_clock(created, skew, now)?;
+    check_clock(created, skew, app.plane.wall())?;
     if row.role.is_instance() {
         check_record(app, row, peer, now).await?;
     }

@@ -25,7 +25,7 @@ use crate::tree::TreeHead;
 pub const CROSSING_MAX: Span = Span::from_millis(60_000);
 
 /// Decisions are signs of life: of the last ones, so many are remembered (CO-7).
-const SIGNS_MAX: usize = 4_096;
+const SIGNS_MAX: usize = 65_536;
 
 /// An enrolment on record (HS-1).
 #[derive(Clone, Debug)]

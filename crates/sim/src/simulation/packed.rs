@@ -403,8 +403,6 @@ impl Packed {
     /// Lays the record out in an instance that is there already; `laid` says what its layers hold.
     pub(super) fn unpack(&self, owner: Owner, book: &Book, into: &mut Instance, laid: &mut Laid) {
         self.unpack_without_attempts(owner, book, into, laid);
-        // One clock decides: no instant needs to be remembered for another.
-        into.decided = None;
         into.attempts.extend(self.attempts.iter().map(|attempt| unpack_finished(*attempt, book)));
     }
 
@@ -471,6 +469,8 @@ impl Packed {
     }
 
     fn unpack_parts(&self, book: &Book, into: &mut Instance) {
+        // One clock decides: no instant needs to be remembered for another.
+        into.decided = None;
         let rollout = |number: &u8| book.rollouts.get(usize::from(*number)).copied();
         into.offer = self.offer.and_then(|offer| {
             Some(Offer {
@@ -605,6 +605,7 @@ mod tests {
             assert!(packed.pack(&instance, owner, &book, Changed::Attempts));
             let (mut into, mut laid) = (table(&book), None);
             packed.unpack(owner, &book, &mut into, &mut laid);
+            instance.decided = None;
             assert_eq!(into, instance, "hour {hour}");
         }
         assert_eq!(instance.attempts.len(), ATTEMPTS_MAX);
