@@ -2,7 +2,8 @@
 //! others decided.
 //!
 //! Never trusts a clock to agree with another: a lease is over when its beat stood still for long enough by the clock of
-//! whoever watches it, and what its holder still writes then is refused by the fence.
+//! whoever watches it. Should its holder still write then, the sequencer's checkpoint is refused by the fence, and every decision
+//! by the revisions that it rests on: two who sweep the same part do work twice, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
