@@ -41,7 +41,7 @@ pub(crate) struct Known {
     pub(crate) revision: Revision,
 }
 
-/// A row: 152 bytes with its id.
+/// A row: at most 150 bytes with its id.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     known: Known,
