@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use governance::decide::{WorldCommand, decide_world};
-use governance::reconcile::is_due;
 use governance::rollout::{advance, advance_by_sums};
 use governance::{Instance, InstanceId, RolloutId, State, Timestamp, standing};
 
@@ -46,7 +45,9 @@ impl<S: Store> Plane<S> {
                 let is_ours = self.lease(&format!("sweep-{partition}")).await?.is_some();
                 moved += self.sweep_partition(partition, is_ours, turns).await?;
             }
-            turns = None;
+            if let Some(turns) = turns.take() {
+                self.challenges.dealt(turns);
+            }
             moved += self.sweep_rollouts().await?;
             if moved == 0 {
                 break;
@@ -170,8 +171,7 @@ impl<S: Store> Plane<S> {
         let (seen, now) = (self.seen(), self.now());
         let mut due = Vec::new();
         for (instance, revision) in found {
-            self.fleet.put(&seen, &instance, revision, None, now);
-            if is_due(&instance, &seen.world, now) {
+            if self.fleet.put(&seen, &instance, revision, None, now) {
                 due.push(instance);
             }
         }
@@ -255,7 +255,10 @@ impl<S: Store> Plane<S> {
                 if heard.is_empty() {
                     break;
                 }
-                self.store.seen_save(&heard).await?;
+                if let Err(error) = self.store.seen_save(&heard).await {
+                    self.fleet.is_unsaved(&heard);
+                    return Err(error.into());
+                }
                 saved += heard.len() as u64;
             }
         }
