@@ -283,6 +283,24 @@ impl Fleet {
         }
     }
 
+    /// Carries the rows of a part over from the epoch before, but for those of whom this one asks something else.
+    pub(crate) fn carry(&self, number: usize, seen: &Seen) {
+        let Some(entrants) = &seen.entrants else { return };
+        let opened = entrants.iter().filter_map(|(id, behind)| Some((seen.world.rollout(*id)?, *behind)));
+        let opened: Vec<(&Rollout, usize)> = opened.collect();
+        let (from, to) = (seen.epoch - 1, seen.epoch);
+        let Some(mut shard) = self.shard(number) else { return };
+        let mut tallies = self.tallies();
+        tallies.turn_to(seen);
+        for (id, row) in shard.rows.iter_mut().filter(|(_, row)| row.epoch == from) {
+            let lets_in =
+                |(rollout, behind): &(&Rollout, usize)| rollout.lets_in(*id, (row.kind, row.tier), *behind);
+            if !opened.iter().any(lets_in) && tallies.carry(from, to, row.tally) {
+                row.epoch = to;
+            }
+        }
+    }
+
     /// The instances of a part that must be looked at: their rows are stale, or something may be due by now.
     pub(crate) fn to_look_at(&self, number: usize, epoch: u32, now: Timestamp) -> Vec<InstanceId> {
         let waits = |row: &Row| row.epoch != epoch || row.quiet_until < now;

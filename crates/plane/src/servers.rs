@@ -285,8 +285,8 @@ impl<S: Store> Plane<S> {
     /// Looks at every instance anew from now on, whatever its row says: once an audit (§7).
     pub(crate) fn outdate(&self) {
         self.world.rcu(|current| {
-            let Seen { world, revision, epoch } = &**current;
-            Seen { world: world.clone(), revision: *revision, epoch: epoch + 1 }
+            let Seen { world, revision, epoch, entrants: _ } = &**current;
+            Seen { world: world.clone(), revision: *revision, epoch: epoch + 1, entrants: None }
         });
     }
 }

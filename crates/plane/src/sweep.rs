@@ -147,7 +147,9 @@ impl<S: Store> Plane<S> {
         let shards = SHARDS / PARTITIONS;
         let mut swept = 0;
         for shard in partition * shards..(partition + 1) * shards {
-            let waiting = self.fleet.to_look_at(shard, self.seen().epoch, self.now());
+            let seen = self.seen();
+            self.fleet.carry(shard, &seen);
+            let waiting = self.fleet.to_look_at(shard, seen.epoch, self.now());
             for ids in waiting.chunks(PAGE_MAX) {
                 let due = self.look_at(ids).await?;
                 if is_ours {
