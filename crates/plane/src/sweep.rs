@@ -19,6 +19,8 @@ use crate::{Plane, PlaneError};
 const ROUNDS_MAX: usize = 8;
 /// Parts of the fleet, each swept by the one server that holds its lease.
 const PARTITIONS: usize = 8;
+/// Records looked at in one go: few, so that whoever checks in meanwhile does not wait for them.
+const LOOK_AT_ONCE: usize = 256;
 /// Decisions of a sweep that are on their way at once: they share transactions, and leave the others room.
 const AT_ONCE: usize = 64;
 /// Instances up to which whoever decides about all of them waits until they are swept.
@@ -150,7 +152,7 @@ impl<S: Store> Plane<S> {
             let seen = self.seen();
             self.fleet.carry(shard, &seen);
             let waiting = self.fleet.to_look_at(shard, seen.epoch, self.now());
-            for ids in waiting.chunks(PAGE_MAX) {
+            for ids in waiting.chunks(LOOK_AT_ONCE) {
                 let due = self.look_at(ids).await?;
                 if is_ours {
                     swept += due.len();

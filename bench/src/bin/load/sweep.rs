@@ -81,7 +81,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
 
     let over = Arc::new(AtomicBool::new(false));
     let (metrics, sweeps) = (stage.federation.metrics, counter(stage.federation.metrics, SWEEPS)?);
-    let entries = counter(metrics, ENTRIES)?;
+    let before_entries = counter(metrics, ENTRIES)?;
     let busy = plan(Arrivals::new(rate, WITHIN, SEED).until(Arc::clone(&over)));
     // The stage is one thread's: this one only publishes and looks on.
     let federation = &stage.federation;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
         let swept = scope.spawn(|| {
             let began = Instant::now();
             let done =
-                federation.publish(UPGRADE, "minor").and_then(|()| await_sweep(metrics, sweeps, began));
+                federation.publish(UPGRADE, "minor").and_then(|()| await_sweep(metrics, sweeps, before_entries, began));
             over.store(true, Ordering::Release);
             done.map(|()| began.elapsed())
         });
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let swept = swept.ok().context("the thread that publishes broke off")??;
     let during = during?;
     whole(&during)?;
-    let entries = counter(metrics, ENTRIES)?.saturating_sub(entries);
+    let entries = counter(metrics, ENTRIES)?.saturating_sub(before_entries);
     let memory_mib = during.server_memory_mib;
     let rows = stage.federation.rows();
     // The folder lies there until it is dropped.
@@ -131,9 +131,9 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     show(common.json, &found, Found::shown)
 }
 
-/// Waits until a sweep that began behind the release is over: the one under way at that moment counts for nothing.
-fn await_sweep(metrics: SocketAddr, sweeps: u64, began: Instant) -> anyhow::Result<()> {
-    while counter(metrics, SWEEPS)? <= sweeps {
+/// Waits until the sweep behind the release is over, and what it decided is counted.
+fn await_sweep(metrics: SocketAddr, sweeps: u64, entries: u64, began: Instant) -> anyhow::Result<()> {
+    while counter(metrics, SWEEPS)? <= sweeps || counter(metrics, ENTRIES)? <= entries {
         ensure!(began.elapsed() < WITHIN, "no sweep came to its end within {WITHIN:?}");
         std::thread::sleep(LOOK_EVERY);
     }
