@@ -142,7 +142,7 @@ pub fn asks(before: &World, world: &World) -> Asks {
         if before == now {
             continue;
         }
-        if !only_opens(before, now) {
+        if !opens_at_most(before, now) {
             return Asks::OfAll;
         }
         if before.phases.len() < now.phases.len() {
@@ -152,9 +152,9 @@ pub fn asks(before: &World, world: &World) -> Asks {
     if entrants.is_empty() { Asks::Nothing } else { Asks::OfEntrants(entrants) }
 }
 
-/// Whether nothing about a rollout changed but that it let more in: whoever was inside stays where he was, and for whoever
+/// Whether nothing about a rollout changed that concerns instances, but that it may have let more in: whoever was inside stays where he was, and for whoever
 /// stays outside it is as if it were not there, queued or running.
-fn only_opens(before: &Rollout, now: &Rollout) -> bool {
+fn opens_at_most(before: &Rollout, now: &Rollout) -> bool {
     let Rollout {
         id,
         release,

@@ -63,12 +63,7 @@ impl Challenges {
     pub(crate) fn turns(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let mut inner = self.inner();
         inner.passed_over = false;
-        (*inner.dealt.get_or_insert(now), now)
-    }
-
-    /// Notes that the turns up to then are dealt out: what broke off before is dealt out once more.
-    pub(crate) fn dealt(&self, (_, to): (Timestamp, Timestamp)) {
-        self.inner().dealt = Some(to);
+        (inner.dealt.replace(now).unwrap_or(now), now)
     }
 
     /// Puts an instance in the queue if its turn lies in that time.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governance::reconcile::is_due;
+use governance::rollout::Stratum;
 use governance::{
     Census, Counts, Instance, InstanceId, InstanceKey, Kind, Rollout, RolloutId, Span, State, Tier,
     Timestamp, World, horizon,
@@ -55,12 +56,18 @@ struct Row {
     heard: Timestamp,
     /// Whether that is yet to be saved.
     is_unsaved: bool,
-    /// In which worlds it was looked at.
+    /// In which worlds it holds.
     epoch: u32,
     /// What it counts for, in that epoch.
     tally: Tally,
     kind: Kind,
     tier: Tier,
+}
+
+impl Row {
+    const fn stratum(&self) -> Stratum {
+        (self.kind, self.tier)
+    }
 }
 
 /// What one look at an instance found.
@@ -271,7 +278,7 @@ impl Fleet {
     }
 
     /// Takes back signs of life that could not be saved: they are the next to be.
-    pub(crate) fn is_unsaved(&self, heard: &[(InstanceId, Timestamp)]) {
+    pub(crate) fn take_back(&self, heard: &[(InstanceId, Timestamp)]) {
         for (id, _) in heard {
             let Some(mut shard) = self.shard_for(*id) else { continue };
             let Shard { rows, unsaved } = &mut *shard;
@@ -283,22 +290,35 @@ impl Fleet {
         }
     }
 
-    /// Carries the rows of a part over from the epoch before, but for those of whom this one asks something else.
-    pub(crate) fn carry(&self, number: usize, seen: &Seen) {
-        let Some(entrants) = &seen.entrants else { return };
+    /// Carries the rows of a part over from the epoch before, but for those of whom this one asks something else; `false` where
+    /// there is nothing to carry.
+    pub(crate) fn carry(&self, number: usize, seen: &Seen) -> bool {
+        let (from, to) = (seen.epoch.saturating_sub(1), seen.epoch);
+        let Some(entrants) = seen.entrants.as_ref().filter(|_| self.tallies().turn_to(seen)) else {
+            return false;
+        };
         let opened = entrants.iter().filter_map(|(id, behind)| Some((seen.world.rollout(*id)?, *behind)));
         let opened: Vec<(&Rollout, usize)> = opened.collect();
-        let (from, to) = (seen.epoch - 1, seen.epoch);
-        let Some(mut shard) = self.shard(number) else { return };
+        let Some(shard) = self.shard(number) else { return false };
+        let there = shard.rows.iter().filter(|(_, row)| row.epoch == from);
+        let mut quiet: Vec<(InstanceId, Stratum)> = there.map(|(id, row)| (*id, row.stratum())).collect();
+        drop(shard);
+        // A hash each: nobody waits for them.
+        quiet.retain(|(id, stratum)| {
+            !opened.iter().any(|(rollout, behind)| rollout.lets_in(*id, *stratum, *behind))
+        });
+        let Some(mut shard) = self.shard(number) else { return false };
         let mut tallies = self.tallies();
-        tallies.turn_to(seen);
-        for (id, row) in shard.rows.iter_mut().filter(|(_, row)| row.epoch == from) {
-            let lets_in =
-                |(rollout, behind): &(&Rollout, usize)| rollout.lets_in(*id, (row.kind, row.tier), *behind);
-            if !opened.iter().any(lets_in) && tallies.carry(from, to, row.tally) {
+        for (id, stratum) in &quiet {
+            if let Some(row) = shard.rows.get_mut(id)
+                && row.epoch == from
+                && row.stratum() == *stratum
+                && tallies.carry(from, to, row.tally)
+            {
                 row.epoch = to;
             }
         }
+        true
     }
 
     /// The instances of a part that must be looked at: their rows are stale, or something may be due by now.
@@ -352,7 +372,7 @@ impl Fleet {
             let shard = self.shard(number)?;
             for (id, row) in &shard.rows {
                 if row.epoch == epoch && eligible.contains(&row.tally) {
-                    census.enter_as(rollout, (row.kind, row.tier), *id);
+                    census.enter_as(rollout, row.stratum(), *id);
                 }
             }
         }

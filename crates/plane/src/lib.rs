@@ -109,7 +109,7 @@ pub struct Keys {
 pub(crate) struct Seen {
     pub(crate) world: World,
     pub(crate) revision: ports::Revision,
-    /// Rises when the world asks something else of instances than before, so that each must be looked at anew.
+    /// Rises when the world asks something else of instances than before: those of whom it does must be looked at anew.
     pub(crate) epoch: u32,
     /// Whom alone it asks something else than in the epoch before: those whom phases let in, of each rollout behind the first so
     /// many. None: everybody.

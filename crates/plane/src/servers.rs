@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::join_all;
 use governance::{Instance, InstanceId, Span, Timestamp};
 
 use crate::ports::{Fence, Gate, Lease, PAGE_MAX, Revision, Store, StoreError};
@@ -99,20 +100,18 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn beat(&self) -> Result<(), PlaneError> {
         let held: Vec<Lease> = self.leases.inner().held.values().cloned().collect();
-        let mut beaten = Ok(());
-        for before in held {
+        let beat = async |before: Lease| {
             let lease = Lease { beat: before.beat + 1, ..before.clone() };
-            match self.store.lease_save(Some(&before), &lease).await {
-                Ok(true) => _ = self.leases.hold(lease),
-                Ok(false) => {
-                    tracing::warn!(lease = before.name, "another server has taken over");
-                    self.leases.lose(&before.name);
-                }
-                // The others may get through.
-                Err(error) => beaten = Err(error.into()),
+            if self.store.lease_save(Some(&before), &lease).await? {
+                self.leases.hold(lease);
+            } else {
+                tracing::warn!(lease = before.name, "another server has taken over");
+                self.leases.lose(&before.name);
             }
-        }
-        beaten
+            Ok(())
+        };
+        // Side by side: one that fails is not to take the others with it.
+        join_all(held.into_iter().map(beat)).await.into_iter().collect()
     }
 
     /// Gives every lease back, so that others need not wait: for a server that ends in order.
@@ -121,14 +120,12 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer: others take them a little later then.
     pub async fn give_back(&self) -> Result<(), PlaneError> {
         let held = std::mem::take(&mut self.leases.inner().held);
-        let mut given = Ok(());
-        for before in held.into_values() {
+        let give = async |before: Lease| {
             let lease = Lease { holder: String::new(), ..before.clone() };
-            if let Err(error) = self.store.lease_save(Some(&before), &lease).await {
-                given = Err(error.into());
-            }
-        }
-        given
+            self.store.lease_save(Some(&before), &lease).await?;
+            Ok(())
+        };
+        join_all(held.into_values().map(give)).await.into_iter().collect()
     }
 
     /// Takes in what other servers decided since the last time.

@@ -3,7 +3,10 @@
 //! Deadlines, audits and rollout waves are this one loop; it can stop anywhere and begin again. Whom to look at the fleet's rows
 //! say; what is found is found in the store's record.
 
+use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use governance::decide::{WorldCommand, decide_world};
@@ -28,6 +31,25 @@ const WAITED_FOR_MAX: u64 = 10_000;
 /// The lease under which rollouts are judged and the fleet is counted.
 const ADVANCE: &str = "advance";
 
+/// The shards of a part.
+const fn shards(partition: usize) -> Range<usize> {
+    let each = SHARDS / PARTITIONS;
+    partition * each..(partition + 1) * each
+}
+
+/// Lets the others go first.
+async fn breathe() {
+    let mut is_later = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_later, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 impl<S: Store> Plane<S> {
     /// Does everything that is due now, and that no other server has in hand.
     ///
@@ -40,15 +62,12 @@ impl<S: Store> Plane<S> {
         self.follow().await?;
         self.audit();
         self.count_fleet().await?;
-        let mut turns = Some(self.challenges.turns(self.now()));
+        self.deal_challenges().await?;
         for _ in 0..ROUNDS_MAX {
             let mut moved = 0;
             for partition in 0..PARTITIONS {
-                let is_ours = self.lease(&format!("sweep-{partition}")).await?.is_some();
-                moved += self.sweep_partition(partition, is_ours, turns).await?;
-            }
-            if let Some(turns) = turns.take() {
-                self.challenges.dealt(turns);
+                let is_ours = self.is_ours(partition).await?;
+                moved += self.sweep_partition(partition, is_ours).await?;
             }
             moved += self.sweep_rollouts().await?;
             if moved == 0 {
@@ -56,6 +75,29 @@ impl<S: Store> Plane<S> {
             }
         }
         self.store.nonce_forget(self.now()).await?;
+        Ok(())
+    }
+
+    /// Whether a part of the fleet is this server's to sweep.
+    async fn is_ours(&self, partition: usize) -> Result<bool, PlaneError> {
+        Ok(self.lease(&format!("sweep-{partition}")).await?.is_some())
+    }
+
+    /// Puts those in the queue whose turn to be challenged has come since the last time (HS-8).
+    async fn deal_challenges(&self) -> Result<(), PlaneError> {
+        let mut ours = Vec::new();
+        for partition in 0..PARTITIONS {
+            if self.is_ours(partition).await? {
+                ours.extend(shards(partition));
+            }
+        }
+        // From here on nothing can break off: every turn is dealt out once, whoever else sweeps.
+        let (every, turns) = (self.settings.challenge_every, self.challenges.turns(self.now()));
+        for shard in ours {
+            for (id, state) in self.fleet.each(shard) {
+                self.challenges.deal(id, state, every, turns);
+            }
+        }
         Ok(())
     }
 
@@ -139,30 +181,20 @@ impl<S: Store> Plane<S> {
     }
 
     /// Looks at the instances of a part whose rows say that it is time, and does what is due if it is for this server to
-    /// do; gives how many had something due. Those whose turn to be challenged lies in `turns` are put in the queue (HS-8).
-    async fn sweep_partition(
-        &self,
-        partition: usize,
-        is_ours: bool,
-        turns: Option<(Timestamp, Timestamp)>,
-    ) -> Result<usize, PlaneError> {
-        let shards = SHARDS / PARTITIONS;
+    /// do; gives how many had something due.
+    async fn sweep_partition(&self, partition: usize, is_ours: bool) -> Result<usize, PlaneError> {
         let mut swept = 0;
-        for shard in partition * shards..(partition + 1) * shards {
+        for shard in shards(partition) {
             let seen = self.seen();
-            self.fleet.carry(shard, &seen);
+            if self.fleet.carry(shard, &seen) {
+                breathe().await;
+            }
             let waiting = self.fleet.to_look_at(shard, seen.epoch, self.now());
             for ids in waiting.chunks(LOOK_AT_ONCE) {
                 let due = self.look_at(ids).await?;
                 if is_ours {
                     swept += due.len();
                     self.settle_due(due).await?;
-                }
-            }
-            if let Some(turns) = turns.filter(|_| is_ours) {
-                let every = self.settings.challenge_every;
-                for (id, state) in self.fleet.each(shard) {
-                    self.challenges.deal(id, state, every, turns);
                 }
             }
         }
@@ -260,7 +292,7 @@ impl<S: Store> Plane<S> {
                     break;
                 }
                 if let Err(error) = self.store.seen_save(&heard).await {
-                    self.fleet.is_unsaved(&heard);
+                    self.fleet.take_back(&heard);
                     return Err(error.into());
                 }
                 saved += heard.len() as u64;

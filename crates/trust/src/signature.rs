@@ -44,6 +44,8 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::edwards::CompressedEdwardsY;
     use curve25519_dalek::scalar::{Scalar, clamp_integer};
     use proof::key::KeyError;
     use proof::{SeedKey, Sign as _};
@@ -82,6 +84,34 @@ mod tests {
         let bare = UnparsedPublicKey::new(&ED25519, key.as_bytes());
         assert!(bare.verify(b"all", &signature).is_ok(), "the library lets it pass");
         assert!(!holds(&key, b"all", &signature));
+    }
+
+    #[test]
+    fn what_is_not_written_as_it_should_be_has_one_verdict() {
+        let key = SeedKey::new([6; 32]);
+        let signature = key.sign(b"all").unwrap();
+        // Of low order, with either sign; beyond the field; no point at all.
+        let beyond = [[0xff; 32], [0xee; 32], {
+            let mut p = [0xff; 32];
+            (p[0], p[31]) = (0xee, 0x7f);
+            p
+        }];
+        for mut point in LOW_ORDER.into_iter().chain(beyond) {
+            for sign in [0x00, 0x80] {
+                point[31] = point[31] & 0x7f | sign;
+                let mut changed = signature;
+                changed[..32].copy_from_slice(&point);
+                assert!(!holds(key.public_key(), b"all", &changed), "{point:02x?}");
+            }
+        }
+        // Keys with a part of low order: not every signature that fits but for that part is let in, by either.
+        let own = CompressedEdwardsY(*key.public_key().as_bytes()).decompress().unwrap();
+        for part in EIGHT_TORSION {
+            let mixed = PublicKey::from_bytes((own + part).compress().as_bytes()).unwrap();
+            for message in 0..32_u8 {
+                holds(&mixed, &[message], &key.sign(&[message]).unwrap());
+            }
+        }
     }
 
     proptest! {

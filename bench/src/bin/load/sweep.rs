@@ -82,14 +82,17 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let over = Arc::new(AtomicBool::new(false));
     let (metrics, sweeps) = (stage.federation.metrics, counter(stage.federation.metrics, SWEEPS)?);
     let before_entries = counter(metrics, ENTRIES)?;
+    // An offer to each of them, at least.
+    let offered = before_entries + stage.fleet * u64::from(args.percent) / 100;
     let busy = plan(Arrivals::new(rate, WITHIN, SEED).until(Arc::clone(&over)));
     // The stage is one thread's: this one only publishes and looks on.
     let federation = &stage.federation;
     let (swept, during) = std::thread::scope(|scope| {
         let swept = scope.spawn(|| {
             let began = Instant::now();
-            let done =
-                federation.publish(UPGRADE, "minor").and_then(|()| await_sweep(metrics, sweeps, before_entries, began));
+            let done = federation
+                .publish(UPGRADE, "minor")
+                .and_then(|()| await_sweep(metrics, sweeps, offered, began));
             over.store(true, Ordering::Release);
             done.map(|()| began.elapsed())
         });
@@ -131,9 +134,9 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     show(common.json, &found, Found::shown)
 }
 
-/// Waits until the sweep behind the release is over, and what it decided is counted.
+/// Waits until a sweep is over, and so many ledger entries are counted behind it.
 fn await_sweep(metrics: SocketAddr, sweeps: u64, entries: u64, began: Instant) -> anyhow::Result<()> {
-    while counter(metrics, SWEEPS)? <= sweeps || counter(metrics, ENTRIES)? <= entries {
+    while counter(metrics, SWEEPS)? <= sweeps || counter(metrics, ENTRIES)? < entries {
         ensure!(began.elapsed() < WITHIN, "no sweep came to its end within {WITHIN:?}");
         std::thread::sleep(LOOK_EVERY);
     }

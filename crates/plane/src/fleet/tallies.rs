@@ -59,10 +59,10 @@ impl Tallies {
     }
 
     /// Begins to count in a later epoch. The numbers go on to stand for the same where rows of the epoch before may be
-    /// [carried](Self::carry) over.
-    pub(super) fn turn_to(&mut self, seen: &Seen) {
+    /// [carried](Self::carry) over: gives whether they may, from the epoch just before.
+    pub(super) fn turn_to(&mut self, seen: &Seen) -> bool {
         if seen.epoch <= self.epoch {
-            return;
+            return seen.epoch == self.epoch && self.kept_from.is_some();
         }
         let watched: Vec<RolloutId> = seen.world.watched().map(|rollout| rollout.id).collect();
         let follows = seen.entrants.is_some() && seen.epoch == self.epoch + 1 && watched == self.watched;
@@ -74,6 +74,7 @@ impl Tallies {
             self.kinds.clear();
         }
         (self.epoch, self.watched, self.counted) = (seen.epoch, watched, 0);
+        follows
     }
 
     /// Counts an instance in this epoch for what it counted for in that one; `false` where that is not known any more.
