@@ -4,6 +4,7 @@
 //! Never the truth: whatever is decided is decided on the store's record. What it says of time holds for one world; a world
 //! that asks something else makes its rows stale, and a stale row is looked at anew.
 
+mod brief;
 mod tallies;
 
 use std::collections::hash_map::Entry;
@@ -19,6 +20,9 @@ use governance::{
 
 use crate::Seen;
 use crate::ports::Revision;
+pub(crate) use brief::summary_of;
+
+use brief::Brief;
 use tallies::{NO_TALLY, Tallies, Tally};
 
 /// Parts of the fleet, each a range of ids with a lock of its own.
@@ -59,6 +63,8 @@ struct Row {
     tally: Tally,
     kind: Kind,
     tier: Tier,
+    /// What people see of it where they see everybody.
+    brief: Brief,
 }
 
 /// What one look at an instance found.
@@ -194,6 +200,7 @@ impl Fleet {
             tally: NO_TALLY,
             kind: instance.kind,
             tier: instance.subscription.tier,
+            brief: Brief::of(instance, &seen.world, now),
         };
         match shard.rows.entry(instance.id) {
             Entry::Occupied(mut entry) => {
