@@ -8,8 +8,8 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ca, constitution, enrolment, federation, init, instance, key, keys, ledger, migrate, operator, order,
-    release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
+    ca, constitution, dashboard, enrolment, federation, init, instance, key, keys, ledger, migrate, operator,
+    order, release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
 };
 use crate::demo;
 use crate::secrets::without_pins;
@@ -40,6 +40,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// The federation at a glance.
     Status(federation::StatusArgs),
+    /// Signs in to the dashboard.
+    Dashboard(dashboard::DashboardArgs),
     /// Makes enrolments for instances to be.
     Enrolment(enrolment::EnrolmentArgs),
     /// Lists, shows and steers instances.
@@ -154,6 +156,7 @@ impl Command {
             Self::Witness(args) => witness::run(args, out).await,
             Self::Demo(args) => demo::run(args, out).await,
             Self::Status(args) => federation::status(args, out).await,
+            Self::Dashboard(args) => dashboard::run(args, out).await,
             Self::Enrolment(args) => enrolment::run(args, out).await,
             Self::Instance(args) => instance::run(args, out).await,
             Self::Subscription(args) => subscription::run(args, out).await,
@@ -385,6 +388,8 @@ mod tests {
             "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
             "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
             "status",
+            "dashboard link --federation d --json",
+            "dashboard link --url https://a:8443 --cert c --key k --root r",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
