@@ -72,9 +72,9 @@ pub struct Node {
 
 /// Columns and rows of the graph, in pixels.
 const COLUMN: usize = 120;
-const LANE: usize = 84;
+const LANE: usize = 78;
 const LEFT: usize = 90;
-const TOP: usize = 40;
+const TOP: usize = 22;
 
 /// Nodes in lanes with steps between them.
 #[must_use]

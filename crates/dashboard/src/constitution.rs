@@ -84,7 +84,7 @@ impl Law {
                 span.muted { "in force, signed by the Founder " (rule("FO-5")) }
             }
             (part("law", "the law", &html! {
-                div.stack {
+                div.cards {
                     @for (digest, document) in &self.to_come { (self.coming(digest, document, chrome.now)) }
                     section.card aria-labelledby="h-law" {
                         header {

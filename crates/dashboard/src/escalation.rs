@@ -1,11 +1,12 @@
 //! What lies before the Founder: the facts, who has it in hand, and the order that would answer it, ready to be signed offline.
 
+use governance::FindingCode;
 use maud::{Markup, html};
-use wire::EscalationView;
+use wire::{EscalationView, InstanceView};
 
 use crate::chrome::{Chrome, Section, Tone};
-use crate::parts::{ago, part, query, rule, tag, when};
-use crate::words::counted;
+use crate::parts::{ago, facts, part, query, rule, state, tag, when};
+use crate::words::{counted, spaced};
 
 /// What a matter is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,21 @@ pub struct Matter {
     pub view: EscalationView,
     /// What it is about.
     pub subject: Subject,
-    /// The orders that answer it: the word, and what it does.
-    pub orders: Vec<(&'static str, &'static str)>,
+    /// The instance as it stands, where it is about one.
+    pub instance: Option<InstanceView>,
+    /// The orders that answer it.
+    pub orders: Vec<Answer>,
+}
+
+/// An order that answers a matter.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its word.
+    pub word: &'static str,
+    /// The finding that it silences, where it silences one.
+    pub finding: Option<FindingCode>,
+    /// What it does.
+    pub does: String,
 }
 
 impl Matter {
@@ -45,15 +59,15 @@ pub fn page(chrome: &Chrome, matters: &[Matter], may_acknowledge: bool) -> Marku
     let content = html! {
         div.title { h1 { "Escalations" } span.muted { (counted(matters.len() as u64, "matter")) " before the Founder, the oldest first " (rule("FO-2")) } }
         (part("matters", "what lies before the Founder", &html! {
-            div.stack {
-                @if matters.is_empty() { p.card { "Nothing lies before the Founder." } }
+            div.cards {
+                @if matters.is_empty() { section.card { p.muted { "Nothing lies before the Founder." } } }
                 @for matter in matters { (card(chrome, matter, may_acknowledge)) }
             }
         }))
         section.card {
             h2 { "How an order is signed" }
-            p { "Download the order, carry it to where a key of the Founder is, and read it there before signing. Each holder signs the same file; when enough have, hand it in:" }
-            pre { code { "fedplane order sign --key FOUNDER.key --out ORDER.json\nfedplane order submit ORDER.json" } }
+            p { "Download the order, carry it to where a key of the Founder is, and read it there: it is plain text. The first holder signs it into a file of its own, each further one signs that; when enough have, hand it in:" }
+            pre { code { "fedplane order sign --order order-WORD.json --key FOUNDER.key --out signed.json\nfedplane order sign --key ANOTHER.key --out signed.json\nfedplane order submit signed.json" } }
         }
     };
     chrome.page("Escalations", Some(Section::Escalations), &content)
@@ -81,15 +95,29 @@ fn card(chrome: &Chrome, matter: &Matter, may_acknowledge: bool) -> Markup {
                 }
                 span.aside { "since " (when(view.since, chrome.now)) }
             }
-            p { (view.facts) }
+            p { strong { (view.facts) } }
+            @if let Some(instance) = &matter.instance {
+                (facts(&[
+                    ("Stands", html! { (state(instance.state)) " since " (ago(instance.since, chrome.now)) }),
+                    ("Runs", html! { span.mono { (instance.platform) } " on runtime " span.mono { (instance.runtime) } }),
+                    ("Findings", html! {
+                        @if instance.findings.is_empty() { span.muted { "none" } }
+                        @for finding in &instance.findings { (spaced(&finding.code)) " " (rule(&finding.rule)) " since " (ago(finding.since, chrome.now)) ". " }
+                    }),
+                    ("History", html! { a href=(format!("/instances/{}#h-decisions", instance.id)) { "every decision about it" } }),
+                ]))
+            }
             @if !matter.orders.is_empty() {
                 div.stack {
                     h3 { "What the Founder may order" }
-                    @for (word, does) in &matter.orders {
-                        @let address = query("/escalations/order", &[("do", word), ("rule", &view.rule), ("instance", &instance), ("release", &release)]);
+                    @for order in &matter.orders {
+                        @let finding = order.finding.map(FindingCode::as_str).unwrap_or_default();
+                        @let address = query("/escalations/order", &[
+                            ("do", order.word), ("rule", &view.rule), ("instance", &instance), ("release", &release), ("finding", finding),
+                        ]);
                         div.row {
-                            a.button href=(address) download=(format!("order-{word}.json")) { "Download “" (word) "”" }
-                            span.muted { (does) }
+                            a.button href=(address) download=(format!("order-{}.json", order.word)) { "Download “" (order.word) "”" }
+                            span.muted { (order.does) }
                         }
                     }
                 }

@@ -70,15 +70,17 @@ impl Instance {
                     p.notice.is-bad { strong { "Before the Founder " (rule(&escalation.rule)) ": " } (escalation.facts) " · since " (ago(escalation.since, now)) }
                 }
                 div.grid {
-                    section.card.s7 aria-labelledby="h-why" { (self.why(now)) }
-                    div.s5.stack {
+                    div.s7.cards {
+                        section.card aria-labelledby="h-why" { (self.why(now)) }
+                        section.card aria-labelledby="h-history" { (self.history(now)) }
+                        section.card aria-labelledby="h-runs" { (self.runs(now)) }
+                    }
+                    div.s5.cards {
                         section.card aria-labelledby="h-findings" { (self.findings(now)) }
                         section.card aria-labelledby="h-due" { (self.deadlines(now)) }
+                        section.card aria-labelledby="h-is" { (self.is(now)) }
+                        section.card aria-labelledby="h-modules" { (self.modules(now)) }
                     }
-                    section.card.s6 aria-labelledby="h-runs" { (self.runs(now)) }
-                    section.card.s6 aria-labelledby="h-is" { (self.is(now)) }
-                    section.card.s6 aria-labelledby="h-history" { (self.history(now)) }
-                    section.card.s6 aria-labelledby="h-modules" { (self.modules(now)) }
                 }
             }))
             @if let Some(decisions) = &self.decisions {
@@ -353,7 +355,7 @@ fn answer(explained: &ReleaseExplained, now: Timestamp) -> Markup {
         @for answer in &explained.answers {
             dl.why {
                 dt { (rule(&answer.rule)) }
-                dd { (answer.says) span.muted { " — " (answer.would_change) } }
+                dd { (words::readable(&answer.says)) span.muted { " — " (words::readable(&answer.would_change)) } }
             }
         }
     }

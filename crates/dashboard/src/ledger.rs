@@ -1,6 +1,8 @@
 //! The ledger: its end, a search through it, one entry with its evidence, and whether all of it is lawful.
 
-use governance::{Event, Timestamp};
+use std::collections::BTreeMap;
+
+use governance::{Event, RolloutId, Timestamp, Version};
 use maud::{Markup, html};
 use wire::DecisionView;
 
@@ -25,6 +27,8 @@ pub struct Tail {
     pub older: Option<u64>,
     /// What the last verification found.
     pub verified: Option<Verified>,
+    /// Which release each rollout is of.
+    pub rollouts: BTreeMap<RolloutId, Version>,
 }
 
 /// What a verification found.
@@ -103,7 +107,7 @@ impl Tail {
                             th.num scope="col" { "Position" } th scope="col" { "When" } th scope="col" { "About" } th scope="col" { "What" }
                             th scope="col" { "Rule" } th scope="col" { "By" }
                         } }
-                        tbody { @for entry in &self.entries { (row(entry, now)) } }
+                        tbody { @for entry in &self.entries { (row(entry, &self.rollouts, now)) } }
                     }
                 }))
             }
@@ -115,12 +119,12 @@ impl Tail {
     }
 }
 
-fn row(entry: &DecisionView, now: Timestamp) -> Markup {
+fn row(entry: &DecisionView, rollouts: &BTreeMap<RolloutId, Version>, now: Timestamp) -> Markup {
     html! {
         tr {
             td.num { a href=(format!("/ledger/{}", entry.position)) { (entry.position) } }
             td { (ago(entry.at, now)) }
-            td { (about(&entry.event)) }
+            td.nowrap { (about(&entry.event, rollouts)) }
             td.wide { (words::sentence(&entry.event)) }
             td { (rule(&entry.rule)) }
             td { (entry.authority) @if let Some(actor) = &entry.actor { span.sub { (actor) } } }
@@ -128,11 +132,17 @@ fn row(entry: &DecisionView, now: Timestamp) -> Markup {
     }
 }
 
-fn about(event: &Event) -> Markup {
+fn about(event: &Event, rollouts: &BTreeMap<RolloutId, Version>) -> Markup {
+    let release = words::rollout_of(event).and_then(|rollout| rollouts.get(&rollout));
     html! {
         @match event {
             Event::Instance(id, _) => { a.mono.small href=(format!("/instances/{id}")) { (parts::short(*id)) } }
-            Event::World(_) => { span.muted { "federation" } }
+            Event::World(_) => {
+                @match release {
+                    Some(release) => { a href=(format!("/rollouts/{release}")) { "rollout of " (release) } }
+                    None => { span.muted { "federation" } }
+                }
+            }
         }
     }
 }
@@ -169,6 +179,8 @@ pub struct Entry {
     pub text: String,
     /// Whether a checkpoint covers it.
     pub is_published: bool,
+    /// Which release each rollout is of.
+    pub rollouts: BTreeMap<RolloutId, Version>,
 }
 
 impl Entry {
@@ -196,7 +208,7 @@ impl Entry {
                     h2 #h-entry { "The decision" }
                     (facts(&[
                         ("When", instant(decision.at)),
-                        ("About", about(&decision.event)),
+                        ("About", about(&decision.event, &self.rollouts)),
                         ("Rule", rule(&decision.rule)),
                         ("Authority", html! { (decision.authority) }),
                         ("Asked for by", html! { @match &decision.actor { Some(actor) => { (actor) } None => { span.muted { "nobody: the law asked for it" } } } }),

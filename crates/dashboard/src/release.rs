@@ -49,7 +49,7 @@ impl Releases {
         let content = html! {
             div.title { h1 { "Releases" } span.muted { (counted(self.releases.len() as u64, "release")) " signed by the Organism" } }
             (part("releases", "the releases", &html! {
-                div.stack {
+                div.cards {
                     section.card aria-labelledby="h-graph" { (self.graph()) }
                     section.card aria-labelledby="h-releases" { (self.table(chrome.now)) }
                     div.grid {

@@ -113,7 +113,11 @@ impl Rollout {
                 (Tone::Good, "Through: everybody for whom it is has been offered it, and whoever becomes eligible is offered it at once.".into())
             }
             (None, RolloutStatus::Halted) => {
-                (Tone::Bad, "Halted: too many attempts failed. Its offers are withdrawn, and whoever installed it is directed back.".into())
+                let failed = self.total().map_or_else(
+                    || "too many attempts failed".to_owned(),
+                    |total| format!("{} of {} attempts failed", number(total.failed), number(total.finished)),
+                );
+                (Tone::Bad, format!("Halted: {failed}. Its offers are withdrawn, and whoever installed it is directed back."))
             }
             (None, RolloutStatus::Aborted) => (Tone::Plain, "An operator ended it where it stood.".into()),
             (None, RolloutStatus::Withdrawn) => (Tone::Plain, "Its release was withdrawn.".into()),
@@ -211,7 +215,8 @@ impl Rollout {
                 }
                 section.card aria-labelledby="h-phases" {
                     header { h2 #h-phases { "Phases" } span.aside { (self.counted_as()) } }
-                    ol.phases { @for phase in phases_of(record) { (self.phase(phase, law, chrome.now)) } }
+                    @let phases = phases_of(record);
+                    ol.phases.is-one[phases.len() == 1] { @for phase in phases { (self.phase(phase, law, chrome.now)) } }
                 }
                 div.grid {
                     section.card.s6 aria-labelledby="h-whom" { (self.whom()) }
@@ -252,10 +257,16 @@ impl Rollout {
         let open = self.record.phases.iter().find(|open| open.phase == phase);
         let is_last = self.record.phase().is_some_and(|last| last.phase == phase);
         let is_over = !self.record.is_open();
+        let is_stopped = is_last
+            && matches!(
+                self.record.status,
+                RolloutStatus::Halted | RolloutStatus::Aborted | RolloutStatus::Withdrawn
+            );
         html! {
-            li.phase.is-past[open.is_some() && (!is_last || is_over)].is-todo[open.is_none()] {
+            li.phase.is-stopped[is_stopped].is-past[open.is_some() && (!is_last || is_over)].is-todo[open.is_none()] {
                 svg.dot viewBox="0 0 18 18" aria-hidden="true" {
                     @match (open, is_last && !is_over) {
+                        (Some(_), _) if is_stopped => { circle.f-bad cx="9" cy="9" r="8" {} path.k-tick d="M6 6 12 12M12 6 6 12" {} }
                         (Some(_), false) => { circle.f-accent cx="9" cy="9" r="8" {} path.k-tick d="M5 9.2 8 12l5-6" {} }
                         (Some(_), true) => { circle.k-accent cx="9" cy="9" r="7.5" {} circle.f-accent cx="9" cy="9" r="4" {} }
                         (None, _) => { circle.k-line cx="9" cy="9" r="7.5" {} }
@@ -365,8 +376,8 @@ pub fn list(chrome: &Chrome, rollouts: &[Rollout]) -> Markup {
     let content = html! {
         div.title { h1 { "Rollouts" } span.muted { (counted(rollouts.len() as u64, "rollout")) } }
         (part("rollouts", "the rollouts", &html! {
-            div.stack {
-                @if open.is_empty() { p.card.empty { "No rollout is open." } }
+            div.cards {
+                @if open.is_empty() { section.card { p.muted { "No rollout is open: nothing is on its way." } } }
                 @for rollout in open { (card(rollout, chrome.now)) }
                 @if !over.is_empty() { section.card aria-labelledby="h-over" { (table(&over, chrome.now)) } }
             }
@@ -405,7 +416,10 @@ fn table(over: &[&Rollout], now: Timestamp) -> Markup {
         header { h2 #h-over { "Those that are over" } }
         (scroll("Rollouts that are over", &html! {
             table {
-                thead { tr { th scope="col" { "Release" } th scope="col" { "Class" } th scope="col" { "Stands" } th scope="col" { "Reached" } th scope="col" { "Made" } } }
+                thead { tr {
+                    th scope="col" { "Release" } th scope="col" { "Class" } th scope="col" { "Stands" } th scope="col" { "Reached" }
+                    th scope="col" { span.hidden { "Installed and failed, as a bar" } } th scope="col" { "Installed" } th scope="col" { "Failed" } th scope="col" { "Made" }
+                } }
                 tbody {
                     @for rollout in over {
                         tr {
@@ -413,6 +427,15 @@ fn table(over: &[&Rollout], now: Timestamp) -> Markup {
                             td { (rollout.record.class) }
                             td { (rollout.state()) }
                             td { @match rollout.record.phase() { Some(open) => { (open.phase) ", " (number(open.cohort)) " inside" } None => { span.muted { "no phase" } } } }
+                            @match rollout.total() {
+                                Some(total) => {
+                                    @let good = total.finished.saturating_sub(total.failed);
+                                    td.bar { (chart::stacked(&[(good, Tone::Good), (total.failed, Tone::Bad)], total.finished.max(total.cohort), None)) }
+                                    td { (number(good)) }
+                                    td { (number(total.failed)) }
+                                }
+                                None => { td.bar {} td { span.muted { "–" } } td { span.muted { "–" } } }
+                            }
                             td { (ago(rollout.record.opened, now)) }
                         }
                     }

@@ -55,6 +55,9 @@ pub fn length(span: Span) -> String {
 /// How far an instant is from now.
 #[must_use]
 pub fn distance(at: Timestamp, now: Timestamp) -> String {
+    if at.since(now).max(now.since(at)).as_millis() < 1_000 {
+        return "just now".to_owned();
+    }
     if at > now { format!("in {}", length(at.since(now))) } else { format!("{} ago", length(now.since(at))) }
 }
 
@@ -66,6 +69,34 @@ pub fn instant(at: Timestamp) -> String {
         Some((day, time)) => format!("{day} {} UTC", time.split(['.', 'Z']).next().unwrap_or(time)),
         None => text,
     }
+}
+
+/// A sentence of the law's with its instants as people read them.
+#[must_use]
+pub fn readable(text: &str) -> String {
+    const SHAPE: &str = "0000-00-00T00:00:00";
+    let fits = |window: &str| {
+        window.len() == SHAPE.len()
+            && window.bytes().zip(SHAPE.bytes()).all(|(found, shape)| match shape {
+                b'0' => found.is_ascii_digit(),
+                other => found == other,
+            })
+    };
+    let (mut said, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let window = rest.get(..SHAPE.len()).filter(|window| fits(window));
+        let Some((day, time)) = window.and_then(|window| window.split_once('T')) else {
+            said.push(first);
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            continue;
+        };
+        said.push_str(&format!("{day} {time} UTC"));
+        rest = rest.get(SHAPE.len()..).unwrap_or_default();
+        rest =
+            rest.strip_prefix('.').map_or(rest, |part| part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        rest = rest.strip_prefix('Z').unwrap_or(rest);
+    }
+    said
 }
 
 /// A number with thin gaps between thousands.
@@ -91,10 +122,36 @@ pub fn counted(count: u64, one: &str) -> String {
 /// Of a whole, in per cent: never 0 or 100 where there is something, or something is missing.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
-    match part.saturating_mul(100).checked_div(whole) {
+    let rounded = part.saturating_mul(100).saturating_add(whole / 2).checked_div(whole);
+    match rounded {
         None => "–".to_owned(),
         Some(0) if part > 0 => "<1 %".to_owned(),
+        Some(100) if part < whole => ">99 %".to_owned(),
         Some(share) => format!("{share} %"),
+    }
+}
+
+/// The rollout that an event is about, where it is about one.
+#[must_use]
+pub fn rollout_of(event: &Event) -> Option<governance::RolloutId> {
+    use WorldEvent as E;
+    let Event::World(event) = event else { return None };
+    match event {
+        E::RolloutOpened { rollout, .. }
+        | E::PhaseOpened { rollout, .. }
+        | E::RolloutHeld { rollout, .. }
+        | E::PhaseApproved { rollout, .. }
+        | E::RolloutDone { rollout }
+        | E::RolloutHalted { rollout, .. }
+        | E::RolloutPaused { rollout, .. }
+        | E::RolloutResumed { rollout, .. }
+        | E::RolloutAborted { rollout }
+        | E::RolloutSuperseded { rollout, .. }
+        | E::RolloutEscalationsResolved { rollout }
+        | E::RolloutWithdrawn { rollout }
+        | E::RolloutEscalated { rollout, .. }
+        | E::RolloutEscalationAcknowledged { rollout, .. } => Some(*rollout),
+        _ => None,
     }
 }
 
@@ -264,9 +321,16 @@ mod tests {
             assert_eq!(length(Span::from_millis(millis)), said);
         }
         let at = |millis| Timestamp::from_millis(millis);
+        assert_eq!(distance(at(5_000), at(5_999)), "just now");
         assert_eq!(distance(at(5_000), at(1_000)), "in 4 s");
         assert_eq!(distance(at(1_000), at(61_000)), "1 min ago");
         assert_eq!(instant(at(0)), "1970-01-01 00:00:00 UTC");
+    }
+
+    #[test]
+    fn instants_in_sentences_are_as_people_read_them() {
+        let said = "due 2026-11-26T23:51:20.609Z, since 2026-11-26T23:51:08Z – ü 2026-1";
+        assert_eq!(readable(said), "due 2026-11-26 23:51:20 UTC, since 2026-11-26 23:51:08 UTC – ü 2026-1");
     }
 
     #[test]
@@ -276,7 +340,8 @@ mod tests {
         assert_eq!(counted(1, "instance"), "1 instance");
         assert_eq!(counted(0, "instance"), "0 instances");
         assert_eq!(percent(1, 1_000), "<1 %");
-        assert_eq!(percent(999, 1_000), "99 %");
+        assert_eq!(percent(999, 1_000), ">99 %");
+        assert_eq!([percent(18, 19), percent(1, 19), percent(2, 2)], ["95 %", "5 %", "100 %"]);
         assert_eq!(percent(0, 0), "–");
     }
 }

@@ -72,6 +72,29 @@ impl<S: Store> Plane<S> {
         self.fleet.counts(seen.world.rollout_of(release)?.id, seen.epoch)
     }
 
+    /// The same by the record of everybody, for rollouts that are watched no more; none where the fleet is too large to look through for a page.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn rollout_recount(&self, release: Version) -> Result<Option<Counts>, PlaneError> {
+        let seen = self.seen();
+        let Some(rollout) = seen.world.rollout_of(release) else { return Ok(None) };
+        if self.fleet.len() > OWN_COUNTED_MAX as u64 {
+            return Ok(None);
+        }
+        let (mut counts, mut after) = (Counts::default(), None);
+        loop {
+            let page = self.store.instance_page(&InstanceFilter::default(), after, PAGE_MAX).await?;
+            for (instance, _) in &page {
+                counts = counts.with(Counts::of(rollout, &seen.world, instance));
+                after = Some(instance.id);
+            }
+            if page.len() < PAGE_MAX {
+                return Ok(Some(counts));
+            }
+        }
+    }
+
     /// How many matters lie before the Founder; none while this server takes up the fleet.
     #[must_use]
     pub fn escalation_count(&self) -> Option<u64> {

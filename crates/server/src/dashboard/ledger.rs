@@ -1,12 +1,13 @@
 //! The ledger's end, a search through it, one entry, its proof, and a verification from the root keys.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use dashboard::ledger::{Entry as Shown, Tail, Verified};
-use governance::{Event, InstanceId};
+use governance::{Event, InstanceId, RolloutId, Version};
 use ledger::{Entry, LogProof, SignedCheckpoint, Verifier};
 use plane::publication::{CHECKPOINT, Files as _};
 use plane::{PlaneError, Store as _};
@@ -73,7 +74,21 @@ async fn tail_of(app: &App, asked: &TailQuery) -> Result<Tail, PlaneError> {
     }
     let published = published(app).await;
     let older = (to > 0).then_some(to);
-    Ok(Tail { entries, size, published, query, before: asked.before, older, verified: None })
+    Ok(Tail {
+        entries,
+        size,
+        published,
+        query,
+        before: asked.before,
+        older,
+        verified: None,
+        rollouts: rollouts(app),
+    })
+}
+
+/// Which release each rollout is of.
+fn rollouts(app: &App) -> BTreeMap<RolloutId, Version> {
+    app.plane.world(|world| world.rollouts.iter().map(|rollout| (rollout.id, rollout.release)).collect())
 }
 
 fn decision(position: u64, entry: Entry, openings: Vec<governance::Opening>) -> DecisionView {
@@ -115,7 +130,8 @@ pub(crate) async fn entry(State(app): State<App>, visit: Visit, Path(position): 
     let (evidence, constitution) = (entry.evidence.kind(), entry.constitution);
     let is_published = published(&app).await.is_some_and(|size| position < size);
     let decision = decision(position, entry, openings);
-    let shown = Shown { position, decision, evidence, constitution, text, is_published };
+    let shown =
+        Shown { position, decision, evidence, constitution, text, is_published, rollouts: rollouts(&app) };
     page(shown.page(&chrome(&app, &visit, None).await?))
 }
 

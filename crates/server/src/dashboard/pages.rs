@@ -327,7 +327,10 @@ pub(crate) async fn rollout(
     Query(done): Query<Done>,
 ) -> Answer {
     let release = release_of(&release)?;
-    let shown = rollout_of(&app, &visit, release)?;
+    let mut shown = rollout_of(&app, &visit, release)?;
+    if shown.counts.is_none() {
+        shown.counts = app.plane.rollout_recount(release).await?;
+    }
     let (law, notes) = app.plane.world(|world| {
         let notes = world.releases.get(&release).map(|published| published.release.notes.clone());
         (world.constitution.clone(), notes.unwrap_or_default())
