@@ -57,6 +57,7 @@ const look = async (page, name) => {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (wide > 0) wrong.push(`${name}: is ${wide} px wider than its window`);
 };
+const window_of = (page, name) => page.screenshot({ path: join(out, `${name}.png`) });
 const shot = (page, name) => page.screenshot({ path: join(out, `${name}.png`), fullPage: true });
 
 // A release that every instance can install, of the demo's own making.
@@ -171,7 +172,7 @@ const main = async () => {
 
   // Filters live in the address.
   await open("/fleet");
-  await page.getByLabel("Tier").selectOption("pro");
+  await page.locator("select[name=tier]").selectOption("pro");
   await page.getByRole("button", { name: "Show" }).click();
   must(new URL(page.url()).searchParams.get("tier") === "pro", "the filter is not in the address");
   const tiers = await page.locator("#part-instances tbody tr td:nth-child(5)").allInnerTexts();
@@ -189,6 +190,7 @@ const main = async () => {
       await own.open(path);
       await look(own.page, `${what}, ${name}`);
       await shot(own.page, `${what}-${name}`);
+      if (what === "fleet") await window_of(own.page, `window-${name}`);
     }
     await own.context.close();
   }

@@ -1,8 +1,12 @@
 //! Charts as SVG that the server writes: lengths are proportional, axes begin at nothing, colours come from the sheet.
 
+use std::collections::BTreeMap;
+
+use governance::{State, Timestamp};
 use maud::{Markup, html};
 
 use crate::Tone;
+use crate::words::tone_of;
 
 /// The width that lengths are reckoned in; what is shown is scaled to the space there is.
 const WIDTH: u64 = 1_000;
@@ -53,6 +57,72 @@ pub fn stacked(parts: &[(u64, Tone)], whole: u64, mark: Option<u64>) -> Markup {
             @if let Some(mark) = mark { rect.f-ink x=(part_of(mark, whole).min(WIDTH - 3)) width="3" height="16" {} }
         }
     }
+}
+
+/// How many instances stood where at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub at: Timestamp,
+    /// How many in each state.
+    pub states: BTreeMap<State, u64>,
+}
+
+/// The height of [`course`].
+const HEIGHT: u64 = 120;
+
+/// States over time, one above the other, from nothing up to the most there were; each sample holds until the next.
+#[must_use]
+pub fn course(samples: &[Sample], now: Timestamp, label: &str) -> Markup {
+    let total = |sample: &Sample| sample.states.values().sum::<u64>();
+    let most = samples.iter().map(total).max().unwrap_or(0).max(1);
+    let began = samples.first().map_or(now, |sample| sample.at);
+    let span = u64::try_from(now.since(began).as_millis()).unwrap_or(0).max(1);
+    let x =
+        |at: Timestamp| u64::try_from(at.since(began).as_millis()).unwrap_or(0).saturating_mul(WIDTH) / span;
+    let height = |count: u64| count.saturating_mul(HEIGHT) / most;
+    let mut areas: Vec<(Tone, String)> = Vec::new();
+    let mut below: Vec<u64> = vec![0; samples.len()];
+    for state in State::ALL {
+        let above: Vec<u64> = samples
+            .iter()
+            .zip(&below)
+            .map(|(sample, below)| below + sample.states.get(state).copied().unwrap_or(0))
+            .collect();
+        if above != below {
+            areas.push((tone_of(*state), area(samples, &above, &below, now, (&x, &height))));
+        }
+        below = above;
+    }
+    html! {
+        svg.area viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" shape-rendering="crispEdges" role="img" aria-label=(label) {
+            rect.f-sunk width=(WIDTH) height=(HEIGHT) {}
+            @for (tone, path) in &areas { path.(fill(*tone)) d=(path) {} }
+        }
+    }
+}
+
+/// The outline of one state: its upper edge there, its lower edge back, both in steps.
+fn area(
+    samples: &[Sample],
+    above: &[u64],
+    below: &[u64],
+    now: Timestamp,
+    (x, height): (&dyn Fn(Timestamp) -> u64, &dyn Fn(u64) -> u64),
+) -> String {
+    let ends = samples.iter().skip(1).map(|sample| sample.at).chain([now]);
+    let steps: Vec<(u64, u64)> =
+        samples.iter().zip(ends).map(|(sample, end)| (x(sample.at), x(end))).collect();
+    let y = |count: &u64| HEIGHT.saturating_sub(height(*count));
+    let mut path = String::new();
+    for ((from, to), count) in steps.iter().zip(above) {
+        let word = if path.is_empty() { 'M' } else { 'L' };
+        path.push_str(&format!("{word}{from} {0}H{to}", y(count)));
+    }
+    for ((from, to), count) in steps.iter().zip(below).rev() {
+        path.push_str(&format!("L{to} {0}H{from}", y(count)));
+    }
+    path + "Z"
 }
 
 /// A node of the upgrade graph.
@@ -135,6 +205,23 @@ mod tests {
         assert_eq!(part_of(0, 0), 0);
         let text = stacked(&[(1, Tone::Good), (1, Tone::Bad)], 4, Some(2)).into_string();
         assert!(text.contains("x=\"250\"") && text.contains("x=\"500\" width=\"3\""), "{text}");
+    }
+
+    #[test]
+    fn states_stand_on_each_other_from_nothing_up() {
+        let at = |millis| Timestamp::from_millis(millis);
+        let sample = |millis, active, revoked| Sample {
+            at: at(millis),
+            states: BTreeMap::from([(State::Active, active), (State::Revoked, revoked)]),
+        };
+        let text = course(&[sample(0, 4, 0), sample(500, 3, 1)], at(1_000), "x").into_string();
+        // Active: all of the height for half of the time, then three quarters; revoked on top of it.
+        assert!(
+            text.contains("class=\"f-good\" d=\"M0 0H500L500 30H1000L1000 120H500L500 120H0Z\""),
+            "{text}"
+        );
+        assert!(text.contains("class=\"f-bad\" d=\"M0 0H500L500 0H1000L1000 30H500L500 0H0Z\""), "{text}");
+        assert!(!course(&[], at(0), "x").into_string().contains("path"));
     }
 
     #[test]

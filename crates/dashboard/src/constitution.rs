@@ -119,7 +119,7 @@ impl Law {
                                         strong { (value) }
                                         @if value != founding { " " (tag(Tone::Accent, "changed")) span.sub { "founding: " (founding) } }
                                     }
-                                    td { (parameter.about) "." }
+                                    td.wide { (parameter.about) "." }
                                     td { (rule(parameter.rule)) }
                                 }
                             }

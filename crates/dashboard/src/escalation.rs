@@ -67,7 +67,7 @@ pub fn page(chrome: &Chrome, matters: &[Matter], may_acknowledge: bool) -> Marku
         section.card {
             h2 { "How an order is signed" }
             p { "Download the order, carry it to where a key of the Founder is, and read it there: it is plain text. The first holder signs it into a file of its own, each further one signs that; when enough have, hand it in:" }
-            pre { code { "fedplane order sign --order order-WORD.json --key FOUNDER.key --out signed.json\nfedplane order sign --key ANOTHER.key --out signed.json\nfedplane order submit signed.json" } }
+            pre tabindex="0" { code { "fedplane order sign --order order-WORD.json --key FOUNDER.key --out signed.json\nfedplane order sign --key ANOTHER.key --out signed.json\nfedplane order submit signed.json" } }
         }
     };
     chrome.page("Escalations", Some(Section::Escalations), &content)

@@ -4,7 +4,7 @@ use governance::{FindingCode, Kind, State, Tier, Timestamp};
 use maud::{Markup, html};
 use wire::{FleetSummary, InstanceView, Page};
 
-use crate::chart;
+use crate::chart::{self, Sample};
 use crate::chrome::{Chrome, Section};
 use crate::parts::{self, ago, figure, part, release, rule, scroll, select};
 use crate::words::{self, counted, number, percent, spaced};
@@ -74,6 +74,8 @@ pub struct AtRisk {
 pub struct Fleet {
     /// The whole fleet in numbers; none while this server takes it up.
     pub summary: Option<FleetSummary>,
+    /// How it stood before, as this server saw it.
+    pub course: Vec<Sample>,
     /// Whose windows run out first.
     pub risks: Vec<AtRisk>,
     /// What the listing is narrowed to.
@@ -107,6 +109,7 @@ impl Fleet {
             div.grid {
                 section.card.s6 aria-labelledby="h-states" { (self.states(summary)) }
                 section.card.s6 aria-labelledby="h-versions" { (self.versions(summary)) }
+                @if self.course.len() > 1 { section.card.s12 aria-labelledby="h-course" { (self.before(now)) } }
                 section.card.s12 aria-labelledby="h-risk" { (self.at_risk(summary, now)) }
             }
         }
@@ -176,6 +179,21 @@ impl Fleet {
                     }
                 }
             }))
+        }
+    }
+
+    fn before(&self, now: Timestamp) -> Markup {
+        let most = self.course.iter().map(|sample| sample.states.values().sum::<u64>()).max().unwrap_or(0);
+        let began = self.course.first().map_or(now, |sample| sample.at);
+        html! {
+            header {
+                h2 #h-course { "How they stood" }
+                span.aside { "since this server saw them, a day at most; the whole height is " (counted(most, "instance")) }
+            }
+            div {
+                (chart::course(&self.course, now, "Instances by state over time, stacked in the order of the table above"))
+                div.axis.small.muted { span { (ago(began, now)) } span { "now" } }
+            }
         }
     }
 

@@ -309,7 +309,7 @@ impl Instance {
                             tr {
                                 td.num { (decision.number) }
                                 td { (ago(decision.at, now)) }
-                                td { (words::sentence(&decision.event)) }
+                                td.wide { (words::sentence(&decision.event)) }
                                 td { (rule(&decision.rule)) }
                                 td { (decision.authority) @if let Some(actor) = &decision.actor { span.sub { (actor) } } }
                                 td {

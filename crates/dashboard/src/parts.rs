@@ -107,7 +107,7 @@ pub fn part(id: &str, what: &str, content: &Markup) -> Markup {
 /// A table that may be wider than the screen: it scrolls by itself, by keyboard too.
 #[must_use]
 pub fn scroll(label: &str, table: &Markup) -> Markup {
-    html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
+    html! { div.scroll role="region" aria-label=(format!("Table: {label}")) tabindex="0" { (table) } }
 }
 
 /// Pairs of a word and what it is.

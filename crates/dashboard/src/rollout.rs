@@ -233,7 +233,8 @@ impl Rollout {
     fn counted_as(&self) -> Markup {
         html! {
             @match self.counts {
-                Some(counts) => { (counted(counts.eligible(), "instance")) " eligible now" }
+                Some(counts) if self.record.is_open() || counts.eligible() > 0 => { (counted(counts.eligible(), "instance")) " eligible now" }
+                Some(_) => { "over" }
                 None if self.record.is_open() => { "its sums are being reckoned" }
                 None => { "over: its sums are not kept up any more" }
             }
@@ -289,30 +290,61 @@ impl Rollout {
                 @let whole = count.cohort.max(count.finished);
                 @let needed = open.evidence.of_rounded_up(count.cohort);
                 div.meter.is-big { (chart::stacked(&[(good, Tone::Good), (count.failed, Tone::Bad)], whole, Some(needed).filter(|needed| (1..whole).contains(needed)))) }
-                (facts(&[
-                    ("Added here", html! { (counted(count.cohort, "instance")) }),
-                    ("Finished", html! { (counted(count.finished, "attempt")) }),
-                    ("Failed", html! {
-                        (number(count.failed))
-                        @if count.finished > 0 { " (" (percent(count.failed, count.finished)) ")" }
-                        ", bound " (share(open.failure_bound)) " " (rule("RO-3"))
-                    }),
-                    ("Evidence", html! {
-                        (number(count.reached)) " of " (number(needed)) " needed "
-                        @if count.reached >= needed { (tag(Tone::Good, "there")) } @else { (tag(Tone::Plain, "not yet")) }
-                        " " (rule("RO-4"))
-                    }),
-                    ("Time left", html! {
-                        @match (is_current, open.duration, self.left()) {
-                            (false, _, _) => { "over" }
-                            (true, None, _) => { "as long as it takes" }
-                            (true, Some(_), Some(left)) => { (parts::length(left)) @if self.record.is_stopped() || self.red { ", standing still" } }
-                            (true, Some(_), None) => { "up" }
-                        }
-                    }),
-                ]))
+                @let is_over = !self.record.is_open() && self.record.status != RolloutStatus::Done;
+                (facts(&self.counted_in(open, count, is_over)))
+                @if !is_over { (facts(&self.awaited_in(open, count, is_current))) }
             }
         }
+    }
+
+    /// What was counted in a phase. Who is inside of a rollout that has ended is nobody any more.
+    fn counted_in(&self, open: &OpenPhase, count: PhaseCount, is_over: bool) -> Vec<(&'static str, Markup)> {
+        let mut pairs = vec![
+            ("Finished", html! { (counted(count.finished, "attempt")) }),
+            (
+                "Failed",
+                html! {
+                    (number(count.failed))
+                    @if count.finished > 0 { " (" (percent(count.failed, count.finished)) ")" }
+                    ", bound " (share(open.failure_bound)) " " (rule("RO-3"))
+                },
+            ),
+        ];
+        if !is_over {
+            pairs.insert(0, ("Added here", html! { (counted(count.cohort, "instance")) }));
+        }
+        pairs
+    }
+
+    /// What a phase waits for.
+    fn awaited_in(
+        &self,
+        open: &OpenPhase,
+        count: PhaseCount,
+        is_current: bool,
+    ) -> Vec<(&'static str, Markup)> {
+        let needed = open.evidence.of_rounded_up(count.cohort);
+        vec![
+            (
+                "Evidence",
+                html! {
+                    (number(count.reached)) " finished, " (number(needed)) " needed "
+                    @if count.reached >= needed { (tag(Tone::Good, "there")) } @else { (tag(Tone::Plain, "not yet")) }
+                    " " (rule("RO-4"))
+                },
+            ),
+            (
+                "Time left",
+                html! {
+                    @match (is_current, open.duration, self.left()) {
+                        (false, _, _) => { "over" }
+                        (true, None, _) => { "as long as it takes" }
+                        (true, Some(_), Some(left)) => { (parts::length(left)) @if self.record.is_stopped() || self.red { ", standing still" } }
+                        (true, Some(_), None) => { "up" }
+                    }
+                },
+            ),
+        ]
     }
 
     fn whom(&self) -> Markup {

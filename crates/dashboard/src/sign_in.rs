@@ -35,7 +35,7 @@ pub fn asked(why: Option<&str>) -> Markup {
                 h1 { "Sign in" }
                 @if let Some(why) = why { p.notice.is-warn role="status" { (why) } }
                 p { "The dashboard knows you by your certificate. Where your key is, run:" }
-                pre { code { "fedplane dashboard link" } }
+                pre tabindex="0" { code { "fedplane dashboard link" } }
                 p.muted { "It gives a link that works once, within five minutes. Who may see what is the same here as on the command line." }
             }
         },

@@ -31,6 +31,7 @@ use wire::ExpiryView;
 
 use crate::app::{App, Plane, router};
 use crate::aside::Aside;
+use crate::dashboard::course::Course;
 use crate::dashboard::{self, Desk};
 use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
@@ -201,7 +202,9 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     let shutdown = CancellationToken::new();
     let authorities = authorities(&settings, addresses.instances.port());
     let (changed, changes) = watch::channel(plane.followed());
-    let desk = Desk::new(&settings, addresses.dashboard.port(), browser.digest(), changes);
+    let course = Arc::new(Course::default());
+    let desk =
+        Desk::new(&settings, addresses.dashboard.port(), browser.digest(), (changes, Arc::clone(&course)));
     let app = App::new(
         Arc::clone(&plane),
         settings.clone(),
@@ -221,8 +224,15 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     let tls = Tls { mutual, anyone, browsers };
     let listeners = sockets.serve(routers, tls, &settings, &metrics, &shutdown);
     let loops_end = CancellationToken::new();
-    let loops =
-        begin_loops(&plane, publisher, &settings, &metrics, &loops_end, (challenger, ledger, changed));
+    let loops = begin_loops(
+        &plane,
+        publisher,
+        &settings,
+        &metrics,
+        &loops_end,
+        (challenger, ledger),
+        (changed, course),
+    );
     let Addresses { instances, public, dashboard, metrics: health } = addresses;
     tracing::info!(%instances, %public, %dashboard, metrics = %health, "the plane listens");
     Ok(Running { addresses, shutdown, listeners, loops, loops_end, plane, metrics, lock })
@@ -495,7 +505,8 @@ fn begin_loops(
     settings: &Settings,
     metrics: &Metrics,
     end: &CancellationToken,
-    (challenger, ledger, changed): (Option<Arc<dyn Challenger>>, Folder, watch::Sender<u64>),
+    (challenger, ledger): (Option<Arc<dyn Challenger>>, Folder),
+    (changed, course): (watch::Sender<u64>, Arc<Course>),
 ) -> JoinSet<&'static str> {
     let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
     let pace = settings.pace.clone();
@@ -504,7 +515,11 @@ fn begin_loops(
     loops.spawn(shared("beat").beat(duration(servers::BEAT_EVERY)));
     loops.spawn(shared("follow").follow(duration(pace.follow_every), changed));
     loops.spawn(shared("heard").heard(duration(pace.heard_every)));
-    loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
+    loops.spawn(shared("sweep").sweep(
+        duration(pace.sweep_every),
+        duration(pace.sweep_rolling_every),
+        course,
+    ));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
     loops.spawn(shared("challenge").challenge(challenger, ledger, settings.challenge.at_once));
@@ -582,12 +597,13 @@ impl Loop {
         }
     }
 
-    async fn sweep(self, every: Duration, rolling: Duration) -> &'static str {
+    async fn sweep(self, every: Duration, rolling: Duration, course: Arc<Course>) -> &'static str {
         loop {
             let swept = self.plane.sweep().await;
             self.turned(swept);
             if let Ok(view) = self.plane.overview().await {
                 self.metrics.fleet(&view);
+                course.note(&view.states, self.plane.now());
             }
             // A rollout may begin at any moment: look for one at the quicker pace, sweep at its own.
             let mut waited = Duration::ZERO;

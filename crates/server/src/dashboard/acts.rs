@@ -190,7 +190,11 @@ fn follows(
                     number(share),
                     number(eligible)
                 ),
-                format!("{} more are offered it then.", counted(share.saturating_sub(inside), "instance")),
+                match share.saturating_sub(inside) {
+                    0 => "Nobody is offered it then who is not inside already.".to_owned(),
+                    1 => "1 instance more is offered it then.".to_owned(),
+                    more => format!("{} instances more are offered it then.", number(more)),
+                },
             ]
         }
     }

@@ -9,6 +9,7 @@ use plane::summary::Turned;
 use tokio::sync::{Semaphore, watch};
 use wire::FleetSummary;
 
+use super::course::Course;
 use super::sessions::Sessions;
 use crate::Plane;
 use crate::settings::Settings;
@@ -37,6 +38,8 @@ pub(crate) struct Desk {
     pub(crate) streams: Arc<Semaphore>,
     /// One at a time verifies the ledger.
     pub(crate) verifying: Semaphore,
+    /// How the fleet stood.
+    pub(crate) course: Arc<Course>,
     sums: Mutex<Option<(Timestamp, Arc<FleetSummary>)>>,
     turned: Mutex<Option<(Option<Timestamp>, Option<Turned>)>>,
 }
@@ -46,7 +49,7 @@ impl Desk {
         settings: &Settings,
         port: u16,
         certificate: Digest,
-        changed: watch::Receiver<u64>,
+        (changed, course): (watch::Receiver<u64>, Arc<Course>),
     ) -> Self {
         let url = url(settings, port);
         let mut authorities = crate::start::authorities_of(&settings.listen.names, port);
@@ -63,6 +66,7 @@ impl Desk {
                 settings.limits.sessions.saturating_mul(LIVE_EACH).min(Semaphore::MAX_PERMITS),
             )),
             verifying: Semaphore::new(1),
+            course,
             sums: Mutex::default(),
             turned: Mutex::default(),
         }

@@ -4,6 +4,7 @@
 //! table of roles, and the ledger names the person. The HTML itself is the crate `dashboard`'s.
 
 mod acts;
+pub(crate) mod course;
 mod desk;
 mod doors;
 mod guard;

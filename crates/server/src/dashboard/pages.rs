@@ -154,7 +154,8 @@ pub(crate) async fn fleet(
         finding,
         after,
     };
-    let fleet = Fleet { summary, risks, filter, page: listed, is_own: own.is_some() };
+    let course = if own.is_some() { Vec::new() } else { app.desk.course.samples() };
+    let fleet = Fleet { summary, course, risks, filter, page: listed, is_own: own.is_some() };
     page(fleet.page(&chrome(&app, &visit, done.notice()).await?))
 }
 

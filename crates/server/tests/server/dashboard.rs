@@ -443,3 +443,23 @@ async fn every_page_shows_what_is_on_record() {
     assert!(proof.text.starts_with("c2sp.org/tlog-proof"), "{}", proof.text);
     assert!(proof.header("content-disposition").contains("attachment"));
 }
+
+/// What somebody writes into a search or an address comes back as text.
+#[tokio::test]
+async fn au_1_what_is_hostile_comes_back_as_text() {
+    let world = World::start().await;
+    let browser = Browser::signed_in(&world, &world.operator()).await;
+    let hostile = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E";
+    for path in [
+        "/ledger?q=",
+        "/fleet?provider=",
+        "/fleet?platform=",
+        "/instances/",
+        "/rollouts/",
+        "/nowhere/",
+        "/sign-in/",
+    ] {
+        let seen = browser.get(&format!("{path}{hostile}")).await.text;
+        assert!(!seen.contains("<script>") && !seen.contains("alert(1)</script>"), "{path}: {seen}");
+    }
+}
