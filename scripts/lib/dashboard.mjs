@@ -202,12 +202,14 @@ const main = async () => {
   must((await auditor.page.getByRole("link", { name: "Red switch" }).count()) === 0, "an auditor is offered the red switch");
   await auditor.page.locator("#live.on").waitFor(WITHIN);
   await page.getByRole("link", { name: "Red switch" }).click();
+  await page.getByLabel("Why?").fill("0.1.4 loses orders on enterprise machines");
   await page.getByRole("button", { name: "Stop every offer" }).click();
   await auditor.page.getByText("The red switch is on").waitFor(WITHIN);
-  must(/by operator\/admin/.test(await auditor.page.locator(".alarm").innerText()), "who turned it is not told");
+  must(/loses orders.*by operator\/admin/s.test(await auditor.page.locator(".alarm").innerText()), "who turned it is not told");
   await look(auditor.page, "red switch on");
   await shot(page, "red-switch-on");
   await page.getByRole("link", { name: "Turn it off…" }).click();
+  await page.getByLabel("Why?").fill("0.1.5 mends it");
   await page.getByRole("button", { name: "Turn it off" }).click();
   await auditor.page.getByText("The red switch is on").waitFor({ state: "detached", ...WITHIN });
   say("the red switch turned on and off, seen by an auditor as it happened");

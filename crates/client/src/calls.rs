@@ -506,7 +506,7 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn red_switch(&self, on: bool) -> Called<()> {
-        self.tell("/v1/red-switch", &RedSwitch { on }).await
+        self.tell("/v1/red-switch", &RedSwitch { on, reason: None }).await
     }
 
     /// A way into the dashboard, once, for whoever asks.

@@ -84,13 +84,26 @@ impl Section {
     }
 }
 
+/// Who turned the red switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turned {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why, as he said.
+    pub reason: Option<String>,
+    /// The entry's position in the ledger.
+    pub position: u64,
+}
+
 /// The red switch as every page shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Red {
     /// Whether every offer stops.
     pub on: bool,
-    /// When it was turned on, and by whom, where that was found on record.
-    pub turned: Option<(Timestamp, String, u64)>,
+    /// When it was turned on, by whom and why, where that was found on record.
+    pub turned: Option<Turned>,
     /// Whether whoever reads may turn it.
     pub may_turn: bool,
 }
@@ -193,7 +206,8 @@ impl Chrome {
                 div.alarm role="alert" {
                     div.alarm-in {
                         strong { "The red switch is on: no offer leaves the plane." }
-                        @if let Some((at, by, position)) = &self.red.turned {
+                        @if let Some(Turned { at, by, reason, position }) = &self.red.turned {
+                            @if let Some(reason) = reason { span.why-red { "“" (reason) "”" } }
                             span {
                                 "Turned on " (ago(*at, self.now)) " by " (by) " · "
                                 @if self.sections.contains(&Section::Ledger) {

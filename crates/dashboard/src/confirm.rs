@@ -20,6 +20,8 @@ pub struct Question {
     pub action: String,
     /// What else it carries: name and value.
     pub fields: Vec<(String, String)>,
+    /// What whoever answers is asked to write: name and label.
+    pub asks: Option<(&'static str, &'static str)>,
     /// What the button says.
     pub yes: &'static str,
     /// Whether it takes something from somebody.
@@ -37,11 +39,16 @@ impl Question {
                 h1 { (self.title) }
                 ul.stack { @for line in &self.follows { li { (line) } } }
                 p.small.muted { "By rule " (rule(self.rule)) ". It stands in the ledger as done by " (chrome.person) "." }
-                form.row method="post" action=(self.action) {
+                form.stack method="post" action=(self.action) {
                     (chrome.token_field())
+                    @if let Some((name, label)) = self.asks {
+                        label { (label) textarea name=(name) maxlength="500" required {} }
+                    }
                     @for (name, value) in &self.fields { input type="hidden" name=(name) value=(value); }
-                    button type="submit" class=(if self.is_grave { "danger" } else { "primary" }) { (self.yes) }
-                    a.button href=(self.back) { "Back" }
+                    div.row {
+                        button type="submit" class=(if self.is_grave { "danger" } else { "primary" }) { (self.yes) }
+                        a.button href=(self.back) { "Back" }
+                    }
                 }
             }
         };

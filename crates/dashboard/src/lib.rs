@@ -17,7 +17,7 @@ pub mod rollout;
 pub mod sign_in;
 pub mod words;
 
-pub use chrome::{Chrome, Notice, Red, Section, Tone};
+pub use chrome::{Chrome, Notice, Red, Section, Tone, Turned};
 pub use maud::Markup;
 
 /// The sheet.

@@ -264,8 +264,17 @@ fn of_world(event: &WorldEvent) -> String {
         E::EnrolmentApproved { .. } => "enrolment approved by a second person".into(),
         E::PersonRevoked { person, .. } => format!("certificate of {person} taken back"),
         E::FreezeSet { from, until } => format!("freeze from {} until {}", instant(*from), instant(*until)),
-        E::RedSwitchTurned { on: true } => "red switch turned on: every offer stops".into(),
-        E::RedSwitchTurned { on: false } => "red switch turned off: offers go on".into(),
+        E::RedSwitchTurned { on, reason } => {
+            let said = if *on {
+                "red switch turned on: every offer stops"
+            } else {
+                "red switch turned off: offers go on"
+            };
+            match reason {
+                Some(reason) => format!("{said}, “{reason}”"),
+                None => said.into(),
+            }
+        }
         other => of_rollouts(other),
     }
 }

@@ -365,6 +365,7 @@ mod tests {
             "escalation acknowledge --rule RO-5 --release 0.1.3",
             "freeze --until 2027-01-02T00:00:00Z",
             "red-switch on",
+            "red-switch on --reason 0.1.4-loses-orders",
             "ledger verify --root founder.json --url https://a:8445",
             "ledger verify --root founder.json --dir d --json",
             "ledger tail -f",

@@ -22,6 +22,8 @@ pub struct Turned {
     pub at: Timestamp,
     /// Who.
     pub by: String,
+    /// Why, as he said.
+    pub reason: Option<String>,
     /// The entry's position.
     pub position: u64,
 }
@@ -140,9 +142,9 @@ impl<S: Store> Plane<S> {
             let positions: Vec<u64> = of_the_world.map(|(position, _)| position).collect();
             for position in positions.into_iter().rev() {
                 let entry = self.entry(position).await?;
-                if let Event::World(WorldEvent::RedSwitchTurned { .. }) = entry.event {
+                if let Event::World(WorldEvent::RedSwitchTurned { reason, .. }) = entry.event {
                     let by = entry.actor.unwrap_or_else(|| entry.authority.to_string());
-                    return Ok(Some(Turned { at: entry.at, by, position }));
+                    return Ok(Some(Turned { at: entry.at, by, reason, position }));
                 }
             }
             to = from;

@@ -600,11 +600,14 @@ pub struct Freeze {
 }
 
 /// `POST /v1/red-switch` (RO-6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedSwitch {
     /// Whether every offer stops.
     pub on: bool,
+    /// Why; it stands in the ledger for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Answer to `PUT /v1/targets/{name}`: the file as it was received.

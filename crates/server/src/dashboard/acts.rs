@@ -44,6 +44,7 @@ pub(crate) async fn suspend_asked(State(app): State<App>, visit: Visit, Path(id)
         rule: "LC-8",
         action: format!("/instances/{id}/suspend"),
         fields: Vec::new(),
+        asks: None,
         yes: "Suspend",
         is_grave: true,
         back: format!("/instances/{id}"),
@@ -83,6 +84,7 @@ pub(crate) async fn reactivate_asked(State(app): State<App>, visit: Visit, Path(
         rule: "LC-9",
         action: format!("/instances/{id}/reactivate"),
         fields: Vec::new(),
+        asks: None,
         yes: "Reactivate",
         is_grave: false,
         back: format!("/instances/{id}"),
@@ -140,6 +142,7 @@ pub(crate) async fn steer_asked(
         rule: "RO-6",
         action: format!("/rollouts/{release}/{word}"),
         fields: Vec::new(),
+        asks: None,
         yes,
         is_grave,
         back: format!("/rollouts/{release}"),
@@ -249,6 +252,7 @@ pub(crate) async fn red_switch_asked(State(app): State<App>, visit: Visit) -> An
             rule: "RO-6",
             action: "/red-switch".to_owned(),
             fields: vec![("on".to_owned(), "no".to_owned())],
+            asks: Some(("reason", "Why? It stands in the ledger for good.")),
             yes: "Turn it off",
             is_grave: false,
             back: "/".to_owned(),
@@ -272,6 +276,10 @@ pub(crate) async fn red_switch_asked(State(app): State<App>, visit: Visit) -> An
             rule: "RO-6",
             action: "/red-switch".to_owned(),
             fields: vec![("on".to_owned(), "yes".to_owned())],
+            asks: Some((
+                "reason",
+                "Why? It stands in the ledger for good, and on every page while the switch is on.",
+            )),
             yes: "Stop every offer",
             is_grave: true,
             back: "/".to_owned(),
@@ -286,6 +294,7 @@ pub(crate) async fn red_switch(State(app): State<App>, visit: Visit, form: Form)
         "no" => false,
         _ => return Err(Failure::bad_request("form-malformed", "on or off?", "open the page anew").into()),
     };
-    app.plane.red_switch(visit.person(), on).await?;
+    let reason = Some(form.value("reason").to_owned());
+    app.plane.red_switch(visit.person(), &wire::RedSwitch { on, reason }).await?;
     done("/fleet", if on { "red-on" } else { "red-off" })
 }

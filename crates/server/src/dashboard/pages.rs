@@ -77,7 +77,12 @@ pub(crate) async fn chrome(app: &App, visit: &Visit, notice: Option<Notice>) -> 
         escalations: usize::try_from(escalations.unwrap_or(0)).unwrap_or(usize::MAX),
         red: Red {
             on,
-            turned: turned.map(|turned| (turned.at, turned.by, turned.position)),
+            turned: turned.map(|turned| dashboard::Turned {
+                at: turned.at,
+                by: turned.by,
+                reason: turned.reason,
+                position: turned.position,
+            }),
             may_turn: may(role, &Method::POST, "/v1/red-switch"),
         },
         token: visit.token.clone(),

@@ -329,11 +329,12 @@ async fn ro_6_the_red_switch_is_seen_on_every_page_and_names_who_turned_it() {
     assert!(asked.contains("Every offer stops at once"), "{asked}");
     let auditor = person(&world, "auditor/ann").await;
     assert!(!auditor.get("/fleet").await.text.contains("Red switch"));
-    let done = browser.act("/red-switch", "/red-switch", "&on=yes").await;
+    let done = browser.act("/red-switch", "/red-switch", "&on=yes&reason=0.1.4+loses+%3Corders%3E").await;
     assert_eq!(done.status, StatusCode::SEE_OTHER);
     for path in ["/fleet", "/rollouts", "/releases", "/constitution", "/escalations", "/ledger"] {
         let seen = auditor.get(path).await.text;
         assert!(seen.contains("The red switch is on") && seen.contains("operator/eve"), "{path}");
+        assert!(seen.contains("“0.1.4 loses &lt;orders&gt;”"), "{path}: {seen}");
         assert!(!seen.contains("Turn it off"), "{path}");
     }
     assert!(browser.get("/fleet").await.text.contains("Turn it off"));
