@@ -26,6 +26,8 @@ const BATCH: usize = 256;
 const ROUND: usize = 8 * BATCH;
 /// Callers, each of which decides one thing after the other.
 const CALLERS: usize = 2 * BATCH;
+/// Decisions of one caller, one after the other, of which the slowest is told.
+const ALONE: usize = 4_000;
 /// Rounds of either kind that are held against each other.
 const PAIRS: usize = 15;
 
@@ -136,6 +138,26 @@ async fn decide(store: &Arc<impl Store>, commits: Vec<Commit>) {
     callers.join_all().await;
 }
 
+/// Prints what one caller waits for each of its decisions, and at most.
+fn alone(name: &str, commits: Vec<Commit>, mut commit: impl FnMut(Commit)) {
+    let mut waited: Vec<_> = commits
+        .into_iter()
+        .map(|one| {
+            let began = Instant::now();
+            commit(one);
+            began.elapsed()
+        })
+        .collect();
+    waited.sort_unstable();
+    let at = |per_mille: usize| waited[(waited.len() - 1) * per_mille / 1_000].as_secs_f64() * 1e3;
+    println!(
+        "{name}: one decision after the other, {ALONE} of them: {:.2} ms in the middle, {:.2} ms for 99 of a hundred, {:.2} ms at most",
+        at(500),
+        at(990),
+        at(1_000)
+    );
+}
+
 /// Prints the pairs, then has each measured.
 fn compare(
     c: &mut Criterion,
@@ -223,6 +245,8 @@ fn sqlite(c: &mut Criterion) {
         |all: Vec<Rows>| all.iter().for_each(|rows| upsert_in_file(&mut connection, rows, &mut position));
     let store = Arc::new(open(&folders[1]));
     runtime.block_on(fleet.register(&store));
+    let single = |one| drop(runtime.block_on(store.commit(one)).expect("committed"));
+    alone("store-sqlite", fleet.commits(ALONE), single);
     let decisions = |commits| runtime.block_on(decide(&store, commits));
     compare(c, "store-sqlite", (&mut floor, bare), (&mut fleet, decisions));
 }
@@ -326,6 +350,8 @@ fn postgres(c: &mut Criterion) {
         });
     };
     let (store, _) = runtime.block_on(fill(&ours, &fleet));
+    let single = |one| drop(runtime.block_on(store.commit(one)).expect("committed"));
+    alone("store-postgres", fleet.commits(ALONE), single);
     let decisions = |commits| runtime.block_on(decide(&store, commits));
     compare(c, "store-postgres", (&mut floor, bare), (&mut fleet, decisions));
 }

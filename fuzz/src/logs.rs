@@ -7,9 +7,7 @@ use ledger::tree::{
     Node, consistency_nodes, inclusion_nodes, leaf_hash, root_nodes, verify_consistency, verify_inclusion,
 };
 use ledger::witness::{AddCheckpoint, Answer};
-use ledger::{
-    Checkpoint, Entry, Frontier, Hash, LogProof, SignedCheckpoint, TileId, TreeHead, WitnessKey,
-};
+use ledger::{Checkpoint, Entry, Frontier, Hash, LogProof, SignedCheckpoint, TileId, TreeHead, WitnessKey};
 use proof::Sign as _;
 
 use crate::seeds::key;

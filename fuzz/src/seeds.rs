@@ -631,7 +631,12 @@ pub(crate) fn proxy() -> Seeds {
     };
     let v4 = [192, 0, 2, 7, 10, 0, 0, 1, 0x1f, 0x90, 0x20, 0xfb];
     let more = [v4.as_slice(), &[0x04, 0, 2, 0xaa, 0xbb]].concat();
-    vec![header(0x21, 0x11, &v4), header(0x21, 0x11, &more), header(0x21, 0x21, &[7; 36]), header(0x20, 0, &[])]
+    vec![
+        header(0x21, 0x11, &v4),
+        header(0x21, 0x11, &more),
+        header(0x21, 0x21, &[7; 36]),
+        header(0x20, 0, &[]),
+    ]
 }
 
 pub(crate) fn wire() -> Seeds {

@@ -165,18 +165,22 @@ impl Rollout {
     /// The first phase that has this instance inside, if one has.
     #[must_use]
     pub fn phase_of(&self, instance: &Instance) -> Option<Phase> {
-        let place = self.place_of(instance.id);
-        let inside = |open: &&OpenPhase| {
-            open.phase == Phase::Ga
-                || open
-                    .cutoffs
-                    .iter()
-                    .any(|cutoff| (cutoff.kind, cutoff.tier) == instance.stratum() && place <= cutoff.last)
-        };
-        match self.phases.iter().find(inside) {
+        match self.phase_number(instance.id, instance.stratum()).and_then(|number| self.phases.get(number)) {
             Some(open) => Some(open.phase),
             None => (self.status == RolloutStatus::Done).then_some(Phase::Ga),
         }
+    }
+
+    /// Whether an instance is let in by a phase behind the first so many, and by none of those.
+    #[must_use]
+    pub fn lets_in(&self, id: InstanceId, stratum: Stratum, behind: usize) -> bool {
+        self.phase_number(id, stratum).is_some_and(|number| number >= behind)
+    }
+
+    fn phase_number(&self, id: InstanceId, stratum: Stratum) -> Option<usize> {
+        let place = self.place_of(id);
+        let inside = |cutoff: &Cutoff| (cutoff.kind, cutoff.tier) == stratum && place <= cutoff.last;
+        self.phases.iter().position(|open| open.phase == Phase::Ga || open.cutoffs.iter().any(inside))
     }
 
     /// Whether its time stands still now, freezes apart.

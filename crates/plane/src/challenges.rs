@@ -63,7 +63,12 @@ impl Challenges {
     pub(crate) fn turns(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let mut inner = self.inner();
         inner.passed_over = false;
-        (inner.dealt.replace(now).unwrap_or(now), now)
+        (*inner.dealt.get_or_insert(now), now)
+    }
+
+    /// Notes that the turns up to then are dealt out: what broke off before is dealt out once more.
+    pub(crate) fn dealt(&self, (_, to): (Timestamp, Timestamp)) {
+        self.inner().dealt = Some(to);
     }
 
     /// Puts an instance in the queue if its turn lies in that time.

@@ -25,6 +25,8 @@ pub(crate) use brief::summary_of;
 use brief::Brief;
 use tallies::{NO_TALLY, Tallies, Tally};
 
+/// Before any instant at which an instance is heard.
+const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
 /// Parts of the fleet, each a range of ids with a lock of its own.
 pub(crate) const SHARDS: usize = 64;
 /// For how long the rows answer behind the last look at what others decided.
@@ -45,7 +47,7 @@ pub(crate) struct Known {
     pub(crate) revision: Revision,
 }
 
-/// A row: at most 150 bytes with its id.
+/// A row: at most 112 bytes with its id.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     known: Known,
@@ -53,8 +55,8 @@ struct Row {
     position: u64,
     /// The last instant up to which nothing is due, in the worlds of its epoch.
     quiet_until: Timestamp,
-    /// When it was last heard here, or anywhere as far as the store said.
-    heard: Option<Timestamp>,
+    /// When it was last heard here, or anywhere as far as the store said; [`NEVER`] as far as is known.
+    heard: Timestamp,
     /// Whether that is yet to be saved.
     is_unsaved: bool,
     /// In which worlds it was looked at.
@@ -69,6 +71,7 @@ struct Row {
 
 /// What one look at an instance found.
 struct Look {
+    is_due: bool,
     quiet_until: Timestamp,
     counts: Vec<Counts>,
 }
@@ -172,7 +175,8 @@ impl Fleet {
         shard.is_some_and(|shard| shard.rows.get(&id).is_some_and(|row| position < row.position))
     }
 
-    /// Takes in an instance as it is on record: `position` is that of the ledger's end when it was, where that is known.
+    /// Takes in an instance as it is on record: `position` is that of the ledger's end when it was, where that is known. Gives
+    /// whether anything is due for it.
     pub(crate) fn put(
         &self,
         seen: &Seen,
@@ -180,7 +184,7 @@ impl Fleet {
         revision: Revision,
         position: Option<u64>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let look = look(instance, seen, now);
         let known = Known {
             key: instance.key,
@@ -189,12 +193,12 @@ impl Fleet {
             since: instance.since,
             revision,
         };
-        let Some(mut shard) = self.shard_for(instance.id) else { return };
+        let Some(mut shard) = self.shard_for(instance.id) else { return look.is_due };
         let mut row = Row {
             known,
             position: position.unwrap_or_default(),
             quiet_until: look.quiet_until,
-            heard: None,
+            heard: NEVER,
             is_unsaved: false,
             epoch: seen.epoch,
             tally: NO_TALLY,
@@ -207,7 +211,7 @@ impl Fleet {
                 let before = *entry.get();
                 if (before.known.revision, before.epoch) > (revision, seen.epoch) {
                     // Somebody was quicker with what is newer. Both may be so in part: then the row is stale, and looked at again.
-                    return;
+                    return look.is_due;
                 }
                 row = Row {
                     position: row.position.max(before.position),
@@ -224,6 +228,7 @@ impl Fleet {
                 self.rows.fetch_add(1, Ordering::AcqRel);
             }
         }
+        look.is_due
     }
 
     /// Who an instance is, as far as is known here.
@@ -236,7 +241,7 @@ impl Fleet {
         let mut shard = self.shard_for(id)?;
         let Shard { rows, unsaved } = &mut *shard;
         let row = rows.get_mut(&id)?;
-        row.heard = row.heard.max(Some(now));
+        row.heard = row.heard.max(now);
         if !std::mem::replace(&mut row.is_unsaved, true) {
             unsaved.push(id);
         }
@@ -245,7 +250,8 @@ impl Fleet {
 
     /// When an instance was last heard, as far as is known here.
     pub(crate) fn heard(&self, id: InstanceId) -> Option<Timestamp> {
-        self.shard_for(id)?.rows.get(&id)?.heard
+        let heard = self.shard_for(id)?.rows.get(&id)?.heard;
+        (heard != NEVER).then_some(heard)
     }
 
     /// Takes in when an instance was last heard, as the store has it.
@@ -253,7 +259,7 @@ impl Fleet {
         if let Some(mut shard) = self.shard_for(id)
             && let Some(row) = shard.rows.get_mut(&id)
         {
-            row.heard = row.heard.max(Some(at));
+            row.heard = row.heard.max(at);
         }
     }
 
@@ -266,16 +272,52 @@ impl Fleet {
         let saved = taken.filter_map(|id| {
             let row = rows.get_mut(&id)?;
             row.is_unsaved = false;
-            row.heard.map(|at| (id, at))
+            Some((id, row.heard))
         });
         saved.collect()
+    }
+
+    /// Takes back signs of life that could not be saved: they are the next to be.
+    pub(crate) fn is_unsaved(&self, heard: &[(InstanceId, Timestamp)]) {
+        for (id, _) in heard {
+            let Some(mut shard) = self.shard_for(*id) else { continue };
+            let Shard { rows, unsaved } = &mut *shard;
+            if let Some(row) = rows.get_mut(id)
+                && !std::mem::replace(&mut row.is_unsaved, true)
+            {
+                unsaved.push(*id);
+            }
+        }
+    }
+
+    /// Carries the rows of a part over from the epoch before, but for those of whom this one asks something else.
+    pub(crate) fn carry(&self, number: usize, seen: &Seen) {
+        let Some(entrants) = &seen.entrants else { return };
+        let opened = entrants.iter().filter_map(|(id, behind)| Some((seen.world.rollout(*id)?, *behind)));
+        let opened: Vec<(&Rollout, usize)> = opened.collect();
+        let (from, to) = (seen.epoch - 1, seen.epoch);
+        let Some(mut shard) = self.shard(number) else { return };
+        let mut tallies = self.tallies();
+        tallies.turn_to(seen);
+        for (id, row) in shard.rows.iter_mut().filter(|(_, row)| row.epoch == from) {
+            let lets_in =
+                |(rollout, behind): &(&Rollout, usize)| rollout.lets_in(*id, (row.kind, row.tier), *behind);
+            if !opened.iter().any(lets_in) && tallies.carry(from, to, row.tally) {
+                row.epoch = to;
+            }
+        }
     }
 
     /// The instances of a part that must be looked at: their rows are stale, or something may be due by now.
     pub(crate) fn to_look_at(&self, number: usize, epoch: u32, now: Timestamp) -> Vec<InstanceId> {
         let waits = |row: &Row| row.epoch != epoch || row.quiet_until < now;
         let Some(shard) = self.shard(number) else { return Vec::new() };
-        shard.rows.iter().filter(|(_, row)| waits(row)).map(|(id, _)| *id).collect()
+        let mut waiting: Vec<InstanceId> =
+            shard.rows.iter().filter(|(_, row)| waits(row)).map(|(id, _)| *id).collect();
+        drop(shard);
+        // In the order in which they lie in the store.
+        waiting.sort_unstable();
+        waiting
     }
 
     /// Every instance of a part, with its state.
@@ -328,13 +370,14 @@ impl Fleet {
 /// Looks at an instance as it stands: up to when nothing is due for it, and what it counts for.
 fn look(instance: &Instance, seen: &Seen, now: Timestamp) -> Look {
     let world: &World = &seen.world;
-    let quiet_until = if is_due(instance, world, now) {
+    let is_due = is_due(instance, world, now);
+    let quiet_until = if is_due {
         now - Span::from_millis(1)
     } else {
         horizon::next_look(instance, world, now).unwrap_or(Timestamp::from_millis(i64::MAX))
     };
     let counts = world.watched().map(|rollout| Counts::of(rollout, world, instance)).collect();
-    Look { quiet_until, counts }
+    Look { is_due, quiet_until, counts }
 }
 
 #[cfg(test)]

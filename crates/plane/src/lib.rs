@@ -33,7 +33,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
-use governance::{Digest, Span, Timestamp, World};
+use governance::horizon::{self, Asks};
+use governance::{Digest, RolloutId, Span, Timestamp, World};
 use proof::Jws;
 use proof::keys::KeysDocument;
 use tokio::sync::{Notify, RwLock};
@@ -111,6 +112,9 @@ pub(crate) struct Seen {
     pub(crate) revision: ports::Revision,
     /// Rises when the world asks something else of instances than before, so that each must be looked at anew.
     pub(crate) epoch: u32,
+    /// Whom alone it asks something else than in the epoch before: those whom phases let in, of each rollout behind the first so
+    /// many. None: everybody.
+    pub(crate) entrants: Option<Vec<(RolloutId, usize)>>,
 }
 
 impl Seen {
@@ -166,7 +170,7 @@ impl<S: Store> Plane<S> {
             federation,
             settings,
             repository,
-            world: ArcSwap::from_pointee(Seen { world, revision, epoch: 1 }),
+            world: ArcSwap::from_pointee(Seen { world, revision, epoch: 1, entrants: None }),
             keys: ArcSwap::from_pointee(keys),
             latest: AtomicI64::new(0),
             challenges: challenges::Challenges::default(),
@@ -267,9 +271,12 @@ impl<S: Store> Plane<S> {
                 // Whoever was slow to look does not hide what others saw meanwhile.
                 return Arc::clone(current);
             }
-            let asks_anew = !governance::horizon::is_alike(&current.world, &world);
-            let epoch = current.epoch + u32::from(asks_anew);
-            Arc::new(Seen { world: world.clone(), revision, epoch })
+            let (epoch, entrants) = match horizon::asks(&current.world, &world) {
+                Asks::Nothing => (current.epoch, current.entrants.clone()),
+                Asks::OfEntrants(entrants) => (current.epoch + 1, Some(entrants)),
+                Asks::OfAll => (current.epoch + 1, None),
+            };
+            Arc::new(Seen { world: world.clone(), revision, epoch, entrants })
         });
         if before.revision < revision {
             self.news.tell_of_world(&before.world, &self.seen().world);

@@ -99,16 +99,20 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer.
     pub async fn beat(&self) -> Result<(), PlaneError> {
         let held: Vec<Lease> = self.leases.inner().held.values().cloned().collect();
+        let mut beaten = Ok(());
         for before in held {
             let lease = Lease { beat: before.beat + 1, ..before.clone() };
-            if self.store.lease_save(Some(&before), &lease).await? {
-                self.leases.hold(lease);
-            } else {
-                tracing::warn!(lease = before.name, "another server has taken over");
-                self.leases.lose(&before.name);
+            match self.store.lease_save(Some(&before), &lease).await {
+                Ok(true) => _ = self.leases.hold(lease),
+                Ok(false) => {
+                    tracing::warn!(lease = before.name, "another server has taken over");
+                    self.leases.lose(&before.name);
+                }
+                // The others may get through.
+                Err(error) => beaten = Err(error.into()),
             }
         }
-        Ok(())
+        beaten
     }
 
     /// Gives every lease back, so that others need not wait: for a server that ends in order.
@@ -117,11 +121,14 @@ impl<S: Store> Plane<S> {
     /// When the store does not answer: others take them a little later then.
     pub async fn give_back(&self) -> Result<(), PlaneError> {
         let held = std::mem::take(&mut self.leases.inner().held);
+        let mut given = Ok(());
         for before in held.into_values() {
             let lease = Lease { holder: String::new(), ..before.clone() };
-            self.store.lease_save(Some(&before), &lease).await?;
+            if let Err(error) = self.store.lease_save(Some(&before), &lease).await {
+                given = Err(error.into());
+            }
         }
-        Ok(())
+        given
     }
 
     /// Takes in what other servers decided since the last time.
@@ -278,8 +285,8 @@ impl<S: Store> Plane<S> {
     /// Looks at every instance anew from now on, whatever its row says: once an audit (§7).
     pub(crate) fn outdate(&self) {
         self.world.rcu(|current| {
-            let Seen { world, revision, epoch } = &**current;
-            Seen { world: world.clone(), revision: *revision, epoch: epoch + 1 }
+            let Seen { world, revision, epoch, entrants: _ } = &**current;
+            Seen { world: world.clone(), revision: *revision, epoch: epoch + 1, entrants: None }
         });
     }
 }

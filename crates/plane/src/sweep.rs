@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use governance::decide::{WorldCommand, decide_world};
-use governance::reconcile::is_due;
 use governance::rollout::{advance, advance_by_sums};
 use governance::{Instance, InstanceId, RolloutId, State, Timestamp, standing};
 
@@ -20,6 +19,8 @@ use crate::{Plane, PlaneError};
 const ROUNDS_MAX: usize = 8;
 /// Parts of the fleet, each swept by the one server that holds its lease.
 const PARTITIONS: usize = 8;
+/// Records looked at in one go: few, so that whoever checks in meanwhile does not wait for them.
+const LOOK_AT_ONCE: usize = 256;
 /// Decisions of a sweep that are on their way at once: they share transactions, and leave the others room.
 const AT_ONCE: usize = 64;
 /// Instances up to which whoever decides about all of them waits until they are swept.
@@ -46,7 +47,9 @@ impl<S: Store> Plane<S> {
                 let is_ours = self.lease(&format!("sweep-{partition}")).await?.is_some();
                 moved += self.sweep_partition(partition, is_ours, turns).await?;
             }
-            turns = None;
+            if let Some(turns) = turns.take() {
+                self.challenges.dealt(turns);
+            }
             moved += self.sweep_rollouts().await?;
             if moved == 0 {
                 break;
@@ -146,8 +149,10 @@ impl<S: Store> Plane<S> {
         let shards = SHARDS / PARTITIONS;
         let mut swept = 0;
         for shard in partition * shards..(partition + 1) * shards {
-            let waiting = self.fleet.to_look_at(shard, self.seen().epoch, self.now());
-            for ids in waiting.chunks(PAGE_MAX) {
+            let seen = self.seen();
+            self.fleet.carry(shard, &seen);
+            let waiting = self.fleet.to_look_at(shard, seen.epoch, self.now());
+            for ids in waiting.chunks(LOOK_AT_ONCE) {
                 let due = self.look_at(ids).await?;
                 if is_ours {
                     swept += due.len();
@@ -170,8 +175,7 @@ impl<S: Store> Plane<S> {
         let (seen, now) = (self.seen(), self.now());
         let mut due = Vec::new();
         for (instance, revision) in found {
-            self.fleet.put(&seen, &instance, revision, None, now);
-            if is_due(&instance, &seen.world, now) {
+            if self.fleet.put(&seen, &instance, revision, None, now) {
                 due.push(instance);
             }
         }
@@ -255,7 +259,10 @@ impl<S: Store> Plane<S> {
                 if heard.is_empty() {
                     break;
                 }
-                self.store.seen_save(&heard).await?;
+                if let Err(error) = self.store.seen_save(&heard).await {
+                    self.fleet.is_unsaved(&heard);
+                    return Err(error.into());
+                }
                 saved += heard.len() as u64;
             }
         }

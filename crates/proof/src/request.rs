@@ -311,36 +311,6 @@ fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
 
-/// Proves that this key signed this head; the body is still to be held against the digest in the facts. For requests
-/// whose body is too large to keep, such as packages.
-///
-/// # Errors
-/// When the base deviates from the profile, names another key, or the signature does not fit.
-pub fn verify_head<'a>(
-    base: &'a str,
-    signature: &[u8; 64],
-    key: &PublicKey,
-) -> Result<RequestFacts<'a>, RequestError> {
-    read_head(base, signature, key, Checking::Now)
-}
-
-fn read_head<'a>(
-    base: &'a str,
-    signature: &[u8; 64],
-    key: &PublicKey,
-    checking: Checking,
-) -> Result<RequestFacts<'a>, RequestError> {
-    let facts = RequestFacts::parse(base)?;
-    if facts.algorithm != Algorithm::Ed25519 {
-        return Err(RequestError::Algorithm(facts.algorithm));
-    }
-    if facts.key != key.id() {
-        return Err(RequestError::OtherKey { found: facts.key, expected: key.id() });
-    }
-    checking.verify(key, base.as_bytes(), signature).map_err(|_| RequestError::Signature)?;
-    Ok(facts)
-}
-
 /// A request that stands as proof: what was signed, the signature, and the body (HS-6, AU-1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -380,7 +350,15 @@ impl SignedRequest {
     /// # Errors
     /// As [`SignedRequest::verify`].
     pub fn read(&self, key: &PublicKey, checking: Checking) -> Result<RequestFacts<'_>, RequestError> {
-        let facts = read_head(&self.base, &self.signature, key, checking)?;
+        let facts = RequestFacts::parse(&self.base)?;
+        if facts.algorithm != Algorithm::Ed25519 {
+            return Err(RequestError::Algorithm(facts.algorithm));
+        }
+        if facts.key != key.id() {
+            return Err(RequestError::OtherKey { found: facts.key, expected: key.id() });
+        }
+        let signed = checking.verify(key, self.base.as_bytes(), &self.signature);
+        signed.map_err(|_| RequestError::Signature)?;
         if facts.digest != Digest::of(&self.body) {
             return Err(RequestError::Digest);
         }

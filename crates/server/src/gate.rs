@@ -143,17 +143,16 @@ impl Call {
 
     /// The body, of which every key must be known.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let hint = "send JSON as the API has it; every key must be known";
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let detail = format!("at `{path}`: {}", error.into_inner());
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // Read once more, for the place: what is well-formed does not pay for it.
+            let mut reader = serde_json::Deserializer::from_slice(&self.body);
+            let detail = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+                Ok(_) => error.to_string(),
+                Err(error) => format!("at `{}`: {}", error.path(), error.inner()),
+            };
+            let hint = "send JSON as the API has it; every key must be known";
             Failure::bad_request("json-malformed", detail, hint)
-        })?;
-        match reader.end() {
-            Ok(()) => Ok(value),
-            Err(error) => Err(Failure::bad_request("json-malformed", error.to_string(), hint)),
-        }
+        })
     }
 
     /// The same; an empty body is one that says nothing.

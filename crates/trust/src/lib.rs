@@ -11,6 +11,7 @@ pub mod pem;
 pub mod pkcs11;
 pub mod request;
 pub mod secret;
+pub mod signature;
 pub mod signer;
 pub mod tls;
 pub mod tuf;

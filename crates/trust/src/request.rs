@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use governance::{Digest, Timestamp};
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
-use proof::request::{Algorithm, LABEL, content_digest, verify_head};
+use proof::request::{Algorithm, LABEL, content_digest};
 use proof::{KeyId, PublicKey, RequestError, RequestFacts, RequestHead, Sign, SignedRequest};
 
 /// RFC 9530.
@@ -202,6 +202,20 @@ fn head(target: &Target, digest: Digest, created: Timestamp, nonce: [u8; 16]) ->
 pub struct SignedHead {
     base: String,
     signature: Signature,
+    facts: HeadFacts,
+}
+
+/// What a signed head says beside the target, which the reader named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadFacts {
+    /// SHA-256 of the body.
+    pub digest: Digest,
+    /// When it was signed, in whole seconds.
+    pub created: Timestamp,
+    /// Its nonce.
+    pub nonce: [u8; 16],
+    /// The key it says it is signed with, or whose channel it came by.
+    pub key: KeyId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,37 +240,55 @@ impl SignedHead {
             .and_then(|rest| rest.strip_prefix("=:")?.strip_suffix(':'))
             .and_then(|text| STANDARD.decode(text).ok());
         let Target { method, authority, path_and_query } = target;
-        let base = format!(
-            "\"@method\": {method}\n\"@authority\": {authority}\n\"@target-uri\": https://{authority}{path_and_query}\n\"content-digest\": {digest}\n\"@signature-params\": {params}"
-        );
+        let base = [
+            "\"@method\": ",
+            method.as_str(),
+            "\n\"@authority\": ",
+            authority,
+            "\n\"@target-uri\": https://",
+            authority,
+            path_and_query,
+            "\n\"content-digest\": ",
+            digest,
+            "\n\"@signature-params\": ",
+            params,
+        ]
+        .concat();
         // Strictly in the profile, or not at all: nothing that arrived can have moved a line.
-        let facts = RequestFacts::parse(&base)?;
-        let signature = signature.and_then(|bytes| match facts.algorithm {
+        let RequestFacts { digest, created, nonce, key, algorithm, .. } = RequestFacts::parse(&base)?;
+        let signature = signature.and_then(|bytes| match algorithm {
             Algorithm::Ed25519 => bytes.try_into().ok().map(Signature::Ed25519),
             Algorithm::HmacSha256 => bytes.try_into().ok().map(Signature::HmacSha256),
         });
         let form = "sig1=:64 bytes in base64:, or 32 of them for hmac-sha256";
         let signature = signature.ok_or(HeaderError::Form { field: "signature", form })?;
-        Ok(Self { base, signature })
+        Ok(Self { base, signature, facts: HeadFacts { digest, created, nonce, key } })
     }
 
     /// What the request says, of which nothing is proved: to learn whose key to verify with.
-    ///
-    /// # Errors
-    /// When the base deviates from the profile; one that was [read](Self::read) does not.
-    pub fn facts_unverified(&self) -> Result<RequestFacts<'_>, HeaderError> {
-        Ok(RequestFacts::parse(&self.base)?)
+    #[must_use]
+    pub const fn facts_unverified(&self) -> &HeadFacts {
+        &self.facts
     }
 
     /// Proves that this key signed the head. The body is still to be held against the digest in the facts.
     ///
     /// # Errors
     /// When another key signed it, the signature does not fit, or it is signed under a channel's key.
-    pub fn verify(&self, key: &PublicKey) -> Result<RequestFacts<'_>, HeaderError> {
-        match &self.signature {
-            Signature::Ed25519(signature) => Ok(verify_head(&self.base, signature, key)?),
-            Signature::HmacSha256(_) => Err(RequestError::Algorithm(Algorithm::HmacSha256).into()),
-        }
+    pub fn verify(&self, key: &PublicKey) -> Result<&HeadFacts, HeaderError> {
+        let Signature::Ed25519(signature) = &self.signature else {
+            return Err(RequestError::Algorithm(Algorithm::HmacSha256).into());
+        };
+        let facts = self.facts_of(key)?;
+        crate::signature::verify(key, self.base.as_bytes(), signature)
+            .map_err(|_| RequestError::Signature)?;
+        Ok(facts)
+    }
+
+    /// What the request says, if it says that it is this key's.
+    fn facts_of(&self, key: &PublicKey) -> Result<&HeadFacts, RequestError> {
+        let (found, expected) = (self.facts.key, key.id());
+        if found == expected { Ok(&self.facts) } else { Err(RequestError::OtherKey { found, expected }) }
     }
 
     /// Proves that whoever holds this key sent the head by the channel of this key of its own (HS-6): nothing that could be
@@ -268,14 +300,11 @@ impl SignedHead {
         &self,
         key: &PublicKey,
         channel: &[u8; CHANNEL_KEY_BYTES],
-    ) -> Result<RequestFacts<'_>, HeaderError> {
+    ) -> Result<&HeadFacts, HeaderError> {
         let Signature::HmacSha256(tag) = &self.signature else {
             return Err(RequestError::Algorithm(Algorithm::Ed25519).into());
         };
-        let facts = RequestFacts::parse(&self.base)?;
-        if facts.key != key.id() {
-            return Err(RequestError::OtherKey { found: facts.key, expected: key.id() }.into());
-        }
+        let facts = self.facts_of(key)?;
         let channel = hmac::Key::new(hmac::HMAC_SHA256, channel);
         // In constant time.
         hmac::verify(&channel, self.base.as_bytes(), tag).map_err(|_| RequestError::Signature)?;
@@ -359,7 +388,7 @@ mod tests {
             assert_eq!(request.verify(key.public_key()), Err(RequestError::Signature), "{moved:?}");
         }
         let head = SignedHead::read(&sent, &headers).unwrap();
-        assert_eq!(head.facts_unverified().unwrap().key, key.key_id());
+        assert_eq!(head.facts_unverified().key, key.key_id());
         assert!(head.verify(key.public_key()).is_ok());
         assert!(head.verify(SeedKey::new([2; 32]).public_key()).is_err());
     }

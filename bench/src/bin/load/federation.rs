@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) store: StoreAt,
     /// Which cores the server has.
     pub(crate) cores: Cores,
+    /// Of a hundred instances, those whom a release is offered first.
+    pub(crate) canary: u32,
 }
 
 /// Where the rows are.
@@ -74,7 +76,7 @@ pub(crate) struct Federation {
     settings: Settings,
     /// Where instances and operators call.
     pub(crate) instances: SocketAddr,
-    metrics: SocketAddr,
+    pub(crate) metrics: SocketAddr,
     /// Whose certificates count.
     pub(crate) root: RootCa,
 }
@@ -108,7 +110,15 @@ impl Federation {
         let place = TempDir::with_prefix("fedplane-load-").context("no folder for temporary files")?;
         let folder = place.path().join("federation");
         let law = place.path().join("law.toml");
-        fs::write(&law, format!("\"rate.instance\" = {0}\n\"rate.address\" = {0}\n", u32::MAX))?;
+        let (rate, canary) = (u32::MAX, settings.canary);
+        fs::write(
+            &law,
+            format!(
+                "\"rate.instance\" = {rate}\n\"rate.address\" = {rate}\n\"rollout.canary.share\" = {}.{:02}\n",
+                canary / 100,
+                canary % 100
+            ),
+        )?;
         let init = Command::new(&settings.program)
             .args(["init", "--trust-domain", "load.internal", "--founders", "1", "--constitution"])
             .arg(&law)
@@ -270,13 +280,22 @@ pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
 
 /// Whether the server says that it is ready, at its address for metrics.
 fn is_ready(metrics: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&metrics, TRY_WITHIN)?;
-        stream.set_read_timeout(Some(TRY_WITHIN))?;
-        write!(stream, "GET /readyz HTTP/1.1\r\nhost: {metrics}\r\nconnection: close\r\n\r\n")?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(status.ends_with(b" 200"))
-    };
-    ask().unwrap_or(false)
+    get(metrics, "/readyz").is_ok_and(|answer| answer.get(8..12) == Some(" 200"))
+}
+
+/// A counter of the server, by its name and labels as they are shown.
+pub(crate) fn counter(metrics: SocketAddr, name: &str) -> anyhow::Result<u64> {
+    let shown = get(metrics, "/metrics").context("the server's metrics")?;
+    let line = shown.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(Ok(0), |value| value.trim().parse().with_context(|| format!("{name}{value}")))
+}
+
+/// An answer of the metrics listener, its head included.
+fn get(metrics: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&metrics, TRY_WITHIN)?;
+    stream.set_read_timeout(Some(TRY_WITHIN))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {metrics}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

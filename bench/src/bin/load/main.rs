@@ -17,6 +17,7 @@ mod options;
 mod process;
 mod runs;
 mod schedule;
+mod sweep;
 #[cfg(test)]
 mod tests;
 

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Idle(Common),
     /// Quiet check-ins beside fleets of different sizes, one after the other.
     Scale(ScaleArgs),
+    /// A release is published over a large fleet: how long the sweep takes, against a bare scan of the records, and what check-ins
+    /// feel of it.
+    Sweep(SweepArgs),
     /// The plane and a bare server of the same library, in turn on the same machine, with the ratios of their costs.
     Compare(CompareArgs),
     /// The bare server that `compare` starts: the same TLS and JSON, and nothing else.
@@ -172,6 +175,15 @@ pub(crate) struct ScaleArgs {
     /// The sizes of the fleet, rising.
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000])]
     pub(crate) sizes: Vec<u64>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The share of the fleet to which the release is offered at once, in parts of a hundred.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) percent: u32,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -17,7 +17,7 @@ use crate::options::{
 };
 use crate::process::{Cores, Server, has_two_cores, own_cpu, raise_files};
 use crate::schedule::Arrivals;
-use crate::{bare, compare, fleet};
+use crate::{bare, compare, fleet, sweep};
 
 /// Connections made at once before anything is measured.
 const CONNECT_AT_ONCE: usize = 64;
@@ -26,7 +26,9 @@ const FILES_SPARE: u64 = 64;
 /// Where the order of calls begins.
 const SEED: u64 = 6;
 /// What everybody upgrades to.
-const UPGRADE: Version = Version::new(0, 1, 1);
+pub(crate) const UPGRADE: Version = Version::new(0, 1, 1);
+/// Of a hundred instances, those whom the law offers a release first.
+const CANARY: u32 = 5;
 /// How long idle connections lie before the server's memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         Command::Register(args) => register(&args),
         Command::Idle(common) => idle(&common),
         Command::Scale(args) => scale(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Bare(args) => bare::run(&args.folder, args.listen, args.status, args.answer.as_deref()),
     }
@@ -55,6 +58,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes it, for so many connections.
     pub(crate) fn make(common: &Common, connections: usize) -> anyhow::Result<Self> {
+        Self::make_with(common, connections, CANARY)
+    }
+
+    /// The same; a release is offered first to so many of a hundred instances.
+    pub(crate) fn make_with(common: &Common, connections: usize, canary: u32) -> anyhow::Result<Self> {
         let files = raise_files();
         let wanted = common.connections + FILES_SPARE;
         ensure!(files > wanted, "{wanted} files must be open at once, and {files} may be: raise `ulimit -n`");
@@ -70,6 +78,7 @@ impl Stage {
             sweep_every: common.sweep_every.clone(),
             store: common.store.clone(),
             cores,
+            canary,
         })?;
         let plane = federation.serve()?;
         Ok(Self { federation, plane, fleet: 0 })
@@ -167,7 +176,7 @@ pub(crate) fn show<T: Serialize>(
 }
 
 /// A failure where anything failed: a load that is refused measures nothing.
-fn whole(figures: &Figures) -> anyhow::Result<()> {
+pub(crate) fn whole(figures: &Figures) -> anyhow::Result<()> {
     ensure!(figures.failed == 0, "{} calls failed", figures.failed);
     Ok(())
 }

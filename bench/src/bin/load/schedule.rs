@@ -1,6 +1,8 @@
 //! When requests are due, before any of them is sent: how long the server takes for one never puts off the next, so that what
 //! waits behind a slow answer is measured as waiting.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Instants of requests at a mean rate, each independent of the others (a Poisson process), as a large fleet calls.
@@ -14,6 +16,8 @@ pub(crate) struct Arrivals {
     end: u64,
     /// How many may follow.
     left: usize,
+    /// Set once no more shall.
+    over: Arc<AtomicBool>,
 }
 
 impl Arrivals {
@@ -25,6 +29,7 @@ impl Arrivals {
             next: 0.0,
             end: u64::try_from(lasting.as_nanos()).unwrap_or(u64::MAX),
             left: usize::MAX,
+            over: Arc::default(),
         };
         arrivals.next -= arrivals.pause * arrivals.random.unit().ln();
         arrivals
@@ -35,11 +40,16 @@ impl Arrivals {
         Self { left: count, ..self }
     }
 
+    /// The same, until this is set.
+    pub(crate) fn until(self, over: Arc<AtomicBool>) -> Self {
+        Self { over, ..self }
+    }
+
     /// When the next is due, in nanoseconds from the begin; none once the time is over.
     pub(crate) fn peek(&self) -> Option<u64> {
         // An instant is far below 2^53 nanoseconds (104 days).
         let next = self.next as u64;
-        (next < self.end && self.left > 0).then_some(next)
+        (next < self.end && self.left > 0 && !self.over.load(Ordering::Acquire)).then_some(next)
     }
 
     /// Goes on to the one behind.

@@ -17,6 +17,8 @@ pub(super) const NO_TALLY: Tally = Tally::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
     epoch: u32,
+    /// The epoch before, whose numbers stand for the same, if they do.
+    kept_from: Option<u32>,
     /// The rollouts that are watched, in the order of each count.
     watched: Vec<RolloutId>,
     numbers: HashMap<Box<[Counts]>, Tally>,
@@ -29,13 +31,7 @@ pub(super) struct Tallies {
 impl Tallies {
     /// Counts an instance for something else than it did, or for the first time; gives the number of that.
     pub(super) fn exchange(&mut self, seen: &Seen, before: Option<(u32, Tally)>, counts: &[Counts]) -> Tally {
-        if seen.epoch > self.epoch {
-            *self = Self {
-                epoch: seen.epoch,
-                watched: seen.world.watched().map(|rollout| rollout.id).collect(),
-                ..Self::default()
-            };
-        }
+        self.turn_to(seen);
         if let Some((epoch, tally)) = before
             && epoch == self.epoch
             && let Some((_, instances)) = usize::try_from(tally).ok().and_then(|at| self.kinds.get_mut(at))
@@ -60,6 +56,34 @@ impl Tallies {
             self.counted += 1;
         }
         tally
+    }
+
+    /// Begins to count in a later epoch. The numbers go on to stand for the same where rows of the epoch before may be
+    /// [carried](Self::carry) over.
+    pub(super) fn turn_to(&mut self, seen: &Seen) {
+        if seen.epoch <= self.epoch {
+            return;
+        }
+        let watched: Vec<RolloutId> = seen.world.watched().map(|rollout| rollout.id).collect();
+        let follows = seen.entrants.is_some() && seen.epoch == self.epoch + 1 && watched == self.watched;
+        self.kept_from = follows.then_some(self.epoch);
+        if follows {
+            self.kinds.iter_mut().for_each(|(_, instances)| *instances = 0);
+        } else {
+            self.numbers.clear();
+            self.kinds.clear();
+        }
+        (self.epoch, self.watched, self.counted) = (seen.epoch, watched, 0);
+    }
+
+    /// Counts an instance in this epoch for what it counted for in that one; `false` where that is not known any more.
+    pub(super) fn carry(&mut self, from: u32, to: u32, tally: Tally) -> bool {
+        let kept = self.kept_from == Some(from) && self.epoch == to;
+        let kind = usize::try_from(tally).ok().and_then(|at| self.kinds.get_mut(at));
+        let Some((_, instances)) = kind.filter(|_| kept) else { return false };
+        *instances += 1;
+        self.counted += 1;
+        true
     }
 
     fn column(&self, rollout: RolloutId, epoch: u32) -> Option<usize> {
