@@ -22,7 +22,7 @@ use crate::Seen;
 use crate::ports::Revision;
 pub(crate) use brief::summary_of;
 
-use brief::Brief;
+use brief::{Brief, Versions};
 use tallies::{NO_TALLY, Tallies, Tally};
 
 /// Before any instant at which an instance is heard.
@@ -47,7 +47,7 @@ pub(crate) struct Known {
     pub(crate) revision: Revision,
 }
 
-/// A row: at most 112 bytes with its id.
+/// A row: at most 120 bytes with its id.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     known: Known,
@@ -88,6 +88,7 @@ struct Shard {
 pub(crate) struct Fleet {
     shards: Box<[Mutex<Shard>]>,
     tallies: Mutex<Tallies>,
+    versions: Versions,
     rows: AtomicU64,
     is_loaded: AtomicBool,
     /// Ledger entries that the rows have taken in, all below this position.
@@ -103,6 +104,7 @@ impl Default for Fleet {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             tallies: Mutex::default(),
+            versions: Versions::default(),
             rows: AtomicU64::new(0),
             is_loaded: AtomicBool::new(false),
             followed: AtomicU64::new(0),
@@ -204,7 +206,7 @@ impl Fleet {
             tally: NO_TALLY,
             kind: instance.kind,
             tier: instance.subscription.tier,
-            brief: Brief::of(instance, &seen.world, now),
+            brief: Brief::of(instance, &seen.world, &self.versions, now),
         };
         match shard.rows.entry(instance.id) {
             Entry::Occupied(mut entry) => {

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::{Mutex, PoisonError};
 
 use governance::warning::{self, Window};
 use governance::{FindingCode, Instance, InstanceId, Span, State, Timestamp, Version, World};
@@ -17,13 +18,39 @@ const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 const DAY: Span = Span::hours(24);
 const WEEK: Span = Span::hours(7 * 24);
 
-/// The part of a row that is for people's eyes.
+/// Versions that are told apart: what an instance says it runs may be anything.
+const VERSIONS_MAX: usize = 1_024;
+/// The number of every other.
+const NO_VERSION: u16 = u16::MAX;
+
+/// The versions that are run, each once: there are few, and a row holds the number of its own.
+#[derive(Debug, Default)]
+pub(super) struct Versions(Mutex<Vec<Version>>);
+
+impl Versions {
+    /// The number of a version; [`NO_VERSION`] once there are too many to be told apart: who runs them is counted, and what is not.
+    fn number(&self, version: Version) -> u16 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = known.iter().position(|one| *one == version);
+        if place.is_none() && known.len() < VERSIONS_MAX {
+            known.push(version);
+            return u16::try_from(known.len() - 1).unwrap_or(NO_VERSION);
+        }
+        place.and_then(|place| u16::try_from(place).ok()).unwrap_or(NO_VERSION)
+    }
+
+    fn all(&self) -> Vec<Version> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The part of a row that is for people's eyes: eight bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Brief {
-    /// What it runs.
-    platform: Version,
-    /// When the first of its windows runs out.
-    ends: Timestamp,
+    /// When the first of its windows runs out, in seconds; all bits: never.
+    ends: u32,
+    /// The number of the version it runs.
+    platform: u16,
     /// What is found against it: a bit for each code, in their order.
     findings: u8,
     /// Matters about it before the Founder.
@@ -31,26 +58,29 @@ pub(super) struct Brief {
 }
 
 impl Brief {
-    pub(super) fn of(instance: &Instance, world: &World, now: Timestamp) -> Self {
-        let is_found = |code: &FindingCode| instance.findings.iter().any(|finding| finding.code == *code);
-        let bits = FindingCode::ALL.iter().zip(0..u8::BITS);
-        let findings = bits.filter(|(code, _)| is_found(code)).fold(0, |all, (_, bit)| all | 1 << bit);
+    pub(super) fn of(instance: &Instance, world: &World, versions: &Versions, now: Timestamp) -> Self {
         Self {
-            platform: instance.running.platform,
-            ends: ends(instance, world, now),
-            findings,
+            ends: match ends(instance, world, now) {
+                NEVER => u32::MAX,
+                at => u32::try_from(at.as_seconds()).unwrap_or(u32::MAX),
+            },
+            platform: versions.number(instance.running.platform),
+            findings: findings(instance),
             escalations: u8::try_from(instance.escalations.len()).unwrap_or(u8::MAX),
         }
     }
 
-    fn is_found(&self) -> impl Iterator<Item = FindingCode> {
-        let findings = self.findings;
-        FindingCode::ALL
-            .iter()
-            .zip(0..u8::BITS)
-            .filter(move |(_, bit)| findings & 1 << bit != 0)
-            .map(|(code, _)| *code)
+    /// When the first of its windows runs out, to the second.
+    fn ends(&self) -> Option<Timestamp> {
+        (self.ends < u32::MAX).then(|| Timestamp::from_millis(i64::from(self.ends) * 1_000))
     }
+}
+
+/// A bit for each code that is found, in their order.
+fn findings(instance: &Instance) -> u8 {
+    let is_found = |code: &FindingCode| instance.findings.iter().any(|finding| finding.code == *code);
+    let bits = FindingCode::ALL.iter().zip(0..u8::BITS);
+    bits.filter(|(code, _)| is_found(code)).fold(0, |all, (_, bit)| all | 1 << bit)
 }
 
 /// When the first of an instance's windows runs out, of those whose time runs.
@@ -72,13 +102,14 @@ impl Fleet {
     pub(crate) fn summary(&self, most: usize, now: Timestamp) -> Option<FleetSummary> {
         let mut sums = FleetSummary::default();
         let mut first: BinaryHeap<Risk> = BinaryHeap::with_capacity(most + 1);
+        let versions = self.versions.all();
         for number in (0..SHARDS).filter(|_| self.is_loaded()) {
             for (id, row) in &self.shard(number)?.rows {
                 let (state, brief) = (row.known.state, &row.brief);
-                add(&mut sums, state, brief);
-                if brief.ends < NEVER && brief.ends >= now {
-                    count_soon(&mut sums.soon, brief.ends.since(now));
-                    first.push(Risk { at: brief.ends, instance: *id });
+                add(&mut sums, state, versions.get(usize::from(brief.platform)).copied(), brief.findings);
+                if let Some(at) = brief.ends().filter(|at| *at >= now) {
+                    count_soon(&mut sums.soon, at.since(now));
+                    first.push(Risk { at, instance: *id });
                     if first.len() > most {
                         first.pop();
                     }
@@ -106,14 +137,14 @@ impl Fleet {
     }
 }
 
-fn add(sums: &mut FleetSummary, state: State, brief: &Brief) {
+fn add(sums: &mut FleetSummary, state: State, platform: Option<Version>, findings: u8) {
     sums.instances += 1;
     *sums.states.entry(state).or_default() += 1;
-    if state != State::Revoked {
-        *sums.platforms.entry(brief.platform).or_default() += 1;
+    if let Some(platform) = platform.filter(|_| state != State::Revoked) {
+        *sums.platforms.entry(platform).or_default() += 1;
     }
-    for code in brief.is_found() {
-        *sums.findings.entry(code).or_default() += 1;
+    for (code, _) in FindingCode::ALL.iter().zip(0..u8::BITS).filter(|(_, bit)| findings & 1 << bit != 0) {
+        *sums.findings.entry(*code).or_default() += 1;
     }
 }
 
@@ -135,11 +166,11 @@ pub(crate) fn summary_of<'a>(
     let mut sums = FleetSummary::default();
     let mut risks: BTreeMap<Reverse<Risk>, ()> = BTreeMap::new();
     for instance in instances {
-        let brief = Brief::of(instance, world, now);
-        add(&mut sums, instance.state, &brief);
-        if brief.ends < NEVER {
-            count_soon(&mut sums.soon, brief.ends.since(now));
-            risks.insert(Reverse(Risk { at: brief.ends, instance: instance.id }), ());
+        add(&mut sums, instance.state, Some(instance.running.platform), findings(instance));
+        let at = ends(instance, world, now);
+        if at < NEVER {
+            count_soon(&mut sums.soon, at.since(now));
+            risks.insert(Reverse(Risk { at, instance: instance.id }), ());
             if risks.len() > most {
                 risks.pop_first();
             }
