@@ -23,7 +23,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plane",      &["trust", "wire", "ledger", "proof", "governance"]),
     ("store",      &["plane", "trust", "wire", "ledger", "proof", "governance"]),
     ("listener",   &[]),
-    ("server",     &["plane", "store", "listener", "trust", "wire", "ledger", "proof", "governance"]),
+    ("dashboard",  &["wire", "proof", "governance"]),
+    ("server",     &["plane", "store", "listener", "dashboard", "trust", "wire", "ledger", "proof", "governance"]),
     ("client",     &["trust", "wire", "ledger", "proof", "governance"]),
     ("agent",      &["client", "listener", "trust", "wire", "ledger", "proof", "governance"]),
     ("sim",        &["plane", "store", "trust", "wire", "ledger", "proof", "governance"]),
@@ -41,6 +42,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sqlx",           &["store"]),
     // Nothing but the server and the agent's shell serves HTTP.
     ("axum",           &["listener", "server", "agent"]),
+    // Nothing but the pages writes HTML.
+    ("maud",           &["dashboard"]),
     // AU-3, IN-4: the plane has nothing to call an instance with.
     ("reqwest",        &["client", "agent"]),
     // Loading a token's module is foreign code in the process: one place does it.

@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::request::{Target, sign_head};
 use wire::{
-    Acknowledge, ChallengeAnswer, ChallengeView, CheckIn, CheckedIn, DecisionView, EnrolmentCreated,
-    EnrolmentRequest, EnrolmentView, EntryPage, EscalationView, Explanation, Federation, Freeze,
-    InstanceView, Mark, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered, ReleaseView,
-    Renew, RenewTargets, Renewed, Report, Retry, RevokePerson, RevokedPeople, Rollback, RolloutView,
-    Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, TargetsView, Token, UpgradeBegin,
-    UpgradeFinish,
+    Acknowledge, ChallengeAnswer, ChallengeView, CheckIn, CheckedIn, DashboardLink, DecisionView,
+    EnrolmentCreated, EnrolmentRequest, EnrolmentView, EntryPage, EscalationView, Explanation, Federation,
+    Freeze, InstanceView, Mark, ModuleCall, Page, Problem, Publish, RedSwitch, Register, Registered,
+    ReleaseView, Renew, RenewTargets, Renewed, Report, Retry, RevokePerson, RevokedPeople, Rollback,
+    RolloutView, Standing, Status, SubmitOrder, SubscriptionChange, TargetPut, TargetsView, Token,
+    UpgradeBegin, UpgradeFinish,
 };
 
 use crate::events::{Events, Held};
@@ -506,7 +506,15 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn red_switch(&self, on: bool) -> Called<()> {
-        self.tell("/v1/red-switch", &RedSwitch { on }).await
+        self.tell("/v1/red-switch", &RedSwitch { on, reason: None }).await
+    }
+
+    /// A way into the dashboard, once, for whoever asks.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn dashboard_link(&self) -> Called<DashboardLink> {
+        self.post("/v1/dashboard/links", &Nothing {}).await
     }
 
     /// The constitution in force, signed by the Founder.

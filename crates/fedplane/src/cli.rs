@@ -8,8 +8,8 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ca, constitution, enrolment, federation, init, instance, key, keys, ledger, migrate, operator, order,
-    release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
+    ca, constitution, dashboard, enrolment, federation, init, instance, key, keys, ledger, migrate, operator,
+    order, release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
 };
 use crate::demo;
 use crate::secrets::without_pins;
@@ -40,6 +40,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// The federation at a glance.
     Status(federation::StatusArgs),
+    /// Signs in to the dashboard.
+    Dashboard(dashboard::DashboardArgs),
     /// Makes enrolments for instances to be.
     Enrolment(enrolment::EnrolmentArgs),
     /// Lists, shows and steers instances.
@@ -154,6 +156,7 @@ impl Command {
             Self::Witness(args) => witness::run(args, out).await,
             Self::Demo(args) => demo::run(args, out).await,
             Self::Status(args) => federation::status(args, out).await,
+            Self::Dashboard(args) => dashboard::run(args, out).await,
             Self::Enrolment(args) => enrolment::run(args, out).await,
             Self::Instance(args) => instance::run(args, out).await,
             Self::Subscription(args) => subscription::run(args, out).await,
@@ -355,12 +358,14 @@ mod tests {
             "keys adopt d --json",
             "keys adopt d --offline",
             "keys adopt d --url https://a:8445 --federation f",
+            "order sign --order order-revoke.json --key k --out o",
             "order sign --do keys --document k --tuf-root r --key a --out o",
             "order submit o --federation d",
             "escalation list",
             "escalation acknowledge --rule RO-5 --release 0.1.3",
             "freeze --until 2027-01-02T00:00:00Z",
             "red-switch on",
+            "red-switch on --reason 0.1.4-loses-orders",
             "ledger verify --root founder.json --url https://a:8445",
             "ledger verify --root founder.json --dir d --json",
             "ledger tail -f",
@@ -385,6 +390,8 @@ mod tests {
             "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
             "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
             "status",
+            "dashboard link --federation d --json",
+            "dashboard link --url https://a:8443 --cert c --key k --root r",
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("fedplane").chain(line.split(' ')));
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
@@ -414,6 +421,7 @@ mod tests {
             "init d --encrypt --passphrase-file p",
             "key passwd 1.key --plain --new-passphrase-file p",
             "order sign --key pkcs11:colour=red --out o",
+            "order sign --order a --do revoke --key k --out o",
             "operator revoke",
             "operator revoke --person operator/eve",
             "fly",

@@ -127,6 +127,7 @@ fn moves(url: &str) {
     settings(&config, |settings| {
         settings.listen.instances.set_port(ports[0]);
         settings.listen.public.set_port(ports[1]);
+        settings.listen.dashboard.set_port(0);
         settings.listen.metrics.set_port(ports[2]);
     });
     let plane = place.plane();

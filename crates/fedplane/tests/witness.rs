@@ -131,6 +131,7 @@ fn lg_2_what_a_plane_publishes_is_cosigned_by_witnesses_of_others() {
     let mut settings = Settings::load(&path).unwrap();
     settings.listen.instances.set_port(instances);
     settings.listen.public.set_port(public);
+    settings.listen.dashboard.set_port(0);
     settings.listen.metrics.set_port(metrics);
     write(&path, &settings);
     for name in ["one", "two"] {

@@ -416,6 +416,9 @@ pub enum WorldEvent {
     RedSwitchTurned {
         /// On or off.
         on: bool,
+        /// Why, as whoever turned it said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A matter of the whole federation was put before the Founder (CO-13).
     FederationEscalated {

@@ -375,7 +375,7 @@ impl World {
             WorldEvent::OutageRecorded { from, until } => {
                 outage::remember(&mut self.outages, Outage { from: *from, until: *until });
             }
-            WorldEvent::RedSwitchTurned { on } => self.turn_red_switch(*on, at),
+            WorldEvent::RedSwitchTurned { on, .. } => self.turn_red_switch(*on, at),
             WorldEvent::FederationEscalated { rule, facts } => {
                 self.escalations.push(Escalation::new(rule, facts, at));
             }

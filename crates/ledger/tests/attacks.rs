@@ -203,7 +203,7 @@ fn au_1_a_person_named_who_did_not_ask_is_found() {
     check_last(&f, "AU-1", "nobody asked for it");
     // In the midst of what another asked for.
     let mut f = fleet();
-    let events = decide_world(&f.world, &WorldCommand::RedSwitch { on: true }, f.at).unwrap();
+    let events = decide_world(&f.world, &WorldCommand::RedSwitch { on: true, reason: None }, f.at).unwrap();
     let (first, second) = events.split_first().unwrap();
     f.decision(None, Some(OPERATOR), vec![first.clone()], vec![]);
     f.decision(None, blamed, vec![second[0].clone()], vec![]);

@@ -163,7 +163,7 @@ fn fo_2_what_lies_before_the_founder_is_acknowledged_and_resolved_by_an_order() 
     let mut f = fleet();
     f.fork(1);
     f.command(id_of(1), &Command::Acknowledge { rule: "CO-8".into() }, None);
-    f.world_command(&WorldCommand::RedSwitch { on: true });
+    f.world_command(&WorldCommand::RedSwitch { on: true, reason: None });
     f.world_command(&WorldCommand::Acknowledge { release: None, rule: "RO-6".into() });
     assert!(f.instances[&id_of(1)].escalations[0].acknowledged.is_some());
     f.order(OrderAction::Restore { instance: id_of(1), reason: "a false alarm".into() });
@@ -270,7 +270,7 @@ fn au_1_id_3_whoever_asked_for_it_must_be_one_who_may() {
     let revoked = || WorldEvent::PersonRevoked { person: "operator/eve".into(), serial: "0a".into() };
     lawful(&world("founder-signer/one", revoked()));
     caught(&world("provider/acme/eve", revoked()), "AU-1");
-    caught(&world("founder-signer/one", WorldEvent::RedSwitchTurned { on: true }), "AU-1");
+    caught(&world("founder-signer/one", WorldEvent::RedSwitchTurned { on: true, reason: None }), "AU-1");
 }
 
 /// A token on record is one that the law gives, in its place and for its time (EN-4, EN-5, EN-6).

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use governance::decide::WorldCommand;
-use governance::{ConstitutionDocument, Event, World, WorldEvent};
+use governance::{ConstitutionDocument, Digest, Event, World, WorldEvent};
 use proof::jws::Typ;
 use proof::order::SignedRoot;
 use proof::tuf::{RoleKeys, Root};
@@ -182,6 +182,18 @@ impl<S: Store> Plane<S> {
         let lost =
             || PlaneError::Unavailable(format!("constitution {digest} is in force, and not kept here"));
         Jws::parse(&kept.ok_or_else(lost)?).map_err(unavailable)
+    }
+
+    /// A constitution by its digest, as far as it is kept here.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn constitution_kept(&self, digest: Digest) -> Result<Option<Jws>, PlaneError> {
+        if self.federation.constitution.digest() == digest {
+            return Ok(Some(self.federation.constitution.clone()));
+        }
+        let kept = self.store.document_load(CONSTITUTION, &digest.to_string()).await?;
+        kept.map(|bytes| Jws::parse(&bytes).map_err(unavailable)).transpose()
     }
 
     /// Writes the founding entries: the federation, its keys, its constitution.

@@ -4,6 +4,7 @@
 //! Never the truth: whatever is decided is decided on the store's record. What it says of time holds for one world; a world
 //! that asks something else makes its rows stale, and a stale row is looked at anew.
 
+mod brief;
 mod tallies;
 
 use std::collections::hash_map::Entry;
@@ -20,6 +21,9 @@ use governance::{
 
 use crate::Seen;
 use crate::ports::Revision;
+pub(crate) use brief::summary_of;
+
+use brief::{Brief, Versions};
 use tallies::{NO_TALLY, Tallies, Tally};
 
 /// Before any instant at which an instance is heard.
@@ -44,7 +48,7 @@ pub(crate) struct Known {
     pub(crate) revision: Revision,
 }
 
-/// A row: at most 112 bytes with its id.
+/// A row: at most 120 bytes with its id.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     known: Known,
@@ -62,6 +66,8 @@ struct Row {
     tally: Tally,
     kind: Kind,
     tier: Tier,
+    /// What people see of it where they see everybody.
+    brief: Brief,
 }
 
 impl Row {
@@ -89,6 +95,7 @@ struct Shard {
 pub(crate) struct Fleet {
     shards: Box<[Mutex<Shard>]>,
     tallies: Mutex<Tallies>,
+    versions: Versions,
     rows: AtomicU64,
     is_loaded: AtomicBool,
     /// Ledger entries that the rows have taken in, all below this position.
@@ -104,6 +111,7 @@ impl Default for Fleet {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             tallies: Mutex::default(),
+            versions: Versions::default(),
             rows: AtomicU64::new(0),
             is_loaded: AtomicBool::new(false),
             followed: AtomicU64::new(0),
@@ -205,6 +213,7 @@ impl Fleet {
             tally: NO_TALLY,
             kind: instance.kind,
             tier: instance.subscription.tier,
+            brief: Brief::of(instance, &seen.world, &self.versions, now),
         };
         match shard.rows.entry(instance.id) {
             Entry::Occupied(mut entry) => {

@@ -23,6 +23,7 @@ pub mod revocations;
 pub mod rollouts;
 pub mod servers;
 mod split;
+pub mod summary;
 pub mod sweep;
 mod tokens;
 pub mod views;

@@ -8,7 +8,7 @@ use governance::decide::{Command, WorldCommand};
 use governance::{Authority, Person, Release, Version};
 use proof::Jws;
 use proof::jws::Typ;
-use proof::order::{Asks, Order, OrderAction};
+use proof::order::{Asks, Order, OrderAction, REASON_BYTES_MAX};
 use proof::tuf::{Document as TufDocument, TargetFile, Targets};
 use trust::tuf::PublishError;
 
@@ -140,9 +140,16 @@ impl<S: Store> Plane<S> {
     /// The red switch: stops every offer at once, or lets them go on (RO-6).
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn red_switch(&self, person: &Person, on: bool) -> Result<(), PlaneError> {
-        self.decide_world(&[WorldCommand::RedSwitch { on }], &By::Person(person.clone()), Vec::new()).await?;
+    /// When the reason is too long, or the store does not answer.
+    pub async fn red_switch(&self, person: &Person, turn: &wire::RedSwitch) -> Result<(), PlaneError> {
+        let reason = turn.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+        if reason.is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+            let detail = format!("the reason is longer than {REASON_BYTES_MAX} bytes");
+            let hint = "say it in a sentence, and point to a document for the rest";
+            return Err(Rejection::new("reason-too-long", "RO-6", detail, hint).into());
+        }
+        let command = WorldCommand::RedSwitch { on: turn.on, reason: reason.map(str::to_owned) };
+        self.decide_world(&[command], &By::Person(person.clone()), Vec::new()).await?;
         self.sweep_soon().await
     }
 

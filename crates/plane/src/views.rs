@@ -261,6 +261,21 @@ impl<S: Store> Plane<S> {
             let subject = format!("rollout of {}", rollout.release);
             all.extend(escalation_views(&rollout.escalations, &subject));
         }
+        // Whom to look at the rows say, where they may and name them all.
+        let known = self.fleet.may_answer(self.now()).then(|| self.fleet.escalated(PAGE_MAX)).flatten();
+        if let Some((ids, _)) = known.filter(|(ids, _)| ids.len() < PAGE_MAX) {
+            for (instance, _) in self.load_all(&ids).await? {
+                all.extend(escalation_views(&instance.escalations, &instance.id.to_string()));
+            }
+        } else {
+            self.escalations_of_all(&mut all).await?;
+        }
+        all.sort_by_key(|escalation| escalation.since);
+        Ok(all)
+    }
+
+    /// Looks through everybody for what lies before the Founder.
+    async fn escalations_of_all(&self, all: &mut Vec<wire::EscalationView>) -> Result<(), PlaneError> {
         let mut after = None;
         loop {
             let page = self.store.instance_page(&InstanceFilter::default(), after, PAGE_MAX).await?;
@@ -269,11 +284,9 @@ impl<S: Store> Plane<S> {
                 after = Some(instance.id);
             }
             if page.len() < PAGE_MAX {
-                break;
+                return Ok(());
             }
         }
-        all.sort_by_key(|escalation| escalation.since);
-        Ok(all)
     }
 
     /// The plane at a glance.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::bypasses::Bypasses;
+use crate::dashboard::{Desk, link_create};
 use crate::gate::gate;
 use crate::metrics::{Metrics, observe};
 use crate::nonces::Nonces;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Folder,
     pub(crate) metrics: Metrics,
     pub(crate) challenger: Option<Arc<dyn Challenger>>,
+    /// What the dashboard keeps.
+    pub(crate) desk: Desk,
 }
 
 /// Instances whose rate is counted at once: many more than one server serves.
@@ -79,7 +82,7 @@ impl App {
         root: trust::RootCa,
         authorities: BTreeSet<String>,
         (ledger, shutdown): (Folder, CancellationToken),
-        metrics: Metrics,
+        (metrics, desk): (Metrics, Desk),
         challenger: Option<Arc<dyn Challenger>>,
     ) -> Self {
         let limits = &settings.limits;
@@ -104,6 +107,7 @@ impl App {
             ledger,
             metrics,
             challenger,
+            desk,
         }))
     }
 }
@@ -169,6 +173,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/v1/records/instances", get(operators::records))
         .route("/v1/federation", get(operators::federation))
         .route("/v1/constitution", get(operators::constitution))
+        .route("/v1/dashboard/links", post(link_create))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), gate))

@@ -8,6 +8,8 @@ use crate::settings::Limits;
 
 /// Connections of the metrics listener, those of [`listener::Limits::small`].
 const METRICS: usize = 32;
+/// Connections of people's browsers at once, where the limits allow as many.
+pub(crate) const PEOPLE: usize = 256;
 /// For the store, the ledger's and the repository's files, the runtime, and what the process was given.
 const RESERVE: usize = 256;
 /// Fewer connections for each listener are no server.
@@ -33,13 +35,17 @@ pub(crate) fn raise() -> Option<usize> {
 /// [`StartError::Descriptors`] when too few connections would be left.
 pub(crate) fn fit(limits: Limits, allowed: Option<usize>) -> Result<Limits, StartError> {
     let fixed = METRICS + RESERVE + limits.uploads;
-    let wanted = limits.connections.saturating_mul(2).saturating_add(limits.downloads).saturating_add(fixed);
+    let listeners = limits.connections.saturating_mul(2).saturating_add(limits.connections.min(PEOPLE));
+    let wanted = listeners.saturating_add(limits.downloads).saturating_add(fixed);
     let Some(allowed) = allowed.filter(|allowed| *allowed < wanted) else { return Ok(limits) };
     let spare = allowed.saturating_sub(fixed);
     let downloads = limits.downloads.min(spare / 4);
-    let connections = limits.connections.min((spare - downloads) / 2);
+    let rest = spare - downloads;
+    // Two listeners alike, and that of people's browsers.
+    let each = if rest >= 3 * PEOPLE { (rest - PEOPLE) / 2 } else { rest / 3 };
+    let connections = limits.connections.min(each);
     if connections < CONNECTIONS_MIN || downloads == 0 {
-        return Err(StartError::Descriptors { allowed, wanted, least: fixed + 3 * CONNECTIONS_MIN });
+        return Err(StartError::Descriptors { allowed, wanted, least: fixed + 4 * CONNECTIONS_MIN });
     }
     tracing::warn!(
         allowed,
@@ -62,12 +68,12 @@ mod tests {
         //        allowed           connections and downloads
         for (allowed, expected) in [
             (None, Some((16_384, 1_024))),
-            (Some(34_084), Some((16_384, 1_024))),
-            (Some(34_083), Some((16_383, 1_024))),
-            (Some(20_000), Some((9_342, 1_024))),
-            (Some(1_024), Some((274, 183))),
-            (Some(400), Some((40, 27))),
-            (Some(300), None),
+            (Some(34_340), Some((16_384, 1_024))),
+            (Some(34_339), Some((16_383, 1_024))),
+            (Some(20_000), Some((9_214, 1_024))),
+            (Some(1_024), Some((183, 183))),
+            (Some(420), Some((32, 32))),
+            (Some(415), None),
             (Some(0), None),
         ] {
             let fitted = fit(limits.clone(), allowed).ok();

@@ -69,6 +69,14 @@ impl Call {
         }
     }
 
+    /// The person who asks, with his certificate's serial number and its last instant.
+    pub(crate) fn certified(&self) -> Result<(&Person, &str, Timestamp), Failure> {
+        match &*self.peer {
+            Peer::Person { person, serial, not_after, .. } => Ok((person, serial, *not_after)),
+            _ => Err(not_authorised(Role::People(PersonRole::ALL), &self.peer)),
+        }
+    }
+
     /// That this provider is the caller's own, where the caller is a provider's: he sees and touches no other's (ID-3).
     pub(crate) fn owns(&self, provider: Option<&ProviderId>) -> Result<(), Failure> {
         let person = self.person()?;
@@ -345,7 +353,12 @@ fn take_nowhere(app: &App, request: &Request) -> Result<(), Failure> {
     take_address(app, Budget::Nowhere, connection(request)?.peer.ip(), app.plane.now())
 }
 
-fn take_address(app: &App, budget: Budget, address: IpAddr, now: Timestamp) -> Result<(), Failure> {
+pub(crate) fn take_address(
+    app: &App,
+    budget: Budget,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let per_minute = app.plane.constitution(|law| law.rate_address);
     app.addresses
         .take((budget, counted(address)), per_minute, now)
@@ -413,10 +426,15 @@ async fn check_person(app: &App, peer: &Peer, params: &[(String, String)]) -> Re
             "use another certificate; whoever holds the root CA issues one",
         ));
     }
+    let Some((_, id)) = params.iter().find(|(key, _)| key == "id") else { return Ok(()) };
+    check_own(app, person, id).await
+}
+
+/// That the instance is the person's own to see, where he is a provider's (ID-3).
+pub(crate) async fn check_own(app: &App, person: &Person, id: &str) -> Result<(), Failure> {
     if person.provider().is_none() {
         return Ok(());
     }
-    let Some((_, id)) = params.iter().find(|(key, _)| key == "id") else { return Ok(()) };
     let nobodys = || plane::PlaneError::NotFound(format!("instance {id}"));
     let instance = app.plane.instance(id.parse().map_err(|_| nobodys())?).await?;
     match instance.is_some_and(|instance| person.has(instance.provider.as_ref())) {

@@ -8,6 +8,7 @@ mod app;
 mod arrivals;
 mod aside;
 mod bypasses;
+mod dashboard;
 mod descriptors;
 mod events;
 mod gate;
@@ -28,6 +29,7 @@ mod upload;
 pub mod witness;
 
 pub use app::Plane;
+pub use dashboard::dashboard_doors;
 pub use load::StartError;
 pub use problem::PROBLEM_JSON;
 pub use settings::{Settings, SettingsError};

@@ -18,7 +18,8 @@ use store::OpenError;
 use trust::tls::TlsError;
 use trust::tuf::PublishError;
 use trust::{
-    CaError, IdentityError, Issuer, KeyFileError, KeySource, RootCa, Secret, Secrets, Signer, SignerError,
+    BrowserError, CaError, IdentityError, Issuer, KeyFileError, KeySource, RootCa, Secret, Secrets, Signer,
+    SignerError,
 };
 
 use crate::aside::Aside;
@@ -95,6 +96,9 @@ pub enum StartError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What browsers are shown.
+    #[error("paths.dashboard: {0}")]
+    Browser(#[from] BrowserError),
     /// The federation could not be taken up.
     #[error("the plane: {0}")]
     Plane(#[from] PlaneError),

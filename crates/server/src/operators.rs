@@ -204,8 +204,8 @@ pub(crate) async fn freeze(State(app): State<App>, call: Call) -> Result<StatusC
 }
 
 pub(crate) async fn red_switch(State(app): State<App>, call: Call) -> Result<StatusCode, Failure> {
-    let RedSwitch { on } = call.json()?;
-    app.plane.red_switch(call.person()?, on).await?;
+    let turn: RedSwitch = call.json()?;
+    app.plane.red_switch(call.person()?, &turn).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -85,6 +85,8 @@ pub struct Listen {
     pub instances: SocketAddr,
     /// Anyone: keys, bundle, TUF, packages, checkpoint, tiles; read-only.
     pub public: SocketAddr,
+    /// People: the dashboard.
+    pub dashboard: SocketAddr,
     /// Metrics and health: plain HTTP, loopback only.
     pub metrics: SocketAddr,
     /// The host names and addresses by which the instances' listener is reached.
@@ -97,6 +99,8 @@ pub struct Listen {
     /// Where everybody reaches the public listener, as `https://HOST:PORT`: tokens name their status list under it. Empty:
     /// the first of the names, with its port.
     pub public_url: String,
+    /// Where people reach the dashboard of this very server, as `https://HOST:PORT`. Empty: the first of the names, with its port.
+    pub dashboard_url: String,
 }
 
 impl Default for Listen {
@@ -105,11 +109,13 @@ impl Default for Listen {
         Self {
             instances: local(8443),
             public: local(8445),
+            dashboard: local(8444),
             metrics: local(9464),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             authorities: Vec::new(),
             proxy: Vec::new(),
             public_url: String::new(),
+            dashboard_url: String::new(),
         }
     }
 }
@@ -134,6 +140,8 @@ pub struct Paths {
     pub ledger: PathBuf,
     /// Uploads on their way.
     pub incoming: PathBuf,
+    /// The certificate that browsers are shown, and its key.
+    pub dashboard: PathBuf,
 }
 
 impl Default for Paths {
@@ -147,6 +155,7 @@ impl Default for Paths {
             database: "data/fedplane.db".into(),
             ledger: "data/ledger".into(),
             incoming: "data/incoming".into(),
+            dashboard: "data/dashboard".into(),
         }
     }
 }
@@ -322,6 +331,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Instances that listen for news at once.
     pub streams: usize,
+    /// People's sessions in the dashboard at once.
+    pub sessions: usize,
     /// Bytes of uploaded files that no release lists yet, all together.
     pub unlisted_bytes: u64,
     /// How long such a file is kept.
@@ -351,6 +362,7 @@ impl Default for Limits {
             registrations: 128,
             uploads: 4,
             streams: 8_192,
+            sessions: 1_024,
             unlisted_bytes: 8 * wire::PACKAGE_BYTES_MAX,
             unlisted_age: Span::hours(7 * 24),
             downloads: 1_024,
@@ -455,9 +467,12 @@ impl Settings {
             let why = format!("{network} is everybody: name the networks of the balancers alone");
             return Err(("listen.proxy", why));
         }
-        let url = listen.public_url.strip_prefix("https://");
-        if !listen.public_url.is_empty() && url.is_none_or(str::is_empty) {
-            return Err(("listen.public_url", "write it as https://HOST:PORT, or leave it empty".to_owned()));
+        for (key, url) in
+            [("listen.public_url", &listen.public_url), ("listen.dashboard_url", &listen.dashboard_url)]
+        {
+            if !url.is_empty() && url.strip_prefix("https://").is_none_or(str::is_empty) {
+                return Err((key, "write it as https://HOST:PORT, or leave it empty".to_owned()));
+            }
         }
         for (key, span) in [
             ("pace.check_in_every", pace.check_in_every),
@@ -508,6 +523,7 @@ impl Settings {
             ("limits.registrations", limits.registrations),
             ("limits.uploads", limits.uploads),
             ("limits.streams", limits.streams),
+            ("limits.sessions", limits.sessions),
             ("limits.unlisted_bytes", usize::try_from(limits.unlisted_bytes).unwrap_or(usize::MAX)),
             ("limits.downloads", limits.downloads),
             ("limits.public_per_minute", usize::try_from(limits.public_per_minute).unwrap_or(usize::MAX)),
@@ -556,11 +572,13 @@ impl Settings {
             include_str!("settings.toml.txt"),
             instances = text(&listen.instances),
             public = text(&listen.public),
+            dashboard = text(&listen.dashboard),
             metrics = text(&listen.metrics),
             names = list(&listen.names),
             authorities = list(&listen.authorities),
             proxy = networks(&listen.proxy),
             public_url = text(&listen.public_url),
+            dashboard_url = text(&listen.dashboard_url),
             founder = file(&paths.founder),
             keys = file(&paths.keys),
             constitution = file(&paths.constitution),
@@ -569,6 +587,7 @@ impl Settings {
             database = file(&paths.database),
             ledger = file(&paths.ledger),
             incoming = file(&paths.incoming),
+            browser_identity = file(&paths.dashboard),
             store_url = text(&store.url),
             store_password_file = file(&store.password_file),
             store_ca_file = file(&store.ca_file),
@@ -609,6 +628,7 @@ impl Settings {
             registrations = limits.registrations,
             uploads = limits.uploads,
             streams = limits.streams,
+            sessions = limits.sessions,
             unlisted_bytes = limits.unlisted_bytes,
             unlisted_age = text(&limits.unlisted_age),
             downloads = limits.downloads,

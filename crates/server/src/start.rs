@@ -22,14 +22,17 @@ use rustls::pki_types::CertificateDer;
 use store::{AnyStore, Folder, Place};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trust::tuf::{Incoming, Lifetimes, Repository};
-use trust::{RootCa, Signer};
+use trust::{BrowserIdentity, RootCa, Signer};
 use wire::ExpiryView;
 
 use crate::app::{App, Plane, router};
 use crate::aside::Aside;
+use crate::dashboard::course::Course;
+use crate::dashboard::{self, Desk};
 use crate::descriptors;
 use crate::load::{Loaded, StartError, TufKeys, load};
 use crate::metrics::Metrics;
@@ -63,6 +66,8 @@ pub struct Addresses {
     pub instances: SocketAddr,
     /// Anyone.
     pub public: SocketAddr,
+    /// People: the dashboard.
+    pub dashboard: SocketAddr,
     /// Metrics and health.
     pub metrics: SocketAddr,
 }
@@ -151,7 +156,7 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
         let prepared = tokio::task::spawn_blocking(move || prepare(&settings)).await;
         prepared.map_err(|error| PlaneError::Unavailable(error.to_string()))??
     };
-    let Prepared { loaded, place, repository, ledger, lock } = ready;
+    let Prepared { loaded, place, repository, ledger, lock, browser } = ready;
     let named = match &place {
         Place::File(path) => path.display().to_string(),
         Place::Server(..) => "store.url".to_owned(),
@@ -187,6 +192,7 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
 
     let mutual = Arc::new(trust::tls::server_config(server_chain.clone(), &server_key)?);
     let anyone = Arc::new(trust::tls::public_server_config(server_chain.clone(), &server_key)?);
+    let browsers = Arc::new(browser.server_config()?);
     let challenger = outgoing.map(|make| {
         let settings = settings.challenge.clone();
         make(Caller { root: root.clone(), chain: server_chain, key: server_key, settings })
@@ -195,26 +201,40 @@ async fn start_with(settings: Settings, outside: Outside) -> Result<Running, Sta
     let metrics = Metrics::new();
     let shutdown = CancellationToken::new();
     let authorities = authorities(&settings, addresses.instances.port());
+    let (changed, changes) = watch::channel(plane.followed());
+    let course = Arc::new(Course::default());
+    let desk =
+        Desk::new(&settings, addresses.dashboard.port(), browser.digest(), (changes, Arc::clone(&course)));
     let app = App::new(
         Arc::clone(&plane),
         settings.clone(),
         root,
         authorities,
         (ledger.clone(), shutdown.clone()),
-        metrics.clone(),
+        (metrics.clone(), desk),
         challenger.clone(),
     );
     let tuf = settings.path(&settings.paths.tuf);
     let routers = Routers {
         instances: router(&app),
         public: public::router(Arc::clone(&plane), ledger.clone(), tuf, &settings.limits, metrics.clone()),
+        dashboard: dashboard::router(&app),
         metrics: metrics::router(metrics.clone(), Arc::clone(&plane)),
     };
-    let listeners = sockets.serve(routers, (mutual, anyone), &settings, &metrics, &shutdown);
+    let tls = Tls { mutual, anyone, browsers };
+    let listeners = sockets.serve(routers, tls, &settings, &metrics, &shutdown);
     let loops_end = CancellationToken::new();
-    let loops = begin_loops(&plane, publisher, &settings, &metrics, &loops_end, (challenger, ledger));
-    let Addresses { instances, public, metrics: health } = addresses;
-    tracing::info!(%instances, %public, metrics = %health, "the plane listens");
+    let loops = begin_loops(
+        &plane,
+        publisher,
+        &settings,
+        &metrics,
+        &loops_end,
+        (challenger, ledger),
+        (changed, course),
+    );
+    let Addresses { instances, public, dashboard, metrics: health } = addresses;
+    tracing::info!(%instances, %public, %dashboard, metrics = %health, "the plane listens");
     Ok(Running { addresses, shutdown, listeners, loops, loops_end, plane, metrics, lock })
 }
 
@@ -292,6 +312,7 @@ struct Prepared {
     repository: Repository,
     ledger: Folder,
     lock: File,
+    browser: BrowserIdentity,
 }
 
 fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
@@ -313,7 +334,9 @@ fn prepare(settings: &Settings) -> Result<Prepared, StartError> {
         Incoming { bytes_max: settings.limits.unlisted_bytes, age_max: settings.limits.unlisted_age };
     let repository = Repository::open(&tuf, Box::new(snapshot), Box::new(timestamp), lifetimes)?;
     let repository = repository.with_incoming(incoming);
-    Ok(Prepared { loaded, place, repository, ledger, lock })
+    let browser = settings.path(&paths.dashboard);
+    let browser = BrowserIdentity::open(&browser, &settings.listen.names, SystemClock.now())?;
+    Ok(Prepared { loaded, place, repository, ledger, lock, browser })
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {
@@ -359,16 +382,29 @@ fn witnesses(
 
 /// What requests may be signed for: each name with the port, without it where it is that of https.
 fn authorities(settings: &Settings, port: u16) -> BTreeSet<String> {
-    let named = settings.listen.names.iter().map(|name| {
-        let name = name.to_ascii_lowercase();
-        let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name };
-        if port == 443 { name } else { format!("{name}:{port}") }
-    });
     let further = settings.listen.authorities.iter().map(|authority| {
         let authority = authority.to_ascii_lowercase();
         authority.strip_suffix(":443").map_or(authority.clone(), str::to_owned)
     });
-    named.chain(further).collect()
+    authorities_of(&settings.listen.names, port).into_iter().chain(further).collect()
+}
+
+/// Each of these names with the port, without it where it is that of https.
+pub(crate) fn authorities_of(names: &[String], port: u16) -> BTreeSet<String> {
+    let named = names.iter().map(|name| {
+        let name = name.to_ascii_lowercase();
+        let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name };
+        if port == 443 { name } else { format!("{name}:{port}") }
+    });
+    named.collect()
+}
+
+/// The first of these names with the port, as an address of https.
+pub(crate) fn url_of(names: &[String], port: u16) -> String {
+    let name = names.first().map_or("localhost", String::as_str);
+    let name =
+        if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
+    if port == 443 { format!("https://{name}") } else { format!("https://{name}:{port}") }
 }
 
 /// Where everybody reaches the public listener: as set, or by the first of the server's names.
@@ -376,15 +412,13 @@ fn public_url(settings: &Settings, port: u16) -> String {
     if !settings.listen.public_url.is_empty() {
         return settings.listen.public_url.trim_end_matches('/').to_owned();
     }
-    let name = settings.listen.names.first().map_or("localhost", String::as_str);
-    let name =
-        if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
-    if port == 443 { format!("https://{name}") } else { format!("https://{name}:{port}") }
+    url_of(&settings.listen.names, port)
 }
 
 struct Sockets {
     instances: TcpListener,
     public: TcpListener,
+    dashboard: TcpListener,
     metrics: TcpListener,
     addresses: Addresses,
 }
@@ -392,7 +426,15 @@ struct Sockets {
 struct Routers {
     instances: Router,
     public: Router,
+    dashboard: Router,
     metrics: Router,
+}
+
+/// What each listener speaks.
+struct Tls {
+    mutual: Arc<ServerConfig>,
+    anyone: Arc<ServerConfig>,
+    browsers: Arc<ServerConfig>,
 }
 
 impl Sockets {
@@ -405,15 +447,21 @@ impl Sockets {
         };
         let (instances, at_instances) = bind("instances", settings.listen.instances)?;
         let (public, at_public) = bind("public", settings.listen.public)?;
+        let (dashboard, at_dashboard) = bind("dashboard", settings.listen.dashboard)?;
         let (metrics, at_metrics) = bind("metrics", settings.listen.metrics)?;
-        let addresses = Addresses { instances: at_instances, public: at_public, metrics: at_metrics };
-        Ok(Self { instances, public, metrics, addresses })
+        let addresses = Addresses {
+            instances: at_instances,
+            public: at_public,
+            dashboard: at_dashboard,
+            metrics: at_metrics,
+        };
+        Ok(Self { instances, public, dashboard, metrics, addresses })
     }
 
     fn serve(
         self,
         routers: Routers,
-        (mutual, anyone): (Arc<ServerConfig>, Arc<ServerConfig>),
+        tls: Tls,
         settings: &Settings,
         metrics: &Metrics,
         shutdown: &CancellationToken,
@@ -428,12 +476,16 @@ impl Sockets {
             shutdown: duration(settings.limits.shutdown_within),
             ..listener::Limits::default()
         };
+        let people =
+            listener::Limits { connections_max: limits.connections_max.min(descriptors::PEOPLE), ..limits };
         let small = listener::Limits { shutdown: limits.shutdown, ..listener::Limits::small() };
+        let Tls { mutual, anyone, browsers } = tls;
         let (balancers, none) = (Balancers::new(&settings.listen.proxy), Balancers::default());
         let mut listeners = JoinSet::new();
         for (name, socket, tls, router, limits, behind) in [
             ("instances", self.instances, Some(mutual), routers.instances, limits, balancers.clone()),
-            ("public", self.public, Some(anyone), routers.public, limits, balancers),
+            ("public", self.public, Some(anyone), routers.public, limits, balancers.clone()),
+            ("dashboard", self.dashboard, Some(browsers), routers.dashboard, people, balancers),
             ("metrics", self.metrics, None, routers.metrics, small, none),
         ] {
             let (shutdown, metrics) = (shutdown.clone(), metrics.clone());
@@ -454,15 +506,20 @@ fn begin_loops(
     metrics: &Metrics,
     end: &CancellationToken,
     (challenger, ledger): (Option<Arc<dyn Challenger>>, Folder),
+    (changed, course): (watch::Sender<u64>, Arc<Course>),
 ) -> JoinSet<&'static str> {
     let shared = |task| Loop { task, plane: Arc::clone(plane), metrics: metrics.clone(), end: end.clone() };
     let pace = settings.pace.clone();
     let mut loops = JoinSet::new();
     loops.spawn(shared("pulse").pulse(duration(pace.pulse_every)));
     loops.spawn(shared("beat").beat(duration(servers::BEAT_EVERY)));
-    loops.spawn(shared("follow").follow(duration(pace.follow_every)));
+    loops.spawn(shared("follow").follow(duration(pace.follow_every), changed));
     loops.spawn(shared("heard").heard(duration(pace.heard_every)));
-    loops.spawn(shared("sweep").sweep(duration(pace.sweep_every), duration(pace.sweep_rolling_every)));
+    loops.spawn(shared("sweep").sweep(
+        duration(pace.sweep_every),
+        duration(pace.sweep_rolling_every),
+        course,
+    ));
     loops.spawn(shared("publish").publish(publisher, duration(pace.publish_every)));
     loops.spawn(shared("resign").resign(duration(pace.resign_every)));
     loops.spawn(shared("challenge").challenge(challenger, ledger, settings.challenge.at_once));
@@ -517,11 +574,13 @@ impl Loop {
         self.task
     }
 
-    /// Takes in what other servers decided.
-    async fn follow(self, every: Duration) -> &'static str {
+    /// Takes in what other servers decided, and tells pages that are live that something was, here or there.
+    async fn follow(self, every: Duration, changed: watch::Sender<u64>) -> &'static str {
         while self.pause(every).await {
             let followed = self.plane.follow().await;
             self.turned(followed);
+            let to = self.plane.followed();
+            changed.send_if_modified(|at| std::mem::replace(at, to) != to);
         }
         self.task
     }
@@ -538,12 +597,13 @@ impl Loop {
         }
     }
 
-    async fn sweep(self, every: Duration, rolling: Duration) -> &'static str {
+    async fn sweep(self, every: Duration, rolling: Duration, course: Arc<Course>) -> &'static str {
         loop {
             let swept = self.plane.sweep().await;
             self.turned(swept);
             if let Ok(view) = self.plane.overview().await {
                 self.metrics.fleet(&view);
+                course.note(&view.states, self.plane.now());
             }
             // A rollout may begin at any moment: look for one at the quicker pace, sweep at its own.
             let mut waited = Duration::ZERO;

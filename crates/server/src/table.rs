@@ -39,6 +39,14 @@ impl Role {
         }
     }
 
+    /// Whether a person of this role may call it.
+    pub(crate) fn has(self, role: PersonRole) -> bool {
+        match self {
+            Self::InstanceOr(roles) | Self::People(roles) => roles.contains(&role),
+            _ => false,
+        }
+    }
+
     /// Whether it is for instances.
     pub(crate) const fn is_instance(self) -> bool {
         matches!(
@@ -59,6 +67,8 @@ pub(crate) enum Budget {
     Renewal,
     /// Operators.
     Operation,
+    /// The dashboard.
+    Dashboard,
     /// Paths and methods that there are not.
     Nowhere,
 }
@@ -185,6 +195,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Method::GET,   "/v1/records/instances",                   READERS,            Operation,    JSON),
     row(Method::GET,   "/v1/federation",                          EVERYBODY,          Operation,    JSON),
     row(Method::GET,   "/v1/constitution",                        EVERYBODY,          Operation,    JSON),
+    row(Method::POST,  "/v1/dashboard/links",                     EVERYBODY,          Operation,    JSON),
 ];
 
 /// Who may call what on the instances' listener: method, path, and the words for the callers (AU-1).

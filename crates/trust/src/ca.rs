@@ -410,7 +410,7 @@ fn spiffe(trust_domain: &TrustDomain, path: &str) -> Result<SanType, CaError> {
 }
 
 /// Sets the period in whole seconds, and says which it is.
-fn set_validity(
+pub(crate) fn set_validity(
     params: &mut CertificateParams,
     validity: Validity,
 ) -> Result<(Timestamp, Timestamp), CaError> {

@@ -2,6 +2,7 @@
 //!
 //! Never decides what a peer may do: it says who it is and what it signed. Time is always an argument.
 
+pub mod browser;
 pub mod ca;
 pub mod encrypted;
 pub mod identity;
@@ -15,6 +16,7 @@ pub mod signer;
 pub mod tls;
 pub mod tuf;
 
+pub use browser::{BrowserError, BrowserIdentity};
 pub use ca::{CaError, Issued, Issuer, Validity};
 pub use identity::{IdentityError, Peer, RootCa, classify};
 pub use keyfile::{KeyFileError, SigningKey};

@@ -203,7 +203,7 @@ impl sign::Signer for TlsKey {
     }
 }
 
-fn without_tickets(mut config: ServerConfig) -> ServerConfig {
+pub(crate) fn without_tickets(mut config: ServerConfig) -> ServerConfig {
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();

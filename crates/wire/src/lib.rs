@@ -600,11 +600,14 @@ pub struct Freeze {
 }
 
 /// `POST /v1/red-switch` (RO-6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedSwitch {
     /// Whether every offer stops.
     pub on: bool,
+    /// Why; it stands in the ledger for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Answer to `PUT /v1/targets/{name}`: the file as it was received.
@@ -686,6 +689,54 @@ pub struct Federation {
     /// What runs out, the next first.
     #[serde(default)]
     pub expires: Vec<ExpiryView>,
+}
+
+/// The whole fleet in a few numbers, and who comes to harm next if nobody does anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetSummary {
+    /// Instances in all.
+    pub instances: u64,
+    /// The same per state.
+    pub states: std::collections::BTreeMap<State, u64>,
+    /// The same per platform version, of those that are not revoked.
+    pub platforms: std::collections::BTreeMap<Version, u64>,
+    /// Instances per finding that is open against them.
+    pub findings: std::collections::BTreeMap<FindingCode, u64>,
+    /// Instances with a window that runs out, by how soon.
+    pub soon: SoonCounts,
+    /// Those whose window runs out first, the soonest first.
+    pub risks: Vec<Risk>,
+}
+
+/// Instances whose window runs out within so much time; each is counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoonCounts {
+    /// Within a day.
+    pub day: u64,
+    /// Within a week, and not within a day.
+    pub week: u64,
+    /// Later.
+    pub later: u64,
+}
+
+/// An instance whose window runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Risk {
+    /// The last instant inside.
+    pub at: Timestamp,
+    /// Which.
+    pub instance: InstanceId,
+}
+
+/// Answer to `POST /v1/dashboard/links`: a way into the dashboard, once, for whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardLink {
+    /// Where to go.
+    pub url: String,
+    /// Good until.
+    pub expires: Timestamp,
+    /// SHA-256 of the certificate that the dashboard shows, in hexadecimal: a browser that does not know it can be held to it.
+    pub certificate: String,
 }
 
 /// `POST /v1/targets`: targets metadata that lists what the last one lists, signed anew by the Organism (RL-3).

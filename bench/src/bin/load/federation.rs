@@ -134,6 +134,7 @@ impl Federation {
         };
         let text = format!(
             "[store]\nurl = \"{url}\"\n[listen]\ninstances = \"{instances}\"\npublic = \"{public}\"\nmetrics = \"{metrics}\"\n\
+             dashboard = \"127.0.0.1:0\"\n\
              names = [\"127.0.0.1\"]\n\
              [pace]\nsweep_every = \"{}\"\n\
              [limits]\nconnections = {connections}\nconnections_per_address = {connections}\n\

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{InstanceId, Timestamp, Version};
-use serde::Serialize;
-use wire::{Acknowledge, EscalationView, Freeze, Renewer};
+use wire::{Acknowledge, EscalationView, Freeze, RedSwitch, Renewer};
 
 use crate::connect::ConnectArgs;
 use crate::table::Column;
@@ -66,6 +65,9 @@ pub struct RedSwitchArgs {
     /// `on` stops every offer, `off` lets them go on.
     #[arg(value_enum)]
     turn: Turn,
+    /// Why; it stands in the ledger for good, and on every page of the dashboard while it is on.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,11 +76,6 @@ enum Turn {
     On,
     /// Offers go on.
     Off,
-}
-
-#[derive(Serialize)]
-struct RedSwitch {
-    on: bool,
 }
 
 /// `fedplane status`.
@@ -173,7 +170,7 @@ pub async fn freeze(args: FreezeArgs, out: &Output) -> Result<(), Failure> {
 /// # Errors
 /// When the plane refuses or cannot be reached.
 pub async fn red_switch(args: RedSwitchArgs, out: &Output) -> Result<(), Failure> {
-    let turn = RedSwitch { on: args.turn == Turn::On };
+    let turn = RedSwitch { on: args.turn == Turn::On, reason: args.reason };
     let client = args.connect.client()?;
     let _: serde_json::Value = client.post("/v1/red-switch", &turn).await?;
     out.show(&turn, || {

@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod constitution;
+pub mod dashboard;
 pub mod enrolment;
 pub mod federation;
 pub mod init;

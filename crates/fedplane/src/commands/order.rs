@@ -12,7 +12,7 @@ use serde::Serialize;
 use trust::{KeySource, Secrets, Signer};
 
 use crate::connect::ConnectArgs;
-use crate::folder::{Folder, read_document, read_root_keys, write_whole};
+use crate::folder::{Folder, read_document, read_root_keys, read_text, write_whole};
 use crate::secrets::SecretArgs;
 use crate::{Failure, Output, clock, values};
 
@@ -37,6 +37,9 @@ pub struct OrderSignArgs {
     /// What to order; not needed where FILE holds the order already.
     #[arg(long = "do", value_enum)]
     pub action: Option<OrderWord>,
+    /// The whole order in plain JSON, as the dashboard gives it, instead of saying what to order here. Read it before you sign.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["action", "serial", "expires"])]
+    pub order: Option<PathBuf>,
     /// The instance it is about, for suspend, revoke, restore and override.
     #[arg(long, value_name = "ID", value_parser = values::instance)]
     pub instance: Option<InstanceId>,
@@ -191,7 +194,14 @@ pub fn sign(args: &OrderSignArgs, now: Timestamp) -> Result<SignedOrder, Failure
             must_agree(args, &order)?;
             order
         }
-        None => draft(args, now)?,
+        None => match &args.order {
+            Some(path) => {
+                let order = drafted(path)?;
+                must_agree(args, &order)?;
+                order
+            }
+            None => draft(args, now)?,
+        },
     };
     must_stand(&order, now)?;
     for key in &keys {
@@ -320,6 +330,12 @@ pub(super) fn serial_of(now: Timestamp) -> u64 {
 
 /// How long an order may be handed in where nothing is said.
 pub(super) const EXPIRES_AFTER: Span = Span::hours(1);
+
+/// The order in a file that nobody has signed yet.
+fn drafted(path: &Path) -> Result<Order, Failure> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| Failure::malformed(path, &error, "name the order as the dashboard gave it"))
+}
 
 fn draft(args: &OrderSignArgs, now: Timestamp) -> Result<Order, Failure> {
     let missing = |what: &str| {
@@ -466,6 +482,7 @@ mod tests {
         fn args(&self, key: &str) -> OrderSignArgs {
             OrderSignArgs {
                 action: Some(OrderWord::Revoke),
+                order: None,
                 instance: Some(InstanceId::from_random([1; 16])),
                 release: None,
                 finding: None,
@@ -501,6 +518,30 @@ mod tests {
         let order = Order::open(&document, &ceremony.root, 0, NOW).unwrap();
         assert_eq!((order.clone(), order.serial), (first.order, 1_700_000_000_000));
         assert_eq!(order.expires, NOW + Span::hours(1));
+    }
+
+    #[test]
+    fn fo_1_an_order_in_plain_text_is_signed_as_it_stands() {
+        let ceremony = Ceremony::new();
+        let path = ceremony.folder.path().join("plain.json");
+        let action =
+            OrderAction::Revoke { instance: InstanceId::from_random([2; 16]), reason: "CO-8: a fork".into() };
+        let order = Order { serial: 7, expires: NOW + Span::hours(24), action };
+        std::fs::write(&path, serde_json::to_string_pretty(&order).unwrap()).unwrap();
+        let bare =
+            |key: &str| OrderSignArgs { action: None, instance: None, reason: None, ..ceremony.args(key) };
+        let plain = |key: &str| OrderSignArgs { order: Some(path.clone()), ..bare(key) };
+        assert_eq!(sign(&plain("1.key"), NOW).unwrap().order, order);
+        let second = sign(&bare("2.key"), NOW).unwrap();
+        assert!(second.is_complete());
+        let document = read_document(&second.file).unwrap();
+        assert_eq!(Order::open(&document, &ceremony.root, 0, NOW).unwrap(), order);
+        // What the command line says beside it must be what it says.
+        let other = OrderSignArgs { instance: Some(InstanceId::from_random([1; 16])), ..plain("1.key") };
+        let out = ceremony.folder.path().join("other.json");
+        assert!(sign(&OrderSignArgs { out: out.clone(), ..other }, NOW).is_err() && !out.exists());
+        std::fs::write(&path, "{\"serial\": 7}").unwrap();
+        assert!(sign(&OrderSignArgs { out, ..plain("1.key") }, NOW).is_err());
     }
 
     #[test]

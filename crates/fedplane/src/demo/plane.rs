@@ -37,7 +37,7 @@ pub(super) struct Plane {
 
 /// Settings with ports that are free now, and with the demo's pace; and the addresses they make.
 pub(super) fn settings(instances: usize) -> anyhow::Result<(Settings, Addresses)> {
-    let [instances_port, public_port, metrics_port] = free_ports()?;
+    let [instances_port, public_port, dashboard_port, metrics_port] = free_ports()?;
     // So many agents share this machine's processors: the more, the less often each calls.
     let slower = i64::try_from(instances.div_ceil(20)).unwrap_or(1);
     let millis = Span::from_millis;
@@ -48,6 +48,7 @@ pub(super) fn settings(instances: usize) -> anyhow::Result<(Settings, Addresses)
         listen: Listen {
             instances: instances_port,
             public: public_port,
+            dashboard: dashboard_port,
             metrics: metrics_port,
             names: vec!["127.0.0.1".to_owned()],
             ..defaults.listen
@@ -66,12 +67,12 @@ pub(super) fn settings(instances: usize) -> anyhow::Result<(Settings, Addresses)
     Ok((settings, Addresses { plane: address(instances_port), public: address(public_port) }))
 }
 
-/// Three addresses of this machine that nobody listens on.
-fn free_ports() -> anyhow::Result<[SocketAddr; 3]> {
+/// Four addresses of this machine that nobody listens on.
+fn free_ports() -> anyhow::Result<[SocketAddr; 4]> {
     let bind = || TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1");
     // All at once, so that they differ.
-    let [one, two, three] = [bind()?, bind()?, bind()?];
-    Ok([one.local_addr()?, two.local_addr()?, three.local_addr()?])
+    let [one, two, three, four] = [bind()?, bind()?, bind()?, bind()?];
+    Ok([one.local_addr()?, two.local_addr()?, three.local_addr()?, four.local_addr()?])
 }
 
 impl Plane {

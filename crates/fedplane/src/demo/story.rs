@@ -290,6 +290,7 @@ impl Story {
              \n  {program} rollout list\
              \n  {program} escalation list\
              \n  {program} ledger verify\
+             \n  {program} dashboard link\
              \n  less {plane_log}{logs}\n\
              \nStop it, and remove the folder:\n\n  {stopping}\n",
             place = self.place.display(),

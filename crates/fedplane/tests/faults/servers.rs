@@ -68,7 +68,7 @@ pub(crate) fn make(place: &Path, urls: &[String], data: Option<&Path>, wrapped: 
             let [instances, public, metrics] = free_ports();
             let text = format!(
                 "[listen]\ninstances = \"127.0.0.1:{instances}\"\npublic = \"127.0.0.1:{public}\"\n\
-                 metrics = \"127.0.0.1:{metrics}\"\nnames = [\"127.0.0.1\"]\n\
+                 dashboard = \"127.0.0.1:0\"\nmetrics = \"127.0.0.1:{metrics}\"\nnames = [\"127.0.0.1\"]\n\
                  [paths]\ndatabase = \"{data}/fedplane.db\"\n[store]\nurl = \"{url}\"\n\
                  [pace]\npulse_every = \"1s\"\nsweep_every = \"1s\"\n\
                  [limits]\nconnections_per_address = 4096\nregistrations = 1024\nshutdown_within = \"2s\"\n\

@@ -86,6 +86,8 @@ pub enum WorldCommand {
     RedSwitch {
         /// On or off.
         on: bool,
+        /// Why, as whoever turns it says.
+        reason: Option<String>,
     },
     /// The Founder amends the constitution, its signatures verified (FO-5).
     Amend {
@@ -231,8 +233,8 @@ pub fn decide_world(
             let (rule, facts) = (String::from(WITNESSED), facts.clone());
             Ok(alloc::vec![WorldEvent::FederationEscalated { rule, facts }])
         }
-        WorldCommand::RedSwitch { on } if *on == world.red_switch => Ok(Vec::new()),
-        WorldCommand::RedSwitch { on } => Ok(red_switch(*on)),
+        WorldCommand::RedSwitch { on, .. } if *on == world.red_switch => Ok(Vec::new()),
+        WorldCommand::RedSwitch { on, reason } => Ok(red_switch(*on, reason.clone())),
         WorldCommand::AcceptOrder { serial, expires, digest } => {
             if *serial <= world.order_serial {
                 return Err(Reason::OrderReplayed { serial: *serial, last: world.order_serial }.into());
@@ -360,8 +362,8 @@ fn amend(world: &World, digest: Digest, document: &ConstitutionDocument) -> Resu
 }
 
 /// Whoever stops every rollout at once is answerable for it to the Founder.
-fn red_switch(on: bool) -> Vec<WorldEvent> {
-    let mut events = alloc::vec![WorldEvent::RedSwitchTurned { on }];
+fn red_switch(on: bool, reason: Option<String>) -> Vec<WorldEvent> {
+    let mut events = alloc::vec![WorldEvent::RedSwitchTurned { on, reason }];
     if on {
         events.push(WorldEvent::FederationEscalated {
             rule: String::from("RO-6"),

@@ -616,8 +616,8 @@ fn world_command(step: Step) -> WorldCommand {
         }
         Step::Resume(release, by) => WorldCommand::Resume { release, by },
         Step::Pause(release) => WorldCommand::Pause { release },
-        Step::RedOn => WorldCommand::RedSwitch { on: true },
-        Step::RedOff => WorldCommand::RedSwitch { on: false },
+        Step::RedOn => WorldCommand::RedSwitch { on: true, reason: None },
+        Step::RedOff => WorldCommand::RedSwitch { on: false, reason: None },
         Step::Freeze => WorldCommand::Freeze { from: NOW, until: NOW + TICK },
         Step::Withdraw(release) => WorldCommand::Withdraw { release, by: Authority::Founder },
         Step::Abort(release) => WorldCommand::Abort { release },

@@ -368,7 +368,7 @@ impl Timeline {
                 let from = self.now + Span::hours(from);
                 self.world_command(&WorldCommand::Freeze { from, until: from + Span::hours(length) });
             }
-            Act::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on }),
+            Act::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on, reason: None }),
             Act::Begin(n) => {
                 if let Some(offer) = self.fleet[n].offer {
                     self.command(n, &Command::BeginUpgrade { release: offer.release });

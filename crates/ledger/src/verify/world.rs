@@ -211,7 +211,9 @@ impl Replay {
             WorldEvent::PersonRevoked { person, serial } => {
                 WorldCommand::RevokePerson { person: person.clone(), serial: serial.clone() }
             }
-            WorldEvent::RedSwitchTurned { on } => WorldCommand::RedSwitch { on: *on },
+            WorldEvent::RedSwitchTurned { on, reason } => {
+                WorldCommand::RedSwitch { on: *on, reason: reason.clone() }
+            }
             WorldEvent::PhaseApproved { rollout, .. } => {
                 WorldCommand::Approve { release: self.release_of(*rollout)? }
             }

@@ -179,9 +179,9 @@ pub fn steered() -> Federation {
     for command in [
         WorldCommand::Pause { release },
         WorldCommand::Resume { release, by: Authority::Federation },
-        WorldCommand::RedSwitch { on: true },
+        WorldCommand::RedSwitch { on: true, reason: None },
         WorldCommand::Acknowledge { release: None, rule: "RO-6".into() },
-        WorldCommand::RedSwitch { on: false },
+        WorldCommand::RedSwitch { on: false, reason: None },
         WorldCommand::Freeze { from: f.at, until: f.at + Span::hours(200) },
         WorldCommand::RevokePerson { person: "operator/eve".into(), serial: "0a".into() },
         WorldCommand::Abort { release },

@@ -5,8 +5,8 @@ use governance::horizon::{Asks, asks};
 use governance::reconcile::reconcile;
 use governance::rollout::{Cutoff, OpenPhase};
 use governance::{
-    Class, Committed, Digest, LayerContent, Phase, Release, Restriction, RolloutStatus, Running, Salt, Share,
-    Span, Version,
+    Class, Committed, Digest, Finding, FindingCode, LayerContent, Phase, Release, Restriction, RolloutStatus,
+    Running, Salt, Share, Span, SubscriptionStatus, Version,
 };
 
 use super::*;
@@ -263,8 +263,42 @@ fn governance_release() -> Release {
 }
 
 #[test]
+fn the_fleet_in_numbers_is_that_of_a_count_of_everybody() {
+    let (fleet, seen, now) = (Fleet::default(), seen(World::default(), 1), at(13 * 24));
+    let mut all: Vec<Instance> = (1..=20).map(instance).collect();
+    for (index, instance) in all.iter_mut().enumerate() {
+        match index {
+            0..4 => instance.running.platform = Version::new(0, 2, 0),
+            4..7 => instance.findings.push(Finding { code: FindingCode::NotReporting, since: at(0) }),
+            7 | 8 => instance.state = State::Revoked,
+            9 => {
+                instance.subscription.status = SubscriptionStatus::Lapsed;
+                instance.subscription.since = at(0);
+            }
+            _ => {}
+        }
+        fleet.put(&seen, instance, 1, None, now);
+    }
+    assert_eq!(fleet.summary(3, now), None, "a row may be missing");
+    fleet.loaded();
+    let sums = fleet.summary(3, now).unwrap();
+    assert_eq!((sums.instances, sums.states[&State::Active], sums.states[&State::Revoked]), (20, 18, 2));
+    assert_eq!(
+        sums.platforms.into_iter().collect::<Vec<_>>(),
+        [(Version::new(0, 1, 0), 14), (Version::new(0, 2, 0), 4)]
+    );
+    assert_eq!(sums.findings.into_iter().collect::<Vec<_>>(), [(FindingCode::NotReporting, 3)]);
+    // A lapsed subscription is tolerated for 14 days (CO-10), a finding for 60 (CO-11).
+    assert_eq!((sums.soon.day, sums.soon.week, sums.soon.later), (1, 0, 3));
+    assert_eq!(sums.risks.len(), 3);
+    assert_eq!((sums.risks[0].instance, sums.risks[0].at), (all[9].id, at(14 * 24)));
+    let counted = summary_of(all.iter(), &seen.world, 3, now);
+    assert_eq!(counted, fleet.summary(3, now).unwrap());
+}
+
+#[test]
 fn a_row_is_narrow() {
     let bytes = size_of::<InstanceId>() + size_of::<Row>();
     // A map is at most seven eighths full, and just grown less than half of that: a byte of its own for each place.
-    assert!(bytes <= 112, "{bytes}");
+    assert!(bytes <= 120, "{bytes}");
 }

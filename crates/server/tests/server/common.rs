@@ -99,8 +99,8 @@ impl World {
     pub(crate) fn make(change: impl FnOnce(&mut Constitution, &mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::in_folder(folder.path());
-        for address in
-            [&mut settings.listen.instances, &mut settings.listen.public, &mut settings.listen.metrics]
+        let listen = &mut settings.listen;
+        for address in [&mut listen.instances, &mut listen.public, &mut listen.dashboard, &mut listen.metrics]
         {
             address.set_port(0);
         }

@@ -5,6 +5,7 @@ mod attacks;
 mod challenge;
 mod channel;
 mod common;
+mod dashboard;
 mod decisions;
 mod events;
 mod limits;

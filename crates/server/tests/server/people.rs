@@ -88,6 +88,19 @@ fn au_1_the_page_is_the_table() {
         let marks = callers.iter().map(|caller| if allowed.contains(caller) { "×" } else { "" });
         writeln!(table, "| `{method} {path}` | {} |", marks.collect::<Vec<_>>().join(" | ")).unwrap();
     }
+    let roles: Vec<&str> = PersonRole::ALL.iter().map(|role| role.as_str()).collect();
+    writeln!(
+        table,
+        "\n## The dashboard\n\nOn 8444 ([dashboard.md](dashboard.md)), for people who came in by a link of their own. Each page \
+         and each act rests on a row of the table above, and is open to the people of that row.\n\n| page or act | {} |\n|---|{}",
+        roles.join(" | "),
+        ":-:|".repeat(roles.len()),
+    )
+    .unwrap();
+    for (method, path, allowed) in server::dashboard_doors() {
+        let marks = roles.iter().map(|role| if allowed.contains(role) { "×" } else { "" });
+        writeln!(table, "| `{method} {path}` | {} |", marks.collect::<Vec<_>>().join(" | ")).unwrap();
+    }
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/authorisation.md");
     let text = std::fs::read_to_string(&page).unwrap();
     let start = text.find("| route |").unwrap();

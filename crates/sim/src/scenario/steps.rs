@@ -130,7 +130,7 @@ impl Play<'_> {
                 self.outages.push((self.scenario.start + *from, self.scenario.start + *until));
                 Ok(())
             }
-            Verb::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on: *on }),
+            Verb::RedSwitch(on) => self.world_command(&WorldCommand::RedSwitch { on: *on, reason: None }),
             Verb::Upgrade(index, release, verb) => self.upgrade(*index, *release, *verb),
             Verb::Report(index, step) => self.report_as(*index, step),
             Verb::Subscription { instance, tier, status, kind } => {

@@ -218,13 +218,14 @@ impl People {
     async fn red_switch(&mut self, on: bool) {
         let asked = self
             .ask("red switch", move |plane| {
-                Box::pin(async move { plane.red_switch(&operator("admin"), on).await })
+                let turn = wire::RedSwitch { on, reason: None };
+                Box::pin(async move { plane.red_switch(&operator("admin"), &turn).await })
             })
             .await;
         if let Some(Ok(())) = asked {
             let is = self.servers.tables.book.world(|world| world.red_switch);
             let said =
-                |event: &WorldEvent| matches!(event, WorldEvent::RedSwitchTurned { on: o } if *o == on);
+                |event: &WorldEvent| matches!(event, WorldEvent::RedSwitchTurned { on: o, .. } if *o == on);
             self.check("the red switch", is == on || self.servers.tables.book.was_said(said));
         }
     }

@@ -292,8 +292,8 @@ fn fo_5_what_cannot_be_amended_is_refused() {
 async fn fo_5_the_law_in_force_is_asked_of_the_plane_and_proved_by_the_root_keys() {
     let place = Place::made(clock::now());
     let mut settings = server::settings::Settings::load(&place.folder().settings()).unwrap();
-    for address in [&mut settings.listen.instances, &mut settings.listen.public, &mut settings.listen.metrics]
-    {
+    let listen = &mut settings.listen;
+    for address in [&mut listen.instances, &mut listen.public, &mut listen.dashboard, &mut listen.metrics] {
         address.set_port(0);
     }
     let running = server::start(settings).await.unwrap();
