@@ -6,6 +6,7 @@
 mod fleet;
 mod migrate;
 mod open;
+mod patient;
 mod read;
 mod write;
 mod writer;
@@ -25,6 +26,7 @@ use rusqlite::backup::{Backup, StepResult};
 pub(crate) use fleet::open_to_read;
 pub use fleet::{Recorded, recorded};
 pub use open::APPLICATION_ID;
+use patient::Patient;
 use read::Readers;
 use write::{Done, Work};
 use writer::Writer;
@@ -59,6 +61,7 @@ impl Default for Options {
 pub struct SqliteStore {
     // Dropped in this order: the writer closes last and folds the log into the file.
     readers: Arc<Readers>,
+    patient: Patient,
     writer: Writer,
 }
 
@@ -70,10 +73,11 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let connection = open::open_writer(path, options.busy)?;
-        let writer = Writer::start(connection, options.queue.clamp(1, QUEUE_MAX))
-            .map_err(|source| OpenError::File { path: path.display().to_string(), source })?;
+        let unopened = |source| OpenError::File { path: path.display().to_string(), source };
+        let writer = Writer::start(connection, options.queue.clamp(1, QUEUE_MAX)).map_err(unopened)?;
         let readers = Readers::new(path.to_owned(), options.busy, options.readers.clamp(1, READERS_MAX));
-        Ok(Self { readers, writer })
+        let patient = Patient::new(path.to_owned(), options.busy).map_err(unopened)?;
+        Ok(Self { readers, patient, writer })
     }
 
     /// What is wrong with the file: nothing, if it is whole. Reads all of it.
@@ -157,7 +161,7 @@ impl Store for SqliteStore {
 
     async fn instance_load_all(&self, ids: &[InstanceId]) -> Result<Vec<(Instance, Revision)>, StoreError> {
         let ids: Vec<InstanceId> = ids.iter().take(PAGE_MAX).copied().collect();
-        self.readers.read(move |connection| read::instances_of(connection, &ids)).await
+        self.patient.read(move |connection| read::instances_of(connection, &ids)).await
     }
 
     async fn instance_count(&self) -> Result<Vec<(State, u64)>, StoreError> {
