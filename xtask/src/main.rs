@@ -1,4 +1,4 @@
-//! The project's own checks: `cargo xtask [layers|rules|house|links|api|attacks|neutral]`, all of them without an argument;
+//! The project's own checks: `cargo xtask [layers|rules|house|links|api|attacks|neutral|metrics]`, all of them without an argument;
 //! `cargo xtask bench [NAME]`; and `cargo xtask load COMMAND …` (`cargo xtask load --help` says what there is).
 //!
 //! Each check is a function from text to a [`Report`]; the same functions run as tests, so
@@ -11,6 +11,7 @@ mod house;
 mod layers;
 mod links;
 mod load;
+mod metrics;
 mod neutral;
 mod rules;
 mod tree;
@@ -38,6 +39,7 @@ const CHECKS: &[Check] = &[
     ("api", api::check),
     ("attacks", attacks::check),
     ("neutral", neutral::check),
+    ("metrics", metrics::check),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {

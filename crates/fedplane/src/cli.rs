@@ -17,7 +17,12 @@ use crate::{Failure, Output};
 
 /// The operator's tool of a WebWaka federation: makes it, serves it, governs it, audits it.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "fedplane", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "fedplane",
+    version = env!("FEDPLANE_VERSION"),
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Answers as JSON on the standard output, and nothing else there.
     #[arg(long, global = true)]

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Verifies, binds and reports: the Runtime Plane's side of a federation.
 #[derive(Parser)]
-#[command(name = "fedplane-agent", version)]
+#[command(name = "fedplane-agent", version = env!("FEDPLANE_VERSION"))]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
