@@ -1,3 +1,5 @@
+//! The rows against a count of everybody: what they answer, when they are stale, what they sum up to.
+
 use std::collections::BTreeSet;
 
 use governance::event::Registration;
