@@ -2,7 +2,6 @@
 //!
 //! `FEDPLANE_COMMIT` says which, where there is no repository: it is asked first. Without either, as in a tarball, the version
 //! stands alone. Never a time or a name of this machine: the same sources give the same bytes.
-#![expect(clippy::print_stdout, reason = "cargo is told so")]
 
 use std::env;
 use std::path::{Path, PathBuf};
