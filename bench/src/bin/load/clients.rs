@@ -113,6 +113,13 @@ impl Instance {
         Ok(())
     }
 
+    /// Asks for the stream of news.
+    pub(crate) fn listen(&self, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        let path_and_query = format!("/v1/instances/{}/events", self.id);
+        let target = Target { method: Method::GET, path_and_query, ..self.check_in.clone() };
+        call(out, &target, b"", &self.identity)
+    }
+
     /// Writes a version statement.
     pub(crate) fn report(&self, statement: Jws, out: &mut Vec<u8>) -> anyhow::Result<()> {
         call(out, &self.report, &json(&wire::Report { statement })?, &self.identity)

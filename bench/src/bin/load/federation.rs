@@ -138,7 +138,7 @@ impl Federation {
              names = [\"127.0.0.1\"]\n\
              [pace]\nsweep_every = \"{}\"\n\
              [limits]\nconnections = {connections}\nconnections_per_address = {connections}\n\
-             requests = {}\nregistrations = {connections}\nnonces = {NONCES_MAX}\n\
+             requests = {}\nregistrations = {connections}\nstreams = {connections}\nnonces = {NONCES_MAX}\n\
              [challenge]\nevery = \"0s\"\noutgoing = false\n",
             settings.sweep_every,
             connections.max(1_024),

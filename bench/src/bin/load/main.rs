@@ -13,6 +13,7 @@ mod federation;
 mod figures;
 mod fleet;
 mod link;
+mod notice;
 mod options;
 mod process;
 mod runs;

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Idle(Common),
     /// Quiet check-ins beside fleets of different sizes, one after the other.
     Scale(ScaleArgs),
+    /// Every connection listens for news, and a security release is published: when each heard of it.
+    Notice(Common),
     /// A release is published over a large fleet: how long the sweep takes, against a bare scan of the records, and what check-ins
     /// feel of it.
     Sweep(SweepArgs),

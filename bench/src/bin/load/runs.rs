@@ -17,10 +17,10 @@ use crate::options::{
 };
 use crate::process::{Cores, Server, has_two_cores, own_cpu, raise_files};
 use crate::schedule::Arrivals;
-use crate::{bare, compare, fleet, sweep};
+use crate::{bare, compare, fleet, notice, sweep};
 
 /// Connections made at once before anything is measured.
-const CONNECT_AT_ONCE: usize = 64;
+pub(crate) const CONNECT_AT_ONCE: usize = 64;
 /// Files that the load generator opens besides its connections.
 const FILES_SPARE: u64 = 64;
 /// Where the order of calls begins.
@@ -42,6 +42,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         Command::Register(args) => register(&args),
         Command::Idle(common) => idle(&common),
         Command::Scale(args) => scale(&args),
+        Command::Notice(common) => notice::run(&common),
         Command::Sweep(args) => sweep::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Bare(args) => bare::run(&args.folder, args.listen, args.status, args.answer.as_deref()),
