@@ -34,6 +34,21 @@ async fn lg_1_lg_3_a_backup_under_a_running_server_is_restored_verified_and_serv
     let (backup, into) = (place.join("backup"), place.join("restored"));
     let made = said("backup @0 --federation @1 --with-keys", &[&backup, fed.path()]).await.unwrap();
     assert!(made["entries"].as_u64().unwrap() > 0, "{made}");
+    let status = said("status --federation @0", &[fed.path()]).await.unwrap();
+    assert_eq!(
+        (&status["trust_domain"], &status["red_switch"]),
+        (&"test.internal".into(), &false.into()),
+        "{status}"
+    );
+    assert_eq!(
+        (&status["escalations"]["waiting"], &status["rollouts"]),
+        (&0.into(), &Value::Array(vec![])),
+        "{status}"
+    );
+    assert!(
+        status["checkpoint"]["size"].as_u64().unwrap() > 0 && status["server"]["ready"].is_boolean(),
+        "{status}"
+    );
     let client = ConnectArgs::of(fed.path()).client().unwrap();
     let entries = client.federation().await.unwrap().ledger;
     assert!(entries >= made["entries"].as_u64().unwrap());

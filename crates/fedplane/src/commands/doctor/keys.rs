@@ -19,7 +19,7 @@ use crate::folder::{read_document, read_keys_document, read_root_keys, read_text
 /// The name of the instance CA's key of before.
 const RETIRED: &str = "instance-ca.retired";
 /// Folders of keys that the server never needs, from the settings' folder on, and whose they are.
-const OFFLINE: [(&str, &str); 2] = [("keys/founder", "the Founder's"), ("keys/organism", "the Organism's")];
+const OFFLINE: [(&str, &str); 2] = [("keys/founder", "the Founder"), ("keys/organism", "the Organism")];
 
 /// Looks at them; answers the keys document, where the root keys signed it.
 pub(super) fn examine(
@@ -256,7 +256,7 @@ fn offline(settings: &Settings, findings: &mut Findings) {
             entries.flatten().filter(|entry| entry.path().extension().is_some_and(|kind| kind == "key"));
         let keys = keys.count();
         if keys > 0 {
-            let found = format!("{}: {keys} of {whose} keys are on this machine", folder.display());
+            let found = format!("{}: private keys of {whose} are on this machine: {keys}", folder.display());
             findings
                 .warning(found, "take each to a holder and a medium of its own; the server never needs them");
         }

@@ -1,7 +1,9 @@
 //! The machine: room on its disks, and who listens where the server should.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,11 +27,13 @@ pub(super) fn disk(settings: &Settings, findings: &mut Findings) {
     let paths = &settings.paths;
     let database = settings.path(&paths.database);
     let database = database.parent().map(Path::to_path_buf).unwrap_or_default();
-    let folders: BTreeSet<PathBuf> = [database, settings.path(&paths.ledger), settings.path(&paths.tuf)]
-        .into_iter()
-        .map(|path| existing(&path))
-        .collect();
-    for folder in folders {
+    let folders = [database, settings.path(&paths.ledger), settings.path(&paths.tuf)];
+    // Each disk once.
+    let mut seen = BTreeSet::new();
+    for folder in folders.iter().map(|path| existing(path)) {
+        if fs::metadata(&folder).is_ok_and(|found| !seen.insert(found.dev())) {
+            continue;
+        }
         match rustix::fs::statvfs(&folder) {
             Ok(disk) => {
                 let (level, found) =

@@ -141,7 +141,7 @@ pub async fn examine(config: &Path, now: Timestamp) -> Examined {
         }
     };
     if let Some(settings) = settings {
-        findings.ok(format!("{} can be read, and every value can be", config.display()));
+        findings.ok(format!("{} reads, and its values are sound", config.display()));
         let runs = machine::listeners(&settings, config, &mut findings).await;
         let keys = keys::examine(&settings, (now, runs), &mut findings);
         machine::disk(&settings, &mut findings);

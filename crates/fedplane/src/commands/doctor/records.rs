@@ -88,7 +88,7 @@ pub(super) async fn examine(
     let shown = shown.map_err(|failure| failure.reasons_in_short());
     match published.check(shown, keys).await {
         Ok(head) => findings.ok(format!(
-            "the checkpoint over {} entries is signed, and {} more follow",
+            "the checkpoint over {} entries is signed, and the database has them; entries behind it: {}",
             head.size,
             health.entries.saturating_sub(head.size)
         )),

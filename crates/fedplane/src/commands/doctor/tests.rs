@@ -215,7 +215,7 @@ async fn each_fault_of_a_file_is_found_with_what_mends_it() {
     // The Founder's keys where the server is.
     fs::create_dir_all(made.file("keys/founder")).unwrap();
     fs::write(made.file("keys/founder/1.key"), "x").unwrap();
-    made.look().await.healthy(&["no server runs", "the Founder's keys"]);
+    made.look().await.healthy(&["no server runs", "keys of the Founder"]);
 }
 
 #[tokio::test]
