@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client",     &["trust", "wire", "ledger", "proof", "governance"]),
     ("agent",      &["client", "listener", "trust", "wire", "ledger", "proof", "governance"]),
     ("sim",        &["plane", "store", "trust", "wire", "ledger", "proof", "governance"]),
-    ("fedplane",   &["server", "listener", "sim", "store", "plane", "client", "trust", "wire", "ledger", "proof", "governance"]),
+    ("fedplane",   &["server", "listener", "dashboard", "sim", "store", "plane", "client", "trust", "wire", "ledger", "proof", "governance"]),
     ("xtask",      &[]),
 ];
 
