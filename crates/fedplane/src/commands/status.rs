@@ -312,7 +312,8 @@ fn ink(line: &str) -> Option<(Range<usize>, Ink)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use governance::{Phase, State};
+    use governance::rollout::{OpenPhase, Stop};
+    use governance::{Class, Phase, Restriction, Rollout, RolloutId, Share, State};
 
     fn status() -> Status {
         let at = Timestamp::from_millis(1_800_000_000_000);
@@ -391,6 +392,56 @@ mod tests {
             assert_eq!(found.clone().map(|(_, ink)| ink), expected, "{line}");
             assert_eq!(found.map_or("", |(range, _)| &line[range]), part, "{line}");
         }
+    }
+
+    #[test]
+    fn ro_6_the_time_left_is_the_phases_less_its_stops_and_known_to_readers_alone() {
+        let hours = |hours: i64| Timestamp::from_millis(1_800_000_000_000) + Span::hours(hours);
+        let open = OpenPhase {
+            phase: Phase::Canary,
+            opened: hours(0),
+            eligible: 20,
+            cohort: 1,
+            cutoffs: Vec::new(),
+            duration: Some(Span::hours(24)),
+            failure_bound: Share::from_millionths(0),
+            evidence: Share::from_millionths(0),
+        };
+        let id = RolloutId::from_random([7; 16]);
+        let rollout = Rollout {
+            id,
+            release: Version::new(0, 1, 2),
+            class: Class::Minor,
+            restriction: Restriction::default(),
+            approval: Vec::new(),
+            approved: Vec::new(),
+            opened: hours(0),
+            status: RolloutStatus::Running,
+            phases: vec![open],
+            stops: vec![Stop { from: hours(1), until: Some(hours(3)) }],
+            paused: None,
+            holding: None,
+            counting_since: hours(0),
+            escalations: Vec::new(),
+        };
+        let view = RolloutView {
+            id,
+            release: rollout.release,
+            class: "minor".to_owned(),
+            phase: "canary".to_owned(),
+            holding: None,
+            opened: hours(0),
+            phases: Vec::new(),
+            offered: 0,
+            installed: 0,
+            failed: 0,
+            rolled_back: 0,
+        };
+        let world = World { rollouts: vec![rollout], ..World::default() };
+        let left = |world: Option<&World>, now: i64| opened(&view, world, hours(now)).left;
+        assert_eq!(left(Some(&world), 5), Some(Span::hours(21)));
+        assert_eq!(left(Some(&world), 26), None, "its time is up: evidence is what it waits for");
+        assert_eq!(left(None, 5), None);
     }
 
     #[test]
