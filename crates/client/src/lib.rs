@@ -1,13 +1,14 @@
 //! The typed client of the plane's API: one method a call, every request signed (HS-6), every refusal a value.
 //!
 //! [`Client`] speaks to 8443 as an instance or an operator; [`Public`] reads what 8445 publishes; [`Endpoints`] puts challenges
-//! to instances; [`Witnesses`] asks those who cosign the ledger. Never follows a
+//! to instances; [`Witnesses`] asks those who cosign the ledger; [`readiness`] asks a server on this machine how it does. Never follows a
 //! redirect, never reads an answer without a limit, never retries by itself: whoever calls knows what may be repeated.
 
 mod calls;
 mod endpoints;
 mod error;
 mod events;
+mod health;
 mod public;
 pub mod reach;
 mod source;
@@ -17,6 +18,7 @@ pub use calls::{Client, InstanceQuery, RolloutVerb};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::ClientError;
 pub use events::Events;
+pub use health::{Readiness, readiness};
 pub use public::{CHECKPOINT_BYTES_MAX, Download, Public, TILES_MAX};
 pub use source::{Source, SystemSource};
 pub use witness::Witnesses;

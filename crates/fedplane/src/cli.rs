@@ -8,8 +8,9 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ca, constitution, dashboard, enrolment, federation, init, instance, key, keys, ledger, migrate, operator,
-    order, release, rollout, scenario, serve, simulate, subscription, token, what_if, witness,
+    backup, ca, completions, constitution, dashboard, doctor, enrolment, federation, init, instance, key,
+    keys, ledger, man, migrate, operator, order, release, restore, rollout, scenario, serve, simulate,
+    status, subscription, token, what_if, witness,
 };
 use crate::demo;
 use crate::secrets::without_pins;
@@ -43,8 +44,10 @@ pub enum Command {
     Witness(witness::WitnessArgs),
     /// Plays the story of a federation on real processes.
     Demo(demo::DemoArgs),
-    /// The federation at a glance.
-    Status(federation::StatusArgs),
+    /// The federation on one screen.
+    Status(status::StatusArgs),
+    /// Looks at all that a server stands on; says what is wrong and the command that mends it.
+    Doctor(doctor::DoctorArgs),
     /// Signs in to the dashboard.
     Dashboard(dashboard::DashboardArgs),
     /// Makes enrolments for instances to be.
@@ -79,6 +82,10 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Moves a federation's records from one database to another.
     Migrate(migrate::MigrateArgs),
+    /// Copies a federation's folder, while its server runs.
+    Backup(backup::BackupArgs),
+    /// Makes a federation's folder of a backup, once its ledger is verified.
+    Restore(restore::RestoreArgs),
     /// Shows, checks, compares and amends constitutions.
     Constitution(constitution::ConstitutionArgs),
     /// Shows what a constitution or a release would do to the fleet, before anybody signs or publishes it.
@@ -87,6 +94,10 @@ pub enum Command {
     Scenario(scenario::ScenarioArgs),
     /// Simulates a fleet, and checks the invariants of the law at every step.
     Simulate(simulate::SimulateArgs),
+    /// Prints what a shell completes commands and options by.
+    Completions(completions::CompletionsArgs),
+    /// Writes the manual: a page of `man` for each command.
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -160,7 +171,8 @@ impl Command {
             Self::Serve(args) => serve::run(args, out).await,
             Self::Witness(args) => witness::run(args, out).await,
             Self::Demo(args) => demo::run(args, out).await,
-            Self::Status(args) => federation::status(args, out).await,
+            Self::Status(args) => status::run(args, out).await,
+            Self::Doctor(args) => doctor::run(&args, out).await,
             Self::Dashboard(args) => dashboard::run(args, out).await,
             Self::Enrolment(args) => enrolment::run(args, out).await,
             Self::Instance(args) => instance::run(args, out).await,
@@ -178,10 +190,14 @@ impl Command {
             Self::RedSwitch(args) => federation::red_switch(args, out).await,
             Self::Ledger(args) => ledger::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
+            Self::Backup(args) => backup::run(&args, out).await,
+            Self::Restore(args) => restore::run(&args, out).await,
             Self::Constitution(args) => constitution::run(args, out).await,
             Self::WhatIf(args) => what_if::run(args, out).await,
             Self::Scenario(args) => scenario::run(&args, out),
             Self::Simulate(args) => simulate::run(&args, out),
+            Self::Completions(args) => completions::run(&args, out),
+            Self::Man(args) => man::run(&args, out),
         }
     }
 }
@@ -395,6 +411,12 @@ mod tests {
             "what-if --federation d --release m.toml --tier pro --days 30 --conduct obedient --json",
             "what-if --url https://a:8443 --cert c --key k --root r --constitution c.sig",
             "status",
+            "status --federation d --json",
+            "doctor --config d/fedplane.toml --json",
+            "backup b --federation d --with-keys",
+            "restore b --into d --root founder.json",
+            "completions zsh",
+            "man /usr/local/share/man/man1 --json",
             "dashboard link --federation d --json",
             "dashboard link --url https://a:8443 --cert c --key k --root r",
         ] {
@@ -430,6 +452,10 @@ mod tests {
             "operator revoke",
             "operator revoke --person operator/eve",
             "fly",
+            "backup",
+            "restore b",
+            "completions tcsh",
+            "man",
             "simulate --faults gentle",
             "simulate --days 0",
         ] {

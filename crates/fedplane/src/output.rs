@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use governance::Timestamp;
@@ -20,11 +21,47 @@ const DATE: std::ops::Range<usize> = 0..10;
 /// Characters of a timestamp that are its time of day, as `23:59:59`.
 const TIME: std::ops::Range<usize> = 11..19;
 
+/// How a part of a line stands out on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// Headings.
+    Bold,
+    /// Good.
+    Green,
+    /// To be watched.
+    Yellow,
+    /// Wrong.
+    Red,
+}
+
+impl Ink {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::Red => "1;31",
+        }
+    }
+}
+
+/// The line with a part of it in colour.
+fn inked(line: &str, part: Option<(Range<usize>, Ink)>) -> String {
+    let parts = part.and_then(|(range, ink)| {
+        Some((line.get(..range.start)?, line.get(range.clone())?, line.get(range.end..)?, ink.code()))
+    });
+    parts.map_or_else(
+        || line.to_owned(),
+        |(before, part, behind, code)| format!("{before}\u{1b}[{code}m{part}\u{1b}[0m{behind}"),
+    )
+}
+
 /// Where answers go.
 pub struct Output {
     json: bool,
     /// Columns of the terminal that it goes to, if it goes to one.
     columns: Option<usize>,
+    colours: bool,
     began: Timestamp,
     out: Sink,
     err: Sink,
@@ -34,8 +71,10 @@ impl Output {
     /// The process's own standard output and error.
     #[must_use]
     pub fn stdio(json: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             json,
+            colours: io::stdout().is_terminal() && !plain,
             columns: io::stdout().is_terminal().then(table::terminal_columns),
             began: clock::now(),
             out: Mutex::new(Box::new(io::stdout())),
@@ -49,7 +88,7 @@ impl Output {
         let captured = Captured::default();
         let out = Mutex::new(Box::new(captured.clone()) as Box<dyn Write + Send>);
         let (columns, began) = (None, Timestamp::from_millis(0));
-        (Self { json, columns, began, out, err: Mutex::new(Box::new(io::sink())) }, captured)
+        (Self { json, columns, colours: false, began, out, err: Mutex::new(Box::new(io::sink())) }, captured)
     }
 
     /// Whether a program reads it.
@@ -92,6 +131,33 @@ impl Output {
     ) -> Result<(), Failure> {
         let text = if self.json { json(serde_json::to_string_pretty(value))? } else { text() };
         self.write(&self.out, &text)
+    }
+
+    /// The same answer with what matters in colour, where there are colours: `ink` says what of a line stands out, and how.
+    /// Lines are coloured once they are harmless, so that no name in them brings colours of its own.
+    ///
+    /// # Errors
+    /// As [`Output::show`].
+    pub fn show_inked<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+        ink: impl Fn(&str) -> Option<(Range<usize>, Ink)>,
+    ) -> Result<(), Failure> {
+        if self.json || !self.colours {
+            return self.show(value, text);
+        }
+        let text = harmless(text().trim_end_matches('\n'));
+        let lines = text.lines().map(|line| inked(line, ink(line))).collect::<Vec<_>>();
+        self.write_as_is(&self.out, &(lines.join("\n") + "\n"))
+    }
+
+    /// A script that this program made: as it is, whatever controls it holds.
+    ///
+    /// # Errors
+    /// As [`Output::show`].
+    pub fn script(&self, text: &str) -> Result<(), Failure> {
+        self.write_as_is(&self.out, text)
     }
 
     /// One line of an answer that goes on: JSON lines for programs.
@@ -153,10 +219,14 @@ impl Output {
     }
 
     fn write(&self, sink: &Sink, text: &str) -> Result<(), Failure> {
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         let text = harmless(text.trim_end_matches('\n'));
         let line = if text.is_empty() { String::new() } else { format!("{text}\n") };
-        match sink.write_all(line.as_bytes()).and_then(|()| sink.flush()) {
+        self.write_as_is(sink, &line)
+    }
+
+    fn write_as_is(&self, sink: &Sink, text: &str) -> Result<(), Failure> {
+        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        match sink.write_all(text.as_bytes()).and_then(|()| sink.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
                 "output",
                 "CLI",
@@ -237,6 +307,23 @@ mod tests {
                 assert_eq!(serde_json::from_str::<String>(&captured.text()).unwrap(), name);
             }
         }
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_that_no_name_can_bring() {
+        let (mut out, captured) = Output::captured(false);
+        let ink = |line: &str| line.starts_with("error").then_some((0..5, Ink::Red));
+        let text = || "error  a\u{1b}[2J\nok  b".to_owned();
+        out.show_inked(&1, text, ink).unwrap();
+        out.colours = true;
+        out.show_inked(&1, text, ink).unwrap();
+        let plain = "error  a\\u001b[2J\nok  b\n";
+        let coloured = "\u{1b}[1;31merror\u{1b}[0m  a\\u001b[2J\nok  b\n";
+        assert_eq!(captured.text(), format!("{plain}{coloured}"));
+        out.json = true;
+        out.show_inked(&7, text, ink).unwrap();
+        assert!(captured.text().ends_with("\n7\n"));
+        assert_eq!(inked("é", Some((0..1, Ink::Red))), "é", "never in the middle of a letter");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod challenges;
 mod decision;
 pub mod disclosures;
 mod enrolments;
-mod expiry;
+pub mod expiry;
 mod explain;
 pub mod federation;
 mod fleet;

@@ -7,6 +7,7 @@ mod any;
 pub mod conformance;
 mod error;
 mod folder;
+mod health;
 mod limits;
 mod memory;
 mod migrations;
@@ -17,6 +18,7 @@ mod sqlite;
 pub use any::{AnyReader, AnyStore, Place};
 pub use error::OpenError;
 pub use folder::Folder;
+pub use health::{Health, copy_file};
 pub use limits::{BATCH_MAX, DOCUMENT_BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, FORGET_MAX, QUEUE_MAX};
 pub use memory::MemoryStore;
 pub use postgres::{

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent::shell::{self, Checkpoints, Report, ShellError, Wish, tuf};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use governance::{DomainCode, Version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,17 @@ enum Command {
     },
     /// Read any repository of The Update Framework, as its conformance suite asks of a client; needs no settings.
     Tuf(Tuf),
+    /// Print the script by which a shell completes commands and options.
+    Completions {
+        /// For which shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: a page of `man` for each command.
+    Man {
+        /// The folder that the pages go to; it is made where there is none.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -127,6 +138,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let result = match Arguments::parse().command {
         Command::Tuf(arguments) => return tuf(&arguments),
+        Command::Completions { shell } => return completions(shell),
+        Command::Man { dir } => manual(&dir).map(|()| Report::default()),
         Command::Run { config } => run(&config),
         Command::Check { config } => Ok(check(&config)),
         Command::Retry(wanted) => ask(&wanted.config, Wish::Retry(wanted.version)),
@@ -183,6 +196,22 @@ fn run(path: &Path) -> anyhow::Result<Report> {
         });
         Ok(shell::run(config, shutdown).await.map_or_else(Report::from, |()| Report::default()))
     })
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "fedplane-agent", &mut script);
+    match std::io::stdout().write_all(&script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Writes a page for each command.
+fn manual(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    clap_mangen::generate_to(Arguments::command(), dir)?;
+    Ok(())
 }
 
 /// 0 when all of it was done, else 1.
@@ -248,4 +277,29 @@ fn checkpoints(path: &Path, wanted: &Checkpoints) -> anyhow::Result<Report> {
         }
         Err(error) => Report::from(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum as _;
+
+    #[test]
+    fn every_command_has_a_page_and_every_shell_completes_it() {
+        let names: Vec<String> =
+            Arguments::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        assert!(names.len() > 9, "{names:?}");
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("man1");
+        manual(&dir).unwrap();
+        for name in &names {
+            assert!(dir.join(format!("fedplane-agent-{name}.1")).is_file(), "{name}");
+        }
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "fedplane-agent", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            assert!(names.iter().all(|name| script.contains(name.as_str())), "{shell}");
+        }
+    }
 }

@@ -1,21 +1,12 @@
-//! The federation at a glance, what lies before the Founder, and the red switch (RO-6).
-
-use std::collections::BTreeMap;
+//! What lies before the Founder, freezes, and the red switch (RO-6).
 
 use clap::{Args, Subcommand, ValueEnum};
 use governance::{InstanceId, Timestamp, Version};
-use wire::{Acknowledge, EscalationView, Freeze, RedSwitch, Renewer};
+use wire::{Acknowledge, EscalationView, Freeze, RedSwitch};
 
 use crate::connect::ConnectArgs;
 use crate::table::Column;
 use crate::{Failure, Output, clock};
-
-/// The federation at a glance: states, ledger, law.
-#[derive(Args, Clone, Debug)]
-pub struct StatusArgs {
-    #[command(flatten)]
-    connect: ConnectArgs,
-}
 
 /// What lies before the Founder (FO-2, CO-13).
 #[derive(Args, Clone, Debug)]
@@ -76,43 +67,6 @@ enum Turn {
     On,
     /// Offers go on.
     Off,
-}
-
-/// `fedplane status`.
-///
-/// # Errors
-/// When the plane refuses or cannot be reached.
-pub async fn status(args: StatusArgs, out: &Output) -> Result<(), Failure> {
-    let federation = args.connect.client()?.federation().await?;
-    out.show(&federation, || {
-        let states: BTreeMap<String, u64> =
-            federation.states.iter().map(|(state, number)| (state.to_string(), *number)).collect();
-        let total: u64 = states.values().sum();
-        let pairs = Output::pairs(&[
-            ("federation", federation.trust_domain.clone()),
-            ("instances", total.to_string()),
-            ("ledger entries", federation.ledger.to_string()),
-            (
-                "constitution",
-                federation.constitution.map_or_else(|| "-".to_owned(), |digest| digest.to_string()),
-            ),
-            ("red switch", if federation.red_switch { "on" } else { "off" }.to_owned()),
-        ]);
-        let soon = federation.expires.iter().filter(|one| one.soon);
-        let soon: Vec<Vec<String>> = soon
-            .map(|one| {
-                vec![one.what.clone(), out.time(one.at), one.by.as_str().to_owned(), one.renew.clone()]
-            })
-            .collect();
-        let header =
-            [Column::text("runs out"), Column::new("at"), Column::new("renewed by"), Column::text("how")];
-        let soon = if soon.is_empty() { String::new() } else { out.table(&header, soon) };
-        let rows = states.into_iter().map(|(state, number)| vec![state, number.to_string()]);
-        let next = federation.expires.iter().find(|one| one.by != Renewer::Plane);
-        let next = next.map(|one| format!("Next to be renewed: {}, until {}.", one.what, one.at));
-        let states = out.table(&[Column::new("state"), Column::number("instances")], rows);
-        Output::parts(&[pairs, states, if soon.is_empty() { next.unwrap_or_default() } else { soon }])
-    })
 }
 
 /// `fedplane escalation`.

@@ -173,7 +173,7 @@ pub fn create(options: &InitOptions) -> Result<Made, Failure> {
     Ok(made)
 }
 
-fn must_be_free(folder: &Path) -> Result<(), Failure> {
+pub(super) fn must_be_free(folder: &Path) -> Result<(), Failure> {
     let hint = "name a folder that does not exist yet, or an empty one";
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
@@ -200,13 +200,13 @@ fn threshold_check(name: &str, threshold: u32, of: &str, keys: u32) -> Result<()
 }
 
 /// A folder in the making, gone again unless it is finished.
-struct Making {
-    folder: Folder,
+pub(super) struct Making {
+    pub(super) folder: Folder,
     finished: bool,
 }
 
 impl Making {
-    fn begin(target: &Path) -> Result<Self, Failure> {
+    pub(super) fn begin(target: &Path) -> Result<Self, Failure> {
         let target = std::path::absolute(target).map_err(|error| Failure::file(target, "find it", &error))?;
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(Failure::file(&target, "make it", &"it has no name"));
@@ -219,7 +219,7 @@ impl Making {
         Ok(making)
     }
 
-    fn finish(mut self, target: &Path) -> Result<(), Failure> {
+    pub(super) fn finish(mut self, target: &Path) -> Result<(), Failure> {
         // Takes the place of an empty folder too, in one step.
         fs::rename(self.folder.path(), target).map_err(|error| {
             let hint = "name a folder that does not exist yet, on the disk it is to stay on";

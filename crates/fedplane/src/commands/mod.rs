@@ -1,8 +1,11 @@
 //! One module a command: each takes its arguments, does one thing, and shows the answer.
 
+pub mod backup;
 pub mod ca;
+pub mod completions;
 pub mod constitution;
 pub mod dashboard;
+pub mod doctor;
 pub mod enrolment;
 pub mod federation;
 pub mod init;
@@ -10,14 +13,17 @@ pub mod instance;
 pub mod key;
 pub mod keys;
 pub mod ledger;
+pub mod man;
 pub mod migrate;
 pub mod operator;
 pub mod order;
 pub mod release;
+pub mod restore;
 pub mod rollout;
 pub mod scenario;
 pub mod serve;
 pub mod simulate;
+pub mod status;
 pub mod subscription;
 pub mod token;
 pub mod what_if;

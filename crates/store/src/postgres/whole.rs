@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::link::{Link, Use, Value, told};
 use super::{PostgresOptions, dialer, migrate, read};
 use crate::migrations::POSTGRES;
-use crate::{OpenError, Recorded};
+use crate::{Health, OpenError, Recorded};
 
 /// The ledger's entries in a database.
 pub struct PostgresReader {
@@ -42,6 +42,14 @@ impl PostgresReader {
     /// [`StoreError::Unavailable`].
     pub async fn document_load(&self, kind: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         read::document(&self.lines, kind, name).await
+    }
+
+    /// What a look at the database finds.
+    pub(crate) async fn health(&self) -> Result<Health, StoreError> {
+        let problems = read::problems(&self.lines).await?;
+        let entries = read::entry_count(&self.lines).await?;
+        let (world, _) = read::world(&self.lines).await?;
+        Ok(Health { problems, entries, decided: world.decided, clock: read::clock(&self.lines).await? })
     }
 }
 

@@ -4,6 +4,7 @@
 //! file breaks no guard.
 
 mod fleet;
+mod look;
 mod migrate;
 mod open;
 mod patient;
@@ -25,6 +26,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 pub(crate) use fleet::open_to_read;
 pub use fleet::{Recorded, recorded};
+pub(crate) use look::{copy, entries, health};
 pub use open::APPLICATION_ID;
 use patient::Patient;
 use read::Readers;

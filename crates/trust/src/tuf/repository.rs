@@ -177,9 +177,15 @@ impl Repository {
     /// # Errors
     /// [`PublishError::Io`] or [`PublishError::Tuf`].
     pub fn published(&self) -> Result<Option<Published>, PublishError> {
-        let Some(current) = self.current()? else { return Ok(None) };
-        let root = self.root()?;
-        Ok(Some(current.published(&root)))
+        published(&self.metadata)
+    }
+
+    /// The same of the repository in `folder`, for whoever only looks: no key is needed, and nothing is written.
+    ///
+    /// # Errors
+    /// As [`published`](Self::published).
+    pub fn published_in(folder: &Path) -> Result<Option<Published>, PublishError> {
+        published(&folder.join("metadata"))
     }
 
     /// Publishes a root: the first one, signed by itself, or the one after the root in force, signed by both
@@ -439,39 +445,15 @@ impl Repository {
     }
 
     fn root_document(&self) -> Result<(Vec<u8>, Document<Root>), PublishError> {
-        let version = files::highest(&self.metadata, Role::Root.file_name())?;
-        let bytes = files::read(&self.versioned(Role::Root, version))?
-            .ok_or_else(|| PublishError::NoRoot(self.metadata.clone()))?;
-        let document = parse(&bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?;
-        Ok((bytes, document))
+        root_document(&self.metadata)
     }
 
     fn current(&self) -> Result<Option<Current>, PublishError> {
-        let Some(bytes) = files::read(&self.metadata.join(Role::Timestamp.file_name()))? else {
-            return Ok(None);
-        };
-        let timestamp: Document<Timestamp> = parse(&bytes, "5.4.2", tuf::TIMESTAMP_BYTES_MAX)?;
-        let listed = timestamp.signed.meta.get(Role::Snapshot.file_name());
-        let meta = listed.ok_or_else(|| unlisted(Role::Timestamp, Role::Snapshot))?;
-        let bytes = self.announced(Role::Snapshot, meta)?;
-        let snapshot: Document<Snapshot> = parse(&bytes, "5.5.3", tuf::SNAPSHOT_BYTES_MAX)?;
-        let listed = snapshot.signed.meta.get(Role::Targets.file_name());
-        let meta = listed.ok_or_else(|| unlisted(Role::Snapshot, Role::Targets))?;
-        let targets_bytes = self.announced(Role::Targets, meta)?;
-        let targets = parse(&targets_bytes, "5.6.3", tuf::TARGETS_BYTES_MAX)?;
-        Ok(Some(Current { timestamp, snapshot, targets, targets_bytes }))
-    }
-
-    fn announced(&self, role: Role, meta: &FileMeta) -> Result<Vec<u8>, PublishError> {
-        let path = self.versioned(role, meta.version);
-        let missing = || refuse(role, meta.version, "3.1", Fault::NotFound(path.display().to_string()));
-        let bytes = files::read(&path)?.ok_or_else(missing)?;
-        meta.check(&bytes).map_err(|what| refuse(role, meta.version, "3.1", Fault::Mismatch(what)))?;
-        Ok(bytes)
+        current(&self.metadata)
     }
 
     fn versioned(&self, role: Role, version: u64) -> PathBuf {
-        self.metadata.join(format!("{version}.{}", role.file_name()))
+        versioned(&self.metadata, role, version)
     }
 
     /// Keeps others from writing, in this process and in those that share the folder.
@@ -487,6 +469,47 @@ impl Repository {
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
     // It guards files, not memory: whoever panicked left them whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn published(metadata: &Path) -> Result<Option<Published>, PublishError> {
+    let Some(current) = current(metadata)? else { return Ok(None) };
+    Ok(Some(current.published(&root_document(metadata)?.1.signed)))
+}
+
+fn root_document(metadata: &Path) -> Result<(Vec<u8>, Document<Root>), PublishError> {
+    let version = files::highest(metadata, Role::Root.file_name())?;
+    let bytes = files::read(&versioned(metadata, Role::Root, version))?
+        .ok_or_else(|| PublishError::NoRoot(metadata.to_path_buf()))?;
+    let document = parse(&bytes, "5.3.4", tuf::ROOT_BYTES_MAX)?;
+    Ok((bytes, document))
+}
+
+fn current(metadata: &Path) -> Result<Option<Current>, PublishError> {
+    let Some(bytes) = files::read(&metadata.join(Role::Timestamp.file_name()))? else {
+        return Ok(None);
+    };
+    let timestamp: Document<Timestamp> = parse(&bytes, "5.4.2", tuf::TIMESTAMP_BYTES_MAX)?;
+    let listed = timestamp.signed.meta.get(Role::Snapshot.file_name());
+    let meta = listed.ok_or_else(|| unlisted(Role::Timestamp, Role::Snapshot))?;
+    let bytes = announced(metadata, Role::Snapshot, meta)?;
+    let snapshot: Document<Snapshot> = parse(&bytes, "5.5.3", tuf::SNAPSHOT_BYTES_MAX)?;
+    let listed = snapshot.signed.meta.get(Role::Targets.file_name());
+    let meta = listed.ok_or_else(|| unlisted(Role::Snapshot, Role::Targets))?;
+    let targets_bytes = announced(metadata, Role::Targets, meta)?;
+    let targets = parse(&targets_bytes, "5.6.3", tuf::TARGETS_BYTES_MAX)?;
+    Ok(Some(Current { timestamp, snapshot, targets, targets_bytes }))
+}
+
+fn announced(metadata: &Path, role: Role, meta: &FileMeta) -> Result<Vec<u8>, PublishError> {
+    let path = versioned(metadata, role, meta.version);
+    let missing = || refuse(role, meta.version, "3.1", Fault::NotFound(path.display().to_string()));
+    let bytes = files::read(&path)?.ok_or_else(missing)?;
+    meta.check(&bytes).map_err(|what| refuse(role, meta.version, "3.1", Fault::Mismatch(what)))?;
+    Ok(bytes)
+}
+
+fn versioned(metadata: &Path, role: Role, version: u64) -> PathBuf {
+    metadata.join(format!("{version}.{}", role.file_name()))
 }
 
 impl Current {

@@ -191,7 +191,7 @@ async fn page(client: &Client, from: u64, limit: u32) -> Result<Vec<Placed>, Fai
 }
 
 /// The bytes of entries as they travel.
-fn decoded(entries: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn decoded(entries: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
     let decode = |text: &String| {
         let hint = "is this a plane of this version?";
         STANDARD.decode(text).map_err(|error| Failure::new("answer", "LG-1", error.to_string(), hint))
