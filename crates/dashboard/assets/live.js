@@ -14,27 +14,42 @@
   const busy = () => document.activeElement && document.activeElement.closest("main form") !== null;
   let fetching = false;
   let again = false;
+  // Not more often than this, whatever goes on; a server that has much to do is left alone for longer.
+  const PAUSE = 2000;
+  const REST = 15000;
+  let notBefore = 0;
 
   const refresh = async () => {
     if (fetching || busy()) {
       again = true;
       return;
     }
+    const wait = notBefore - Date.now();
+    if (wait > 0) {
+      if (!again) setTimeout(refresh, wait);
+      again = true;
+      return;
+    }
     fetching = true;
     again = false;
+    notBefore = Date.now() + PAUSE;
     try {
       const answer = await fetch(location.href, { headers: { "fedplane-live": "1" }, redirect: "error" });
       if (answer.status === 401) {
         location.reload();
         return;
       }
+      if (answer.status === 429 || answer.status === 503) notBefore = Date.now() + REST;
       if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       // The next word tries again.
     } finally {
       fetching = false;
     }
-    if (again) setTimeout(refresh, 1000);
+    if (again) {
+      again = false;
+      setTimeout(refresh, Math.max(0, notBefore - Date.now()));
+    }
   };
 
   // Parts that carry an id are compared one by one, so that focus, selection and scrolling stay where they are.

@@ -10,6 +10,8 @@ use crate::settings::Limits;
 const METRICS: usize = 32;
 /// Connections of people's browsers at once, where the limits allow as many.
 pub(crate) const PEOPLE: usize = 256;
+/// Of those, as many as one address has at most.
+pub(crate) const PEOPLE_EACH: usize = PEOPLE / 8;
 /// For the store, the ledger's and the repository's files, the runtime, and what the process was given.
 const RESERVE: usize = 256;
 /// Fewer connections for each listener are no server.

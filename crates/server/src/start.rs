@@ -476,8 +476,12 @@ impl Sockets {
             shutdown: duration(settings.limits.shutdown_within),
             ..listener::Limits::default()
         };
-        let people =
-            listener::Limits { connections_max: limits.connections_max.min(descriptors::PEOPLE), ..limits };
+        let people = listener::Limits {
+            connections_max: limits.connections_max.min(descriptors::PEOPLE),
+            // No one address takes the places of all the others.
+            connections_per_address_max: limits.connections_per_address_max.min(descriptors::PEOPLE_EACH),
+            ..limits
+        };
         let small = listener::Limits { shutdown: limits.shutdown, ..listener::Limits::small() };
         let Tls { mutual, anyone, browsers } = tls;
         let (balancers, none) = (Balancers::new(&settings.listen.proxy), Balancers::default());

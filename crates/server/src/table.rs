@@ -69,6 +69,8 @@ pub(crate) enum Budget {
     Operation,
     /// The dashboard.
     Dashboard,
+    /// Forms of the dashboard.
+    Form,
     /// Paths and methods that there are not.
     Nowhere,
 }

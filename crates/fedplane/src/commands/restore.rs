@@ -18,8 +18,11 @@ use super::backup::manifest::{Kept, Manifest, copy};
 use super::init::{Making, must_be_free};
 use super::ledger::{VerifyArgs, no_store, verify};
 use crate::connect::folder_settings;
-use crate::folder::{Folder, write_whole};
+use crate::folder::{Folder, read_bytes, write_whole};
 use crate::{Failure, Output};
+
+/// The longest checkpoint, in bytes: with every witness's signature.
+const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Makes a federation's folder of a backup, once every digest is right and its ledger is verified.
 #[derive(Args, Clone, Debug)]
@@ -42,6 +45,8 @@ struct Restored {
     files: usize,
     /// Entries under the checkpoint, which are verified; none where none was published.
     verified: Option<u64>,
+    /// Whether by root keys that were given, and not by those in the backup.
+    by_given_root: bool,
     /// Entries behind it.
     uncovered: u64,
     /// Private keys that must be brought before a server starts.
@@ -71,7 +76,9 @@ async fn restore(args: &RestoreArgs) -> Result<Restored, Failure> {
         true => whole(&database).await?,
         false => 0,
     };
-    let published = settings.path(&settings.paths.ledger).join(plane::publication::CHECKPOINT).exists();
+    let checkpoint = settings.path(&settings.paths.ledger).join(plane::publication::CHECKPOINT);
+    let published = checkpoint.exists();
+    check_published(args, &manifest, published.then_some(&checkpoint))?;
     let (verified, uncovered) = match published {
         true => {
             let root = args.root.clone().map_or_else(|| first_root(&folder), Ok)?;
@@ -83,7 +90,31 @@ async fn restore(args: &RestoreArgs) -> Result<Restored, Failure> {
     let missing_keys = missing(&settings, &folder, &args.into);
     making.finish(&args.into)?;
     let (into, files) = (args.into.clone(), manifest.files.len());
-    Ok(Restored { into, trust_domain: manifest.trust_domain, files, verified, uncovered, missing_keys })
+    let by_given_root = args.root.is_some();
+    let trust_domain = manifest.trust_domain;
+    Ok(Restored { into, trust_domain, files, verified, by_given_root, uncovered, missing_keys })
+}
+
+/// That the ledger's checkpoint is the one of which the manifest tells, and that there is one where it is to be verified: a
+/// ledger without one cannot be.
+fn check_published(
+    args: &RestoreArgs,
+    manifest: &Manifest,
+    checkpoint: Option<&PathBuf>,
+) -> Result<(), Failure> {
+    let read = |path: &PathBuf| read_bytes(path, CHECKPOINT_BYTES_MAX);
+    let found = checkpoint.map(read).transpose()?;
+    let damaged = |why: &str| {
+        let hint = "take another backup, or another copy of this one";
+        Err(Failure::new("backup-damaged", "LG-1", format!("{}: {why}", args.dir.display()), hint))
+    };
+    if found.as_deref() != manifest.checkpoint.as_ref().map(String::as_bytes) {
+        return damaged("its checkpoint is not the one that its manifest tells of");
+    }
+    if found.is_none() && args.root.is_some() {
+        return damaged("it has no checkpoint, so that no root keys can verify its ledger");
+    }
+    Ok(())
 }
 
 /// Puts one file in its place, if it is what it was.
@@ -97,7 +128,14 @@ fn put(backup: &Path, folder: &Path, kept: &Kept) -> Result<(), Failure> {
     if !is_file.map_err(|error| damaged(&error.to_string()))? {
         return Err(damaged("it is no file"));
     }
-    let private = Path::new(&kept.path).extension().is_some_and(|kind| kind == "key" || kind == "db");
+    // Nor is it reached by a link that leads out of the backup.
+    let there = |path: &Path| path.canonicalize().map_err(|error| damaged(&error.to_string()));
+    if !there(&from)?.starts_with(there(backup)?) {
+        return Err(damaged("it lies outside of the backup"));
+    }
+    let is = |kind| Path::new(&kept.path).extension().is_some_and(|found| found == kind);
+    // Of what lies among keys, certificates alone are everybody's.
+    let private = is("key") || is("db") || (Path::new(&kept.path).starts_with("keys") && !is("pem"));
     let mode = if private { PRIVATE_MODE } else { PUBLIC_MODE };
     let (bytes, sha256) = copy(&from, &to, mode).map_err(|error| Failure::file(&to, "write it", &error))?;
     if (bytes, &sha256) != (kept.bytes, &kept.sha256) {
@@ -152,12 +190,15 @@ fn missing(settings: &Settings, folder: &Folder, into: &Path) -> Vec<PathBuf> {
 }
 
 fn shown(restored: &Restored) -> String {
-    let Restored { into, trust_domain, files, verified, uncovered, missing_keys } = restored;
+    let Restored { into, trust_domain, files, verified, by_given_root, uncovered, missing_keys } = restored;
     let ledger = match verified {
         Some(entries) => {
-            format!("{entries} entries, verified by the root keys; {uncovered} more behind the checkpoint")
+            let root = if *by_given_root { "given" } else { "in the backup" };
+            format!(
+                "{entries} entries, verified by the root keys {root}; {uncovered} more behind the checkpoint"
+            )
         }
-        None => "nothing was published of it".to_owned(),
+        None => format!("nothing was published of it: {uncovered} entries, none of them verified"),
     };
     let pairs = Output::pairs(&[
         ("restored", into.display().to_string()),

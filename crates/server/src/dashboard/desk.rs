@@ -19,7 +19,7 @@ use crate::system::SystemEntropy;
 const SUMMED_AT_ONCE_MAX: u64 = 10_000;
 /// How old the sums of a larger one may be.
 const SUMS_FOR_MILLIS: i64 = 2_000;
-/// Pages that stay live at once, as many to each session as there may be sessions of a person.
+/// Pages that stay live at once, for each session that there may be.
 const LIVE_EACH: usize = 8;
 
 /// See the module.
@@ -37,7 +37,7 @@ pub(crate) struct Desk {
     /// Places of pages that stay live.
     pub(crate) streams: Arc<Semaphore>,
     /// One at a time verifies the ledger.
-    pub(crate) verifying: Semaphore,
+    pub(crate) verifying: Arc<Semaphore>,
     /// How the fleet stood.
     pub(crate) course: Arc<Course>,
     sums: Mutex<Option<(Timestamp, Arc<FleetSummary>)>>,
@@ -65,7 +65,7 @@ impl Desk {
             streams: Arc::new(Semaphore::new(
                 settings.limits.sessions.saturating_mul(LIVE_EACH).min(Semaphore::MAX_PERMITS),
             )),
-            verifying: Semaphore::new(1),
+            verifying: Arc::new(Semaphore::new(1)),
             course,
             sums: Mutex::default(),
             turned: Mutex::default(),

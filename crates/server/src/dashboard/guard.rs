@@ -27,6 +27,8 @@ pub(crate) const COOKIE: &str = "__Host-fedplane";
 const FORM_BYTES_MAX: usize = 8 * 1024;
 /// By this a page fetches itself anew: no use of the session.
 const LIVE: HeaderName = HeaderName::from_static("fedplane-live");
+/// Where a page listens for changes.
+const LIVE_PATH: &str = "/live";
 
 /// What every answer says to the browser (OWASP ASVS).
 const HEADERS: &[(&str, &str)] = &[
@@ -62,14 +64,16 @@ pub(crate) async fn every(State(app): State<App>, request: Request, next: Next) 
 fn arrive(app: &App, request: &Request) -> Result<(), Failure> {
     let connection = request.extensions().get::<Connection>();
     let connection = connection.ok_or_else(|| Failure::unavailable(&"a request without a connection"))?;
-    take_address(app, Budget::Dashboard, connection.peer.ip(), app.plane.now())?;
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    // Pages that keep themselves up to date never use up what it takes to turn the red switch.
+    let budget = if reads { Budget::Dashboard } else { Budget::Form };
+    take_address(app, budget, connection.peer.ip(), app.plane.now())?;
     let authority = authority(request);
     if !app.desk.authorities.contains(&authority) {
         let detail = format!("this dashboard is not {}", authority.chars().take(128).collect::<String>());
         let hint = "open it by a name that its operator set in listen.names or listen.dashboard_url";
         return Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, "authority-unknown", "HS-6", detail, hint));
     }
-    let reads = [Method::GET, Method::HEAD].contains(request.method());
     if reads { Ok(()) } else { check_origin(request.headers(), &authority) }
 }
 
@@ -101,7 +105,7 @@ fn foreign_form() -> Failure {
 
 /// What the inner part of the dashboard asks of every request.
 pub(crate) async fn inside(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let visit = match visit(&app, request.headers()) {
+    let visit = match visit(&app, &request) {
         Ok(visit) => visit,
         Err(why) => {
             let page = Html(dashboard::sign_in::asked(why)).into_response();
@@ -141,9 +145,12 @@ fn as_page(refused: Response, markup: dashboard::Markup) -> Response {
 }
 
 /// Whose session it is; else what he is told.
-fn visit(app: &App, headers: &HeaderMap) -> Result<Visit, Option<&'static str>> {
+fn visit(app: &App, request: &Request) -> Result<Visit, Option<&'static str>> {
+    let headers = request.headers();
     let Some(cookie) = cookie(headers) else { return Err(None) };
-    let visit = app.desk.sessions.visit(&cookie, !headers.contains_key(LIVE), app.plane.now());
+    // What a page asks by itself is nobody's use of it.
+    let is_used = !headers.contains_key(LIVE) && request.uri().path() != LIVE_PATH;
+    let visit = app.desk.sessions.visit(&cookie, is_used, app.plane.now());
     let visit = visit.ok_or(Some("Your session is over."))?;
     if app.plane.is_revoked(&visit.who.serial) {
         app.desk.sessions.leave(&visit);
@@ -186,7 +193,9 @@ impl<S: Sync> FromRequestParts<S> for Visit {
 
 async fn admit(app: &App, visit: &Visit, request: &mut Request) -> Result<Form, Failure> {
     let Some(path) = request.extensions().get::<MatchedPath>().cloned() else { return Ok(Form::default()) };
-    let Some(door) = doors::find(request.method(), path.as_str()) else { return Ok(Form::default()) };
+    let Some(door) = doors::find(request.method(), path.as_str()) else {
+        return Err(Failure::method_not_allowed(request.method(), path.as_str()));
+    };
     let person = visit.person();
     if !door.opens_to(person.role()) {
         return Err(Failure::forbidden(

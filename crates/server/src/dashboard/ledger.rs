@@ -15,6 +15,7 @@ use proof::KeySet;
 use serde::Deserialize;
 use store::Folder;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use wire::DecisionView;
 
 use super::pages::chrome;
@@ -173,19 +174,20 @@ async fn proved(
 }
 
 pub(crate) async fn verify(State(app): State<App>, visit: Visit) -> Answer {
-    let Ok(_turn) = app.desk.verifying.try_acquire() else {
-        return Err(Failure::busy("somebody has the ledger verified just now").into());
-    };
+    let turn = Arc::clone(&app.desk.verifying).try_acquire_owned();
+    let turn = turn.map_err(|_| Failure::busy("somebody has the ledger verified just now"))?;
     let mut tail = tail_of(&app, &TailQuery::default()).await?;
-    tail.verified = Some(verified(&app, tail.size).await?);
+    tail.verified = Some(verified(&app, tail.size, turn).await?);
     page(tail.page(&chrome(&app, &visit, None).await?))
 }
 
 /// Replays the ledger from the root keys of the folder, off the threads that serve.
-async fn verified(app: &App, size: u64) -> Result<Verified, Refused> {
+async fn verified(app: &App, size: u64, turn: OwnedSemaphorePermit) -> Result<Verified, Refused> {
     let founder = app.settings.path(&app.settings.paths.founder);
     let (plane, began) = (Arc::clone(&app.plane), app.plane.now());
     let replayed = tokio::task::spawn_blocking(move || {
+        // Until it is done, not until whoever asked stops waiting.
+        let _turn = turn;
         let unreadable =
             |why: &dyn std::fmt::Display| PlaneError::Unavailable(format!("the root keys: {why}"));
         let root = std::fs::read(founder).map_err(|error| unreadable(&error))?;

@@ -62,8 +62,8 @@ impl Listener {
             () = self.app.shutdown.cancelled() => return None,
             changed = self.changed.changed() => {
                 changed.ok()?;
-                let ledger = *self.changed.borrow_and_update();
-                Bytes::from(format!("event: changed\ndata: {{\"ledger\":{ledger}}}\n\n"))
+                self.changed.borrow_and_update();
+                Bytes::from_static(b"event: changed\ndata: {}\n\n")
             }
             () = tokio::time::sleep(HEARTBEAT) => Bytes::from_static(b": alive\n\n"),
         };

@@ -76,7 +76,8 @@ pub(crate) async fn sign_out(State(app): State<App>, visit: Visit) -> Answer {
     tracing::info!(person = %visit.person(), "signed out of the dashboard");
     let cookie = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
     let mut response = with_cookie(&cookie, "/sign-in");
-    let clear = HeaderValue::from_static("\"cache\", \"cookies\", \"storage\"");
+    // Not all cookies: they are those of other services of the same name too.
+    let clear = HeaderValue::from_static("\"cache\", \"storage\"");
     response.headers_mut().insert("clear-site-data", clear);
     Ok(response)
 }

@@ -393,7 +393,7 @@ async fn a_page_hears_that_something_was_decided_and_nothing_of_what() {
         heard
     };
     let heard = tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.unwrap();
-    assert!(heard.contains("{\"ledger\":") && !heard.contains(&id.to_string()), "{heard}");
+    assert!(heard.contains("event: changed\ndata: {}\n") && !heard.contains(&id.to_string()), "{heard}");
 }
 
 /// Every page over a federation that has something to show.

@@ -153,9 +153,12 @@ impl Copying {
                 self.one(&folder.path().join(&name), Path::new(&name))?;
             }
         }
-        let wanted = |path: &Path| with_keys || path.extension().is_some_and(|kind| kind == "pem");
-        self.all(&settings.path(&paths.federation), &usual.federation, wanted)?;
-        self.all(&folder.operators(), &Folder::new("").operators(), wanted)?;
+        for (from, to) in [
+            (settings.path(&paths.federation), usual.federation.clone()),
+            (folder.operators(), Folder::new("").operators()),
+        ] {
+            self.all(&from, &to, |path| with_keys || is_certificate(&from.join(path)))?;
+        }
         if with_keys {
             self.all(&settings.path(&paths.dashboard), &usual.dashboard, |_| true)?;
         }
@@ -227,6 +230,12 @@ fn is_of_before(name: &str) -> bool {
     let number = |kind: &str| name.strip_prefix(kind)?.strip_suffix(".json");
     let numbered = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     [number("keys."), number("founder.")].into_iter().flatten().any(numbered)
+}
+
+/// Whether a file holds certificates, and no private key beside them.
+fn is_certificate(path: &Path) -> bool {
+    let is_pem = path.extension().is_some_and(|kind| kind == "pem");
+    is_pem && std::fs::read_to_string(path).is_ok_and(|text| !text.contains("PRIVATE KEY-----"))
 }
 
 #[cfg(test)]

@@ -140,8 +140,24 @@ async fn lg_3_a_backup_that_was_changed_is_not_restored() {
     let (bytes, after) = measure(&checkpoint).unwrap();
     let length = format!("\"bytes\": {}", shown.len());
     let text = text.replace(&before, &after).replace(&length, &format!("\"bytes\": {bytes}"));
-    fs::write(&path, text).unwrap();
+    fs::write(&path, &text).unwrap();
+    assert_eq!(restore().await.unwrap_err().code(), "backup-damaged", "the manifest tells of another");
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    manifest["checkpoint"] = forged.into();
+    fs::write(&path, manifest.to_string()).unwrap();
     assert_eq!(restore().await.unwrap_err().code(), "ledger-breach");
+    // Without a checkpoint nothing is verified: whoever gives root keys is not told that it was.
+    manifest["checkpoint"] = serde_json::Value::Null;
+    manifest["files"].as_array_mut().unwrap().retain(|kept| kept["path"] != "data/ledger/checkpoint");
+    fs::write(&path, manifest.to_string()).unwrap();
+    let own = fed.founder();
+    let refused = said("restore @0 --into @1 --root @2", &[&backup, &into, &own]).await.unwrap_err();
+    assert_eq!(refused.code(), "backup-damaged", "{refused}");
+    // A folder that a link leads out by.
+    let tuf = backup.join("tuf");
+    fs::rename(&tuf, place.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(place.join("elsewhere"), &tuf).unwrap();
+    assert_eq!(restore().await.unwrap_err().code(), "backup-damaged");
     assert!(!into.exists(), "nothing is left");
     assert!(is_of_before("keys.3.json") && is_of_before("founder.12.json") && !is_of_before("keys.json"));
     assert!(!is_of_before("keys.x.json") && !is_of_before("keys..json"));
