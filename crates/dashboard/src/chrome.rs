@@ -136,6 +136,8 @@ pub struct Chrome {
     pub token: String,
     /// What is said once.
     pub notice: Option<Notice>,
+    /// Whether the page keeps itself up to date: not what answers a form, which nobody can ask for again.
+    pub live: bool,
 }
 
 impl Chrome {
@@ -145,8 +147,8 @@ impl Chrome {
         html! {
             (DOCTYPE)
             html lang="en" {
-                (head(&format!("{title} · {}", self.federation), true))
-                body data-live="1" {
+                (head(&format!("{title} · {}", self.federation), self.live))
+                body data-live=[self.live.then_some("1")] {
                     a.skip href="#content" { "Skip to the content" }
                     header.top {
                         (self.bar(here))

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use dashboard::Chrome;
 use http_body_util::{BodyExt as _, Limited};
 use listener::Connection;
 use wire::Problem;
@@ -132,6 +133,7 @@ pub(crate) async fn inside(State(app): State<App>, mut request: Request, next: N
 async fn told(app: &App, visit: &Visit, mut response: Response) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let chrome = super::pages::chrome(app, visit, None).await.ok();
+    let chrome = chrome.map(|chrome| Chrome { live: false, ..chrome });
     as_page(response, dashboard::confirm::problem(chrome.as_ref(), &problem))
 }
 

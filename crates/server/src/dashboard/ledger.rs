@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use dashboard::Chrome;
 use dashboard::ledger::{Entry as Shown, Tail, Verified};
 use governance::{Event, InstanceId, RolloutId, Version};
 use ledger::{Entry, LogProof, SignedCheckpoint, Verifier};
@@ -178,7 +179,9 @@ pub(crate) async fn verify(State(app): State<App>, visit: Visit) -> Answer {
     let turn = turn.map_err(|_| Failure::busy("somebody has the ledger verified just now"))?;
     let mut tail = tail_of(&app, &TailQuery::default()).await?;
     tail.verified = Some(verified(&app, tail.size, turn).await?);
-    page(tail.page(&chrome(&app, &visit, None).await?))
+    // It answers a form: nobody asks for it again by its address.
+    let chrome = Chrome { live: false, ..chrome(&app, &visit, None).await? };
+    page(tail.page(&chrome))
 }
 
 /// Replays the ledger from the root keys of the folder, off the threads that serve.

@@ -70,6 +70,7 @@ pub(crate) async fn chrome(app: &App, visit: &Visit, notice: Option<Notice>) -> 
     let turned = if on { app.desk.turned(plane).await? } else { None };
     let escalations = if sections.contains(&Section::Escalations) { plane.escalation_count() } else { None };
     Ok(Chrome {
+        live: true,
         federation: plane.keys().document.trust_domain.to_string(),
         person: visit.person().clone(),
         now: plane.now(),
